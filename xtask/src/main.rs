@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's own tool: `cargo xtask …`. CONTRIBUTING.md says what each command is for.
+//!
+//! Knows: the repository, its house rules, and how to build, test and measure the program from outside.
+//! Does not know: any of the product's crates. What it measures, it measures through the binary.
+
+mod bench;
+mod cache;
+mod clock;
+mod console;
+mod environment;
+mod installation;
+mod process;
+mod steps;
+mod suite;
+mod target;
+mod tidy;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// The project's own tool.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Command {
+    /// Check formatting, lints and the house rules: what is quick enough before every commit
+    Check,
+    /// Check and test everything; installs what that needs into the cache folder
+    Test(suite::Options),
+    /// Check the house rules: crate edges, sizes, names, documents in step
+    Tidy,
+    /// Measure what the gateway costs, beside the same work without it
+    Bench(bench::Options),
+    /// Measure; run by `bench` with an optimized program
+    #[command(hide = true)]
+    BenchInside(bench::Options),
+    /// The server that benchmarks call, over HTTP
+    #[command(hide = true)]
+    EchoHttp,
+    /// The server that benchmarks call, over stdio
+    #[command(hide = true)]
+    EchoStdio,
+}
+
+fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Check => suite::check(),
+        Command::Test(options) => suite::test(&options),
+        Command::Tidy => tidy::run(),
+        Command::Bench(options) => bench::run(&options),
+        Command::BenchInside(options) => bench::run_inside(&options),
+        Command::EchoHttp => bench::serve_http(),
+        Command::EchoStdio => bench::serve_stdio(),
+    }
+}

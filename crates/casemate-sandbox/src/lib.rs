@@ -1,1 +1,53 @@
-//! To be written.
+//! The cell: starting server processes that never leak.
+//!
+//! This crate knows how a process is started with nothing inherited but what its [`Spec`] names, how a whole
+//! tree of processes is made to die together (also when casemate itself is killed with SIGKILL), and how the
+//! end of a tree is observed without a signal handler and without a zombie. It is the only crate that may
+//! start processes, and the only one that may contain `unsafe`.
+//!
+//! It does not know what a server speaks, where its settings come from (it never reads the environment or a
+//! file of casemate's), or when a server should be started, stopped or restarted.
+//!
+//! # How a cell is made
+//!
+//! ```text
+//! casemate ── "casemate-spawner", one thread that outlives all cells
+//!    └─ clone(CLONE_PIDFD, CLONE_NEWPID, …), then our own binary again: `casemate-cell init LABEL …`
+//!          └─ fork, setsid, exec of the server
+//!                └─ whatever the server starts, daemons included
+//! ```
+//!
+//! - [`Containment::PidNamespace`]: the cell's first process is pid 1 of a PID namespace. It has PDEATHSIG
+//!   SIGKILL, so it dies with casemate, and the kernel kills everything in a namespace whose pid 1 is gone.
+//!   PDEATHSIG is tied to the *thread* that forked, which is why one thread does all of that and never ends.
+//! - [`Containment::UserNamespace`]: the same, reached through a user namespace that maps our own user and
+//!   group to themselves; this is what an ordinary user gets.
+//! - [`Containment::Reaper`]: where neither can be had. The first process is a subreaper, so that whatever is
+//!   orphaned below becomes its child; it watches a socket whose other end only casemate holds, and when that
+//!   closes it kills its children until none remain. A reaper that dies itself hands its children to casemate,
+//!   which kills them; only when both are killed in the same instant does something survive.
+
+mod cell;
+mod child;
+mod containment;
+pub mod environment;
+mod error;
+mod exit;
+mod init;
+mod message;
+mod order;
+mod reaper;
+mod role;
+mod spawner;
+mod spec;
+mod syscall;
+#[cfg(test)]
+mod tests;
+
+pub use cell::{Cell, CellHandle, CellIo};
+pub use containment::{Containment, ProcView, Refused, Report};
+pub use error::Error;
+pub use exit::Exit;
+pub use role::reenter;
+pub use spawner::{Options, Spawner, spawn_detached};
+pub use spec::Spec;

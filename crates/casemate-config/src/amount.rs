@@ -1,0 +1,58 @@
+//! Times and sizes as people write them: `30s`, `5m`, `16MiB`.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::problem::{Fault, quoted};
+
+const TIMES: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+const SIZES: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// Reads a time such as `250ms`, `30s`, `5m`, `1h` or `2d`.
+pub(crate) fn time(text: &str) -> Result<Duration, Fault> {
+    read(text, TIMES).map(Duration::from_millis).ok_or_else(|| {
+        Fault::new(format!("{} is not a time", quoted(text)))
+            .hint("a whole number and a unit: 250ms, 30s, 5m, 1h, 2d")
+    })
+}
+
+/// Reads a size in bytes such as `64KiB` or `16MiB`.
+pub(crate) fn size(text: &str) -> Result<u64, Fault> {
+    read(text, SIZES).ok_or_else(|| {
+        let binary = text.strip_suffix("iB").or(text.strip_suffix('B')).unwrap_or(text);
+        let guess = format!("{}iB", binary.to_uppercase());
+        let hint = match read(&guess, SIZES) {
+            Some(_) => format!("did you mean {guess:?}? 1 KiB is 1024 bytes"),
+            None => "a whole number and a unit: 512B, 64KiB, 16MiB, 1GiB".to_owned(),
+        };
+        Fault::new(format!("{} is not a size", quoted(text))).hint(hint)
+    })
+}
+
+/// Writes a time with the largest unit that divides it.
+pub(crate) fn show_time(time: Duration) -> String {
+    show(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), TIMES)
+}
+
+/// Writes a size with the largest unit that divides it.
+pub(crate) fn show_size(bytes: u64) -> String {
+    show(bytes, SIZES)
+}
+
+fn read(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(end)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+fn show(amount: u64, units: &[(&str, u64)]) -> String {
+    let fitting = units.iter().rev().find(|(_, factor)| amount >= *factor && amount % factor == 0);
+    match fitting.or(units.first()) {
+        Some((unit, factor)) => format!("{}{unit}", amount / factor),
+        None => amount.to_string(),
+    }
+}

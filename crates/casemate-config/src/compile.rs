@@ -1,0 +1,187 @@
+//! From written values to the plain structs that the program runs on.
+//!
+//! What depends on two values is judged here: references between sections, settings that exclude each other,
+//! limits that contradict each other. A value that the reader refused is silently replaced by its default, so
+//! that one mistake is reported once.
+
+mod digest;
+mod profile;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use casemate_gateway::snapshot::{Limits, Snapshot};
+use casemate_mcp::names::RoleName;
+use casemate_policy::{Builtin, RoleDef, Roles};
+
+use crate::given::Source;
+use crate::origin::Origin;
+use crate::problem::{Fault, Problem};
+use crate::reader::{Scope, Written};
+
+/// What takes a restart to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The most verbose level that is logged: `error`, `warn`, `info`, `debug` or `trace`.
+    pub log: String,
+    /// How long calls in flight may take to finish at shutdown.
+    pub shutdown_grace: Duration,
+}
+
+impl Process {
+    /// The keys that differ, to tell the person which changes wait for a restart.
+    #[must_use]
+    pub fn changes(&self, new: &Process) -> Vec<&'static str> {
+        let differs = [
+            ("gateway.listen", self.listen != new.listen),
+            ("gateway.log", self.log != new.log),
+            ("gateway.shutdown_grace", self.shutdown_grace != new.shutdown_grace),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// What the listener checks before a request is looked at; live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    /// Further names the gateway is reached by, besides the local ones.
+    pub hosts: Vec<String>,
+    /// Further web pages that may call it, besides local ones.
+    pub origins: Vec<String>,
+    /// Connections at a time. Default 4096.
+    pub connections_max: usize,
+    /// Connections at a time from one address. Default 1024.
+    pub connections_per_address_max: usize,
+}
+
+/// The servers that come with Casemate.
+#[derive(Debug, Clone)]
+pub struct Builtins {
+    /// The absolute path of our own executable, which is started as `casemate toolkit NAME`.
+    pub program: PathBuf,
+}
+
+/// The result, as far as it could be made, and what is wrong with it.
+pub(crate) struct Compiled {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) process: Process,
+    pub(crate) front: Front,
+    pub(crate) problems: Vec<Problem>,
+}
+
+pub(crate) fn compile(
+    written: &Written,
+    folder: &Path,
+    source: &dyn Source,
+    builtins: &Builtins,
+) -> Compiled {
+    let mut compiler = Compiler { written, folder, source, builtins, problems: Vec::new() };
+    let servers = compiler.servers();
+    let roles = compiler.roles();
+    let snapshot = Snapshot {
+        version: 0,
+        profiles: compiler.profiles(&servers),
+        servers,
+        roles,
+        limits: compiler.limits(),
+    };
+    let process = compiler.process();
+    let front = compiler.front();
+    Compiled { snapshot, process, front, problems: compiler.problems }
+}
+
+/// What is compiled, and the problems found so far.
+struct Compiler<'a> {
+    written: &'a Written,
+    /// Where relative paths start.
+    folder: &'a Path,
+    source: &'a dyn Source,
+    builtins: &'a Builtins,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Compiler<'a> {
+    fn limits(&self) -> Limits {
+        let at = self.written.scope("gateway.limits");
+        let default = Limits::default();
+        Limits {
+            request_bytes_max: at.number("request_size").unwrap_or(default.request_bytes_max),
+            result_bytes_max: at.number("result_size").unwrap_or(default.result_bytes_max),
+            calls_in_flight_max: at.number("calls_in_flight").unwrap_or(default.calls_in_flight_max),
+            body_time_max: at.time("body_time").unwrap_or(default.body_time_max),
+            list_time_max: at.time("list_time").unwrap_or(default.list_time_max),
+            sessions_max: at.number("sessions").unwrap_or(default.sessions_max),
+            session_idle_max: at.time("session_idle").unwrap_or(default.session_idle_max),
+        }
+    }
+
+    fn process(&mut self) -> Process {
+        let at = self.written.scope("gateway");
+        let listen = at.address("listen").unwrap_or((Ipv4Addr::LOCALHOST, 7332).into());
+        if !listen.ip().is_loopback() && at.switch("plaintext_beyond_loopback") != Some(true) {
+            let what = format!("gateway.listen is {listen}, which other machines reach without TLS");
+            let hint = "listen on 127.0.0.1 behind a proxy that ends TLS, or set \
+                        gateway.plaintext_beyond_loopback = true";
+            self.refuse(at.origin_of("listen"), Fault::new(what).hint(hint));
+        }
+        Process {
+            listen,
+            log: at.text("log").unwrap_or("info").to_owned(),
+            shutdown_grace: at.time("shutdown_grace").unwrap_or(Duration::from_secs(10)),
+        }
+    }
+
+    fn front(&self) -> Front {
+        let at = self.written.scope("gateway");
+        Front {
+            hosts: at.texts("hosts").unwrap_or_default(),
+            origins: at.texts("origins").unwrap_or_default(),
+            connections_max: at.number("limits.connections").unwrap_or(4096),
+            connections_per_address_max: at.number("limits.connections_per_address").unwrap_or(1024),
+        }
+    }
+
+    fn roles(&mut self) -> Roles {
+        let roles = self.written.scope("roles");
+        let mut defs = BTreeMap::new();
+        for name in roles.names() {
+            let at = roles.child(name);
+            let Ok(name) = RoleName::parse(name) else { continue };
+            if Builtin::find(&name).is_some() {
+                let what = format!("the role {name} is built in and cannot be redefined");
+                self.refuse(at.origin(), Fault::new(what).hint("choose another name"));
+                continue;
+            }
+            let allow = at.texts("allow").unwrap_or_default();
+            let deny = at.texts("deny").unwrap_or_default();
+            defs.insert(name, RoleDef { allow, deny });
+        }
+        match Roles::compile(defs) {
+            Ok(roles) => roles,
+            Err(fault) => {
+                self.refuse(roles.origin(), Fault::new(fault.to_string()));
+                self.no_roles()
+            }
+        }
+    }
+
+    /// Stands in for roles that could not be compiled; what is compiled with it is thrown away.
+    fn no_roles(&self) -> Roles {
+        Roles::compile([]).unwrap_or_else(|_| self.no_roles())
+    }
+
+    fn refuse(&mut self, origin: Origin, fault: Fault) {
+        self.problems.push(fault.at(origin));
+    }
+
+    fn scope(&self, path: &str) -> Scope<'a> {
+        self.written.scope(path)
+    }
+}

@@ -1,0 +1,197 @@
+//! `[servers.NAME]`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use casemate_gateway::snapshot::{
+    CommandSource, HttpSource, Resilience, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+};
+use casemate_mcp::names::{ServerName, ToolName};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Compiler, digest};
+use crate::problem::Fault;
+use crate::reader::Scope;
+
+/// The three kinds of server, by the key that makes a table one.
+const KINDS: [&str; 3] = ["command", "url", "builtin"];
+
+impl<'a> Compiler<'a> {
+    pub(super) fn servers(&mut self) -> BTreeMap<ServerName, Arc<ServerEntry>> {
+        let scope = self.scope("servers");
+        let mut servers = BTreeMap::new();
+        for name in scope.names() {
+            let Ok(server) = ServerName::parse(name) else { continue };
+            if let Some(entry) = self.server(server.clone(), &scope.child(name)) {
+                servers.insert(server, Arc::new(entry));
+            }
+        }
+        servers
+    }
+
+    fn server(&mut self, name: ServerName, at: &Scope<'a>) -> Option<ServerEntry> {
+        let enabled = at.switch("enabled").unwrap_or(true);
+        let timeouts = self.timeouts(at);
+        let resilience = self.resilience(at);
+        let tools = self.tools(at, &timeouts);
+        let source = self.source_of(at, enabled)?;
+        let sharing = match at.text("sharing") {
+            Some("shared") => Sharing::Shared,
+            Some("call") => Sharing::Call,
+            _ => Sharing::Subject,
+        };
+        let mut entry =
+            ServerEntry { name, source, enabled, sharing, timeouts, resilience, tools, digest: [0; 32] };
+        entry.digest = digest::of(&entry);
+        Some(entry)
+    }
+
+    fn source_of(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+        let present: Vec<&str> = KINDS.into_iter().filter(|kind| at.entry(kind).is_some()).collect();
+        let kind = match present.as_slice() {
+            [kind] => *kind,
+            [] => {
+                let what = format!("[{}] has none of `command`, `url` and `builtin`", at.key);
+                let hint = "say what the server is, like command = [\"npx\", \"-y\", \"package@1.2.3\"]";
+                self.refuse(at.origin(), Fault::new(what).hint(hint));
+                return None;
+            }
+            [first, second, ..] => {
+                let what = format!("[{}] has both `{first}` and `{second}`", at.key);
+                self.refuse(at.origin_of(second), Fault::new(what).hint("keep one of them"));
+                return None;
+            }
+        };
+        for (key, owner) in [("args", "command"), ("env", "command"), ("cwd", "command"), ("headers", "url")]
+        {
+            if owner != kind && (at.entry(key).is_some() || !at.below(key).names().is_empty()) {
+                let what = format!("`{key}` in [{}] means nothing beside `{kind}`", at.key);
+                let origin = if at.entry(key).is_some() { at.origin_of(key) } else { at.below(key).origin() };
+                self.refuse(origin, Fault::new(what).hint(format!("it belongs to a server with `{owner}`")));
+            }
+        }
+        match kind {
+            "command" => self.command(at, enabled),
+            "url" => self.remote(at, enabled),
+            _ => self.builtin(at),
+        }
+    }
+
+    fn command(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+        let words = at.texts("command")?;
+        let (program, args) = words.split_first()?;
+        let further = at.texts("args").unwrap_or_default();
+        Some(Source::Command(CommandSource {
+            program: program.clone(),
+            args: args.iter().cloned().chain(further).collect(),
+            env: self.values(at, "env", enabled),
+            cwd: at.text("cwd").map(|cwd| self.folder.join(cwd)),
+        }))
+    }
+
+    fn remote(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+        let headers = self.values(at, "headers", enabled);
+        for (name, value) in &headers {
+            if http::HeaderValue::from_str(value.expose_secret()).is_err() {
+                let what = format!("the value of the header {name} has characters that no header can have");
+                self.refuse(
+                    at.below("headers").origin(),
+                    Fault::new(what).hint("one line of visible characters"),
+                );
+            }
+        }
+        Some(Source::Http(HttpSource { url: at.text("url")?.parse().ok()?, headers }))
+    }
+
+    fn builtin(&mut self, at: &Scope<'a>) -> Option<Source> {
+        let name = at.text("builtin")?;
+        let Some(program) = self.builtins.program.to_str() else {
+            let what = "the path of the casemate executable is not UTF-8";
+            self.refuse(
+                at.origin_of("builtin"),
+                Fault::new(what).hint("move the executable to a plain path"),
+            );
+            return None;
+        };
+        Some(Source::Command(CommandSource {
+            program: program.to_owned(),
+            args: vec!["toolkit".to_owned(), name.to_owned()],
+            env: BTreeMap::new(),
+            cwd: None,
+        }))
+    }
+
+    /// Variables or headers with their values. A server that is off needs none of its secrets.
+    fn values(&mut self, at: &Scope<'a>, key: &str, enabled: bool) -> BTreeMap<String, SecretString> {
+        let mut values = BTreeMap::new();
+        for (name, given, origin) in at.given(key).into_iter().filter(|_| enabled) {
+            match given.resolve(self.folder, self.source) {
+                Ok(value) => drop(values.insert(name.to_owned(), value)),
+                Err(fault) => self.refuse(origin.clone(), fault),
+            }
+        }
+        values
+    }
+
+    fn timeouts(&mut self, at: &Scope<'a>) -> Timeouts {
+        let default = Timeouts::default();
+        let timeouts = Timeouts {
+            start: at.time("timeout.start").unwrap_or(default.start),
+            call: at.time("timeout.call").unwrap_or(default.call),
+            hard: at.time("timeout.hard").unwrap_or(default.hard),
+            idle: at.time("timeout.idle").unwrap_or(default.idle),
+        };
+        if timeouts.call > timeouts.hard {
+            let later = if at.entry("timeout.call").is_some() { "timeout.call" } else { "timeout.hard" };
+            let what = format!("{}: timeout.call is longer than timeout.hard, which ends every call", at.key);
+            self.refuse(
+                at.origin_of(later),
+                Fault::new(what).hint("raise timeout.hard, whose default is 10m"),
+            );
+        }
+        timeouts
+    }
+
+    fn resilience(&mut self, at: &Scope<'a>) -> Resilience {
+        let default = Resilience::default();
+        let failures = at.count("circuit.failures").and_then(|count| u32::try_from(count).ok());
+        let resilience = Resilience {
+            failures_max: failures.unwrap_or(default.failures_max),
+            open_for: at.time("circuit.open_for").unwrap_or(default.open_for),
+            backoff_min: at.time("restart.backoff_min").unwrap_or(default.backoff_min),
+            backoff_max: at.time("restart.backoff_max").unwrap_or(default.backoff_max),
+            instances_max: at.number("instances").unwrap_or(default.instances_max),
+        };
+        if resilience.backoff_min > resilience.backoff_max {
+            let what = format!("{}: restart.backoff_min is longer than restart.backoff_max", at.key);
+            let later = if at.entry("restart.backoff_min").is_some() { "backoff_min" } else { "backoff_max" };
+            self.refuse(
+                at.origin_of(&format!("restart.{later}")),
+                Fault::new(what).hint("the first pause is the shortest"),
+            );
+        }
+        resilience
+    }
+
+    fn tools(&mut self, at: &Scope<'a>, timeouts: &Timeouts) -> BTreeMap<ToolName, ToolEntry> {
+        let mut tools = BTreeMap::new();
+        let scope = at.below("tools");
+        for name in scope.names() {
+            let (at, Ok(tool)) = (scope.child(name), ToolName::parse(name)) else { continue };
+            let entry = ToolEntry {
+                timeout: at.time("timeout"),
+                read_only: at.switch("read_only").unwrap_or(false),
+                idempotent: at.switch("idempotent").unwrap_or(false),
+            };
+            if entry.timeout.is_some_and(|timeout| timeout > timeouts.hard) {
+                let what = format!("{}: timeout is longer than the server's timeout.hard", at.key);
+                self.refuse(
+                    at.origin_of("timeout"),
+                    Fault::new(what).hint("raise timeout.hard of the server"),
+                );
+            }
+            tools.insert(tool, entry);
+        }
+        tools
+    }
+}

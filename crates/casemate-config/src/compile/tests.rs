@@ -1,0 +1,185 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use casemate_gateway::snapshot::{Sharing, Source as From};
+use casemate_mcp::names::{ServerName, ToolName};
+
+use crate::resolve::tests::{World, written};
+use crate::{Loaded, Origin, Process};
+
+fn load(text: &str) -> Loaded {
+    World::default().load(&written(text)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+const FULL: &str = r#"
+[gateway]
+listen = "0.0.0.0:0"
+plaintext_beyond_loopback = true
+hosts = ["mcp.example.com"]
+origins = ["https://app.example.com"]
+log = "debug"
+shutdown_grace = "3s"
+limits = { request_size = "1MiB", result_size = "2MiB", calls_in_flight = 3, body_time = "4s", list_time = "5s", sessions = 6, session_idle = "7m", connections = 8, connections_per_address = 9 }
+
+[servers.git]
+command = "uvx"
+args = ["mcp-server-git"]
+env.HOME_PAGE = "x"
+sharing = "call"
+instances = 2
+timeout = { start = "1s", call = "2s", hard = "3s", idle = "4s" }
+restart = { backoff_min = "5s", backoff_max = "6s" }
+circuit = { failures = 7, open_for = "8s" }
+
+[servers.git.tools.git_log]
+timeout = "1s"
+read_only = true
+
+[servers.git.tools."odd.name/x"]
+idempotent = true
+
+[servers.web]
+url = "https://example.com/mcp"
+headers.X-Team = "blue"
+enabled = false
+
+[roles.reader]
+allow = ["git/git_*"]
+deny = ["git/git_push"]
+
+[profiles.team]
+servers = ["git"]
+only = ["git"]
+hidden = ["git/git_reset"]
+
+[profiles.team.tools."git/git_log"]
+rename = "history"
+description = "What happened."
+fixed = { repo = "/src", depth = 5, deep = { a = [1.5, true] } }
+"#;
+
+#[test]
+fn every_setting_arrives() {
+    let Loaded { snapshot, process, front, .. } = load(FULL);
+    assert_eq!(
+        process,
+        Process {
+            listen: "0.0.0.0:0".parse().unwrap(),
+            log: "debug".into(),
+            shutdown_grace: Duration::from_secs(3)
+        }
+    );
+    assert_eq!(
+        (front.hosts.concat(), front.origins.concat()),
+        ("mcp.example.com".into(), "https://app.example.com".into())
+    );
+    assert_eq!((front.connections_max, front.connections_per_address_max), (8, 9));
+    let limits = &snapshot.limits;
+    assert_eq!((limits.request_bytes_max, limits.result_bytes_max), (1 << 20, 2 << 20));
+    assert_eq!((limits.calls_in_flight_max, limits.sessions_max), (3, 6));
+    let seconds =
+        [limits.body_time_max, limits.list_time_max, limits.session_idle_max].map(|time| time.as_secs());
+    assert_eq!(seconds, [4, 5, 420]);
+
+    let git = snapshot.servers.get("git").unwrap();
+    let From::Command(command) = &git.source else { panic!() };
+    assert_eq!(
+        (command.program.as_str(), command.args.as_slice()),
+        ("uvx", ["mcp-server-git".to_owned()].as_slice())
+    );
+    assert_eq!(command.env.keys().collect::<Vec<_>>(), ["HOME_PAGE"]);
+    assert_eq!((git.enabled, git.sharing), (true, Sharing::Call));
+    let times = &git.timeouts;
+    assert_eq!([times.start, times.call, times.hard, times.idle].map(|time| time.as_secs()), [1, 2, 3, 4]);
+    let resilience = &git.resilience;
+    let times =
+        [resilience.backoff_min, resilience.backoff_max, resilience.open_for].map(|time| time.as_secs());
+    assert_eq!((times, resilience.failures_max, resilience.instances_max), ([5, 6, 8], 7, 2));
+    let log = git.tools.get("git_log").unwrap();
+    assert_eq!((log.timeout, log.read_only, log.idempotent), (Some(Duration::from_secs(1)), true, false));
+    assert!(git.tools.get("odd.name/x").unwrap().idempotent);
+
+    let web = snapshot.servers.get("web").unwrap();
+    let From::Http(http) = &web.source else { panic!() };
+    assert_eq!((http.url.to_string().as_str(), web.enabled), ("https://example.com/mcp", false));
+    assert!(snapshot.roles.names().any(|name| name == "reader"));
+}
+
+#[test]
+fn a_profile_is_joined_filtered_and_changed() {
+    let snapshot = load(FULL).snapshot;
+    let team = snapshot.profiles.get("team").unwrap();
+    let git = ServerName::parse("git").unwrap();
+    assert_eq!(team.servers, BTreeSet::from([git.clone()]));
+    assert_eq!(
+        (team.only.clone().unwrap().concat(), team.hidden.concat()),
+        ("git".into(), "git/git_reset".into())
+    );
+    let tool = team.tools.get(&(git, ToolName::parse("git_log").unwrap())).unwrap();
+    assert_eq!(tool.rename.as_ref().unwrap().as_str(), "history");
+    assert_eq!(tool.description.as_deref(), Some("What happened."));
+    let fixed: Vec<String> = tool.fixed.iter().map(|(name, json)| format!("{name}={json}")).collect();
+    assert_eq!(fixed, ["deep={\"a\":[1.5,true]}", "depth=5", "repo=\"/src\""]);
+}
+
+#[test]
+fn the_digest_changes_with_everything_that_makes_an_instance() {
+    let digest = |text: &str| load(text).snapshot.servers.values().next().unwrap().digest;
+    let base = "[servers.a]\ncommand = [\"x\", \"yz\"]\n";
+    let mut seen = BTreeSet::from([digest(base)]);
+    assert_eq!(digest(base), digest("servers.a = { command = \"x\", args = [\"yz\"] } # the same\n"));
+    for other in [
+        "[servers.b]\ncommand = [\"x\", \"yz\"]\n",
+        "[servers.a]\ncommand = [\"x\", \"y\", \"z\"]\n",
+        "[servers.a]\ncommand = [\"xy\", \"z\"]\n",
+        "[servers.a]\nurl = \"http://x/\"\n",
+        "[servers.a]\nurl = \"http://x/\"\nheaders.A = \"b\"\n",
+    ] {
+        assert!(seen.insert(digest(other)), "{other}");
+    }
+    for line in [
+        "enabled = false",
+        "sharing = \"shared\"",
+        "cwd = \"/x\"",
+        "env.A = \"b\"",
+        "env.A = \"c\"",
+        "env.Ab = \"\"",
+        "instances = 1",
+        "timeout.start = \"1s\"",
+        "timeout.call = \"1s\"",
+        "timeout.hard = \"1h\"",
+        "timeout.idle = \"1s\"",
+        "restart.backoff_min = \"1s\"",
+        "restart.backoff_max = \"1s\"",
+        "circuit.failures = 1",
+        "circuit.open_for = \"1s\"",
+        "tools.t.timeout = \"1s\"",
+        "tools.t.read_only = true",
+        "tools.t.idempotent = true",
+        "tools.u.idempotent = true",
+    ] {
+        assert!(seen.insert(digest(&format!("{base}{line}\n"))), "{line}");
+    }
+}
+
+#[test]
+fn changes_that_wait_for_a_restart_are_named() {
+    let (old, new) = (load("").process, load(FULL).process);
+    assert_eq!(old.changes(&new), ["gateway.listen", "gateway.log", "gateway.shutdown_grace"]);
+    assert!(old.changes(&old).is_empty());
+}
+
+#[test]
+fn a_slip_anywhere_is_reported_where_there_is_text() {
+    let lines = FULL.lines().count();
+    for (at, c) in FULL.char_indices() {
+        for with in ["", "\"", "]", "x"] {
+            let text = [&FULL[..at], with, &FULL[at + c.len_utf8()..]].concat();
+            let Err(problems) = World::default().load(&written(&text)) else { continue };
+            for problem in problems.list() {
+                let Origin::File(place) = &problem.origin else { panic!("{problem}") };
+                assert!((1..=lines + 1).contains(&place.line) && place.column >= 1, "{problem} in {text}");
+            }
+        }
+    }
+}

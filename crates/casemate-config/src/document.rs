@@ -1,0 +1,253 @@
+//! Editing the written configuration without losing a comment.
+
+#[cfg(test)]
+mod tests;
+
+use casemate_mcp::names::ServerName;
+use secrecy::ExposeSecret;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
+
+use crate::given::Given;
+use crate::secret;
+
+/// The text of a configuration, open for editing.
+#[derive(Debug, Clone)]
+pub struct Document {
+    document: DocumentMut,
+}
+
+/// A server to add.
+#[derive(Debug, Clone)]
+pub struct NewServer {
+    /// Where it comes from.
+    pub source: NewSource,
+    /// Whether it serves at once.
+    pub state: State,
+}
+
+/// Where a new server comes from.
+#[derive(Debug, Clone)]
+pub enum NewSource {
+    /// A process.
+    Command {
+        /// The program and its arguments; at least one word.
+        command: Vec<String>,
+        /// Its variables.
+        env: Vec<(String, Given)>,
+        /// Its working directory.
+        cwd: Option<String>,
+    },
+    /// A remote endpoint.
+    Url {
+        /// Its address.
+        url: String,
+        /// Its headers.
+        headers: Vec<(String, Given)>,
+    },
+}
+
+/// Whether a server serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Enabled,
+    /// It stays in the file and serves nobody.
+    Disabled,
+}
+
+/// Why an edit was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditFault {
+    /// The text is not TOML; `casemate config check` says where.
+    #[error("the configuration is not valid TOML: {0}\nhint: `casemate config check` names the line")]
+    Syntax(String),
+    /// `servers`, or the server, is something else than a table.
+    #[error("`{0}` in the configuration is not a table")]
+    Shape(String),
+    /// There is a server of that name.
+    #[error("a server called {0} is configured already\nhint: `casemate remove {0}`, or choose another name")]
+    Exists(ServerName),
+    /// There is no server of that name.
+    #[error("no server called {0} is configured\nhint: `casemate list` shows those that are")]
+    Missing(ServerName),
+    /// An argument or the address looks like a secret.
+    #[error("the {place} is not written into a file: {reason}\nhint: pass it with {remedy}")]
+    Secret {
+        /// Where it is.
+        place: &'static str,
+        /// Why it looks like one.
+        reason: secret::Reason,
+        /// What to use instead.
+        remedy: &'static str,
+    },
+}
+
+impl Document {
+    /// Opens a text.
+    ///
+    /// # Errors
+    /// When it is not TOML.
+    pub fn parse(text: &str) -> Result<Document, EditFault> {
+        let document =
+            text.parse::<DocumentMut>().map_err(|error| EditFault::Syntax(error.message().to_owned()))?;
+        Ok(Document { document })
+    }
+
+    /// The text as it is now. What was not edited is byte for byte as it was.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.document.to_string()
+    }
+
+    /// The names of the servers in the file.
+    #[must_use]
+    pub fn servers(&self) -> Vec<&str> {
+        let servers = self.document.get("servers").and_then(Item::as_table_like);
+        servers.map(|servers| servers.iter().map(|(name, _)| name).collect()).unwrap_or_default()
+    }
+
+    /// Adds a server at the end of the servers.
+    ///
+    /// # Errors
+    /// When the name is taken, or when the command or address looks like a secret.
+    pub fn add(&mut self, name: &ServerName, server: &NewServer) -> Result<(), EditFault> {
+        check_secrets(&server.source)?;
+        let blank = self.text().is_empty();
+        let servers = self.document.entry("servers").or_insert_with(implicit_table);
+        let shape = || EditFault::Shape("servers".to_owned());
+        let servers = servers.as_table_like_mut().ok_or_else(shape)?;
+        if servers.contains_key(name.as_str()) {
+            return Err(EditFault::Exists(name.clone()));
+        }
+        let mut table = Table::new();
+        let blank_line = if blank { "" } else { "\n" };
+        table.decor_mut().set_prefix(blank_line);
+        fill(&mut table, server);
+        servers.insert(name.as_str(), Item::Table(table));
+        Ok(())
+    }
+
+    /// Removes a server with the comments that stand directly above it.
+    ///
+    /// # Errors
+    /// When there is no server of that name.
+    pub fn remove(&mut self, name: &ServerName) -> Result<(), EditFault> {
+        let missing = || EditFault::Missing(name.clone());
+        let before = self.text();
+        let servers =
+            self.document.get_mut("servers").and_then(Item::as_table_like_mut).ok_or_else(missing)?;
+        let removed = servers.remove(name.as_str()).ok_or_else(missing)?;
+        if let Some(heading) = heading(&before, &removed) {
+            let text = format!("{heading}\n{}", self.text().trim_start_matches(['\r', '\n']));
+            *self = Document::parse(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Switches a server on or off; `false` when it was so already.
+    ///
+    /// # Errors
+    /// When there is no server of that name.
+    pub fn set_state(&mut self, name: &ServerName, state: State) -> Result<bool, EditFault> {
+        let missing = || EditFault::Missing(name.clone());
+        let servers =
+            self.document.get_mut("servers").and_then(Item::as_table_like_mut).ok_or_else(missing)?;
+        let server = servers.get_mut(name.as_str()).ok_or_else(missing)?;
+        let shape = || EditFault::Shape(format!("servers.{name}"));
+        let server = server.as_table_like_mut().ok_or_else(shape)?;
+        let on = state == State::Enabled;
+        match server.get_mut("enabled") {
+            Some(Item::Value(old)) if old.as_bool() == Some(on) => Ok(false),
+            Some(Item::Value(old)) => {
+                let decor = old.decor().clone();
+                *old = Value::from(on);
+                *old.decor_mut() = decor;
+                Ok(true)
+            }
+            None if on => Ok(false),
+            _ => {
+                server.insert("enabled", toml_edit::value(on));
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// What stands at the top of the file, set apart from the table below it by a blank line: it speaks of the
+/// whole file and stays when that table goes.
+fn heading<'t>(text: &'t str, table: &Item) -> Option<&'t str> {
+    let prefix = table.as_table()?.decor().prefix()?.as_str()?;
+    let end = prefix.rfind("\n\n").or_else(|| prefix.rfind("\n\r\n")).filter(|_| text.starts_with(prefix))?;
+    text.get(..=end)
+}
+
+fn implicit_table() -> Item {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    Item::Table(table)
+}
+
+fn fill(table: &mut Table, server: &NewServer) {
+    let (name, values) = match &server.source {
+        NewSource::Command { command, env, cwd } => {
+            table.insert("command", toml_edit::value(command.iter().map(String::as_str).collect::<Array>()));
+            if let Some(cwd) = cwd {
+                table.insert("cwd", toml_edit::value(cwd));
+            }
+            ("env", env)
+        }
+        NewSource::Url { url, headers } => {
+            table.insert("url", toml_edit::value(url));
+            ("headers", headers)
+        }
+    };
+    if server.state == State::Disabled {
+        table.insert("enabled", toml_edit::value(false));
+    }
+    if values.is_empty() {
+        return;
+    }
+    let mut below = Table::new();
+    for (key, given) in values {
+        below.insert(key, Item::Value(written(given)));
+    }
+    table.insert(name, Item::Table(below));
+}
+
+fn written(given: &Given) -> Value {
+    match given {
+        Given::Env(name) => format!("env:{name}").into(),
+        Given::File(path) => format!("file:{}", path.display()).into(),
+        Given::Literal(text) => {
+            let text = text.expose_secret();
+            // A plain text that begins like a reference would be read as one.
+            if text.starts_with("env:") || text.starts_with("file:") {
+                Value::InlineTable(InlineTable::from_iter([("not_secret", text)]))
+            } else {
+                text.into()
+            }
+        }
+    }
+}
+
+fn check_secrets(source: &NewSource) -> Result<(), EditFault> {
+    let (found, values) = match source {
+        NewSource::Command { command, env, .. } => {
+            let found =
+                secret::in_arguments(command).map(|(_, reason)| ("argument", reason, "--env KEY=env:NAME"));
+            (found, env)
+        }
+        NewSource::Url { url, headers } => {
+            (secret::in_url(url).map(|reason| ("address", reason, "--header KEY=env:NAME")), headers)
+        }
+    };
+    let literal = values.iter().find_map(|(key, given)| match given {
+        Given::Literal(text) => secret::looks_like_secret(key, text.expose_secret()),
+        Given::Env(_) | Given::File(_) => None,
+    });
+    let found = found.or(literal.map(|reason| ("value", reason, "KEY=env:NAME or KEY=file:PATH")));
+    match found {
+        Some((place, reason, remedy)) => Err(EditFault::Secret { place, reason, remedy }),
+        None => Ok(()),
+    }
+}

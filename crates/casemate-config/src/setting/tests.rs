@@ -1,0 +1,96 @@
+use std::collections::BTreeSet;
+
+use casemate_gateway::snapshot::{Limits, Resilience, Timeouts};
+
+use super::*;
+use crate::key::Key;
+use crate::origin::Origin;
+use crate::value::{self, Report, Value};
+
+/// A name for each blank, so that a setting gets a real key.
+fn concrete(setting: &Setting) -> Key {
+    setting.segments().fold(Key::default(), |key, segment| {
+        key.child(match Blank::of(segment) {
+            None => segment,
+            Some(Blank::Pair) => "git/log",
+            Some(_) => "Accept-Language_",
+        })
+    })
+}
+
+fn read(setting: &Setting, text: &str) -> Value {
+    let document: toml_edit::DocumentMut = format!("value = {text}").parse().unwrap();
+    let mut report = Report { locate: &|_| Origin::Default, problems: Vec::new() };
+    let value = value::read(setting, &concrete(setting), document.get("value").unwrap(), &mut report);
+    value.unwrap_or_else(|| panic!("{}: {:?}", setting.key, report.problems))
+}
+
+fn default_of(key: &str) -> Value {
+    let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
+    read(setting, setting.default.unwrap())
+}
+
+#[test]
+fn every_default_and_example_is_itself_legal() {
+    for setting in SETTINGS {
+        read(setting, setting.example);
+        if let Some(default) = setting.default {
+            read(setting, default);
+        }
+        assert!(setting.reason.ends_with('.') && setting.reason.len() > 20, "{} needs a reason", setting.key);
+    }
+}
+
+#[test]
+fn keys_are_unique_and_found_again() {
+    let keys: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    assert_eq!(keys.len(), SETTINGS.len());
+    let variables: BTreeSet<String> = SETTINGS.iter().filter_map(Setting::variable).collect();
+    assert_eq!(variables.len(), SETTINGS.iter().filter(|setting| setting.variable().is_some()).count());
+    for setting in SETTINGS {
+        assert_eq!(Setting::find(concrete(setting).names()).unwrap().key, setting.key);
+    }
+}
+
+#[test]
+fn every_limit_has_a_range_that_excludes_zero() {
+    for setting in SETTINGS {
+        let least_is_zero = match &setting.kind {
+            Kind::Count(range) | Kind::Size(range) => *range.start() == 0,
+            Kind::Time(range) => range.start().is_zero(),
+            _ => false,
+        };
+        assert!(!least_is_zero, "{} can be 0", setting.key);
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_snapshot() {
+    let time = |key: &str| match default_of(key) {
+        Value::Time(time) => time,
+        other => panic!("{key}: {other:?}"),
+    };
+    let count = |key: &str| match default_of(key) {
+        Value::Count(count) | Value::Size(count) => usize::try_from(count).unwrap(),
+        other => panic!("{key}: {other:?}"),
+    };
+    let limits = Limits::default();
+    assert_eq!(count("gateway.limits.request_size"), limits.request_bytes_max);
+    assert_eq!(count("gateway.limits.result_size"), limits.result_bytes_max);
+    assert_eq!(count("gateway.limits.calls_in_flight"), limits.calls_in_flight_max);
+    assert_eq!(time("gateway.limits.body_time"), limits.body_time_max);
+    assert_eq!(time("gateway.limits.list_time"), limits.list_time_max);
+    assert_eq!(count("gateway.limits.sessions"), limits.sessions_max);
+    assert_eq!(time("gateway.limits.session_idle"), limits.session_idle_max);
+    let timeouts = Timeouts::default();
+    assert_eq!(time("servers.NAME.timeout.start"), timeouts.start);
+    assert_eq!(time("servers.NAME.timeout.call"), timeouts.call);
+    assert_eq!(time("servers.NAME.timeout.hard"), timeouts.hard);
+    assert_eq!(time("servers.NAME.timeout.idle"), timeouts.idle);
+    let resilience = Resilience::default();
+    assert_eq!(count("servers.NAME.circuit.failures"), resilience.failures_max as usize);
+    assert_eq!(time("servers.NAME.circuit.open_for"), resilience.open_for);
+    assert_eq!(time("servers.NAME.restart.backoff_min"), resilience.backoff_min);
+    assert_eq!(time("servers.NAME.restart.backoff_max"), resilience.backoff_max);
+    assert_eq!(count("servers.NAME.instances"), resilience.instances_max);
+}

@@ -1,0 +1,149 @@
+//! Checks of single texts.
+
+use casemate_mcp::names::{JOINED_MAX, ServerName};
+use casemate_policy::Pattern;
+use http::Uri;
+use serde_json::Value as Json;
+use toml_edit::{Item, TableLike, Value as Toml};
+
+use crate::problem::{Fault, nearest, quoted};
+use crate::secret;
+use crate::setting::Word;
+
+/// Longest text, in bytes. Descriptions are the longest that people write.
+const TEXT_MAX: usize = 64 << 10;
+
+pub(super) fn choice(choices: &[&str], text: &str) -> Result<String, Fault> {
+    if choices.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let listed = choices.iter().map(|choice| format!("{choice:?}")).collect::<Vec<_>>().join(", ");
+    let hint = match nearest(text, choices.iter().copied()) {
+        Some(choice) => format!("did you mean {choice:?}? There is {listed}"),
+        None => format!("there is {listed}"),
+    };
+    Err(Fault::new(format!("{} is not a choice", quoted(text))).hint(hint))
+}
+
+pub(super) fn plain(text: &str) -> Result<&str, Fault> {
+    if text.trim().is_empty() {
+        return Err(Fault::new("the text is empty"));
+    }
+    if text.contains('\0') || text.len() > TEXT_MAX {
+        return Err(Fault::new(format!("the text has a NUL character or more than {TEXT_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+pub(super) fn url(text: &str) -> Result<(), Fault> {
+    if let Some(reason) = secret::in_url(text) {
+        return Err(Fault::new(format!("the address is not kept in a file: {reason}"))
+            .hint("send it in a header: headers.Authorization = \"env:NAME\""));
+    }
+    let uri: Uri = text.parse().map_err(|_| Fault::new(format!("{} is not an address", quoted(text))))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        return Err(Fault::new(format!("{} is not an http or https address", quoted(text))));
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(Fault::new("the address has a user in it")
+            .hint("send it in a header: headers.Authorization = \"env:NAME\""));
+    }
+    Ok(())
+}
+
+pub(super) fn shown(text: &str) -> Result<(), Fault> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if text.is_empty() || text.len() > JOINED_MAX || !text.chars().all(legal) {
+        let hint =
+            format!("1 to {JOINED_MAX} letters, digits, `-` and `_`, which is what models' vendors take");
+        return Err(Fault::new(format!("{} cannot be shown as a tool name", quoted(text))).hint(hint));
+    }
+    Ok(())
+}
+
+/// A program alone: a whole command line in one text is a slip that would be looked up as one file name.
+pub(super) fn program(text: &str) -> Result<(), Fault> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.len() > 1 && words.first().is_some_and(|first| !first.contains(['/', '\\']));
+    if line {
+        return Err(Fault::new("a command is not a shell line").hint(format!("write {words:?}")));
+    }
+    plain(text).map(drop)
+}
+
+pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
+    match word {
+        Word::Argument if text.contains('\0') => Err(Fault::new("an argument has a NUL character")),
+        Word::Argument => Ok(()),
+        Word::Host => host(text),
+        Word::Origin => origin(text),
+        Word::Pattern => Pattern::parse(text)
+            .map(drop)
+            .map_err(|why| Fault::new(format!("pattern {}: {why}", quoted(text)))),
+        Word::Server => {
+            ServerName::parse(text).map(drop).map_err(|why| Fault::new(format!("{}: {why}", quoted(text))))
+        }
+    }
+}
+
+fn host(text: &str) -> Result<(), Fault> {
+    let fault =
+        || Fault::new(format!("{} is not a host name or address with an optional port", quoted(text)));
+    if text.contains("://") {
+        return Err(fault().hint("a host has no scheme: \"mcp.example.com\""));
+    }
+    let authority: http::uri::Authority = text.parse().map_err(|_| fault())?;
+    if text.contains(['@', '*']) || authority.host().is_empty() || text.ends_with(':') {
+        return Err(fault());
+    }
+    Ok(())
+}
+
+fn origin(text: &str) -> Result<(), Fault> {
+    let fault = || Fault::new(format!("{} is not an origin", quoted(text)));
+    if text == "*" {
+        return Err(fault().hint("every page of the web could call your servers: name the pages that may"));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(fault().hint(format!("an origin has a scheme: \"https://{text}\"")));
+    };
+    let known = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    if !known || scheme.is_empty() || rest.contains('/') {
+        return Err(fault().hint("scheme and host, without a path: \"https://app.example.com\""));
+    }
+    host(rest.strip_suffix(":*").unwrap_or(rest)).map_err(|_| fault())
+}
+
+/// Any TOML value as compact JSON text.
+pub(super) fn json(item: &Item) -> Result<String, Fault> {
+    from_item(item).map(|value| value.to_string())
+}
+
+fn from_item(item: &Item) -> Result<Json, Fault> {
+    match item {
+        Item::Value(value) => from_value(value),
+        Item::Table(table) => from_table(table),
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| from_table(table)).collect(),
+        Item::None => Ok(Json::Null),
+    }
+}
+
+fn from_value(value: &Toml) -> Result<Json, Fault> {
+    Ok(match value {
+        Toml::String(text) => text.value().as_str().into(),
+        Toml::Integer(number) => (*number.value()).into(),
+        Toml::Float(number) => {
+            let number = serde_json::Number::from_f64(*number.value());
+            number.ok_or_else(|| Fault::new("JSON has no infinite number"))?.into()
+        }
+        Toml::Boolean(flag) => (*flag.value()).into(),
+        Toml::Datetime(time) => time.value().to_string().into(),
+        Toml::Array(array) => array.iter().map(from_value).collect::<Result<_, _>>()?,
+        Toml::InlineTable(table) => from_table(table)?,
+    })
+}
+
+fn from_table(table: &dyn TableLike) -> Result<Json, Fault> {
+    let members = table.iter().map(|(name, item)| Ok((name.to_owned(), from_item(item)?)));
+    members.collect::<Result<serde_json::Map<_, _>, Fault>>().map(Json::Object)
+}

@@ -1,0 +1,194 @@
+//! What one server declared, item by item, each as the server wrote it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::method::Method;
+use casemate_mcp::names::{QualifiedName, ServerName};
+
+use super::{Schema, uri};
+
+/// The kinds of things that servers list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Tools, named by `name`.
+    Tools,
+    /// Prompts, named by `name`.
+    Prompts,
+    /// Resources, named by `uri`.
+    Resources,
+    /// Resource templates, named by `uriTemplate`.
+    Templates,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 4] = [Kind::Tools, Kind::Prompts, Kind::Resources, Kind::Templates];
+
+    /// The kind that a method lists.
+    #[must_use]
+    pub fn of(method: &Method) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.method() == *method)
+    }
+
+    /// The method that lists it.
+    #[must_use]
+    pub fn method(self) -> Method {
+        match self {
+            Kind::Tools => Method::ToolsList,
+            Kind::Prompts => Method::PromptsList,
+            Kind::Resources => Method::ResourcesList,
+            Kind::Templates => Method::TemplatesList,
+        }
+    }
+
+    /// The member of the result that holds the list.
+    #[must_use]
+    pub fn member(self) -> &'static str {
+        match self {
+            Kind::Tools => "tools",
+            Kind::Prompts => "prompts",
+            Kind::Resources => "resources",
+            Kind::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of a definition that names the item.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Kind::Tools | Kind::Prompts => "name",
+            Kind::Resources => "uri",
+            Kind::Templates => "uriTemplate",
+        }
+    }
+
+    /// The capability that a server declares when it has such things.
+    #[must_use]
+    pub fn capability(self) -> &'static str {
+        match self {
+            Kind::Tools => "tools",
+            Kind::Prompts => "prompts",
+            Kind::Resources | Kind::Templates => "resources",
+        }
+    }
+}
+
+/// One thing that a server declared.
+#[derive(Debug)]
+pub struct Item {
+    /// The server's own name or URI for it.
+    pub name: Box<str>,
+    /// The definition as the server wrote it.
+    pub raw: Members,
+    /// What the joined endpoint calls it.
+    pub joined_name: Box<str>,
+    /// The definition under that name.
+    pub joined: Raw,
+    /// What only tools have.
+    pub tool: Tool,
+}
+
+/// What only tools have. Empty for everything else.
+#[derive(Debug, Default)]
+pub struct Tool {
+    schema: OnceLock<Option<Result<Schema, String>>>,
+    /// `x-mcp-header` annotations: the header's name after `Mcp-Param-` and the path to the argument.
+    pub param_headers: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// The server says that calling it changes nothing, or that calling it twice is calling it once.
+    pub says_repeatable: bool,
+}
+
+impl Item {
+    /// Reads a definition; `None` when it is none.
+    #[must_use]
+    pub fn read(kind: Kind, server: &ServerName, raw: &Raw) -> Option<Item> {
+        let raw = raw.members()?;
+        let name = raw.string(kind.key())?.into_boxed_str();
+        let joined_name = match kind {
+            Kind::Tools | Kind::Prompts => QualifiedName::join(server, &name).as_str().into(),
+            Kind::Resources | Kind::Templates => uri::wrap(server, &name).into_boxed_str(),
+        };
+        let joined = raw.edit().set(kind.key(), Raw::string_of(&joined_name)).finish();
+        let tool = if kind == Kind::Tools { Tool::read(&raw) } else { Tool::default() };
+        Some(Item { name, raw, joined_name, joined, tool })
+    }
+
+    /// The compiled input schema. `None` when the tool declares none.
+    pub fn schema(&self) -> Option<&Result<Schema, String>> {
+        self.tool.schema.get_or_init(|| self.raw.get("inputSchema").map(|raw| Schema::compile(&raw))).as_ref()
+    }
+}
+
+impl Tool {
+    fn read(raw: &Members) -> Tool {
+        let mut param_headers = Vec::new();
+        if let Some(schema) = raw.object("inputSchema") {
+            find_param_headers(&schema, &mut Vec::new(), &mut param_headers);
+        }
+        let hints = raw.object("annotations");
+        let says = |hint| hints.as_ref().and_then(|hints| hints.get(hint)).is_some_and(|raw| raw.as_str() == "true");
+        Tool {
+            schema: OnceLock::new(),
+            param_headers,
+            says_repeatable: says("readOnlyHint") || says("idempotentHint"),
+        }
+    }
+}
+
+/// Collects `x-mcp-header` annotations that are reachable through `properties` alone, as the protocol demands.
+fn find_param_headers(schema: &Members, path: &mut Vec<Box<str>>, found: &mut Vec<(Box<str>, Vec<Box<str>>)>) {
+    let Some(properties) = schema.object("properties") else { return };
+    for (name, property) in properties.iter() {
+        let Some(property) = property.members() else { continue };
+        path.push(name.into());
+        if let Some(header) = property.string("x-mcp-header") {
+            found.push((header.into_boxed_str(), path.clone()));
+        }
+        // The depth of a checked text is bounded, and with it this recursion.
+        find_param_headers(&property, path, found);
+        path.pop();
+    }
+}
+
+/// Everything that one server declared.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    lists: [Vec<Arc<Item>>; 4],
+    by_name: [HashMap<Box<str>, Arc<Item>>; 4],
+}
+
+impl Definitions {
+    /// Adds an item; the first of a name counts, since a second one could stand for something else.
+    pub fn add(&mut self, kind: Kind, item: Item) {
+        let item = Arc::new(item);
+        let (Some(list), Some(names)) = (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize)) else {
+            return;
+        };
+        if !names.contains_key(&item.name) {
+            names.insert(item.name.clone(), Arc::clone(&item));
+            list.push(item);
+        }
+    }
+
+    /// The items of a kind in the server's order.
+    #[must_use]
+    pub fn list(&self, kind: Kind) -> &[Arc<Item>] {
+        self.lists.get(kind as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// An item by the server's own name for it.
+    #[must_use]
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Arc<Item>> {
+        self.by_name.get(kind as usize)?.get(name)
+    }
+
+    /// Whether two sets of definitions say the same to the letter.
+    #[must_use]
+    pub fn same(&self, other: &Definitions) -> bool {
+        self.lists.iter().zip(&other.lists).all(|(ours, theirs)| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! What one endpoint shows: the items of its servers under the names that clients use there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::names::ServerName;
+use casemate_policy::{Action, Effect, Resource, Subject};
+
+use super::pattern::fits;
+use super::{Definitions, Item, Kind, Shelf};
+use crate::endpoint::Endpoint;
+use crate::snapshot::{Profile, ProfileTool, Snapshot};
+
+/// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
+const PAGE_ITEMS: usize = 1000;
+
+/// Lists that are kept for different sets of roles.
+const KEPT_LISTS_MAX: usize = 64;
+
+/// One item as an endpoint shows it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The name or URI that clients use here.
+    pub name: Box<str>,
+    /// Its server.
+    pub shelf: Arc<Shelf>,
+    /// The item itself.
+    pub item: Arc<Item>,
+    /// The definition that clients see here.
+    pub raw: Raw,
+    /// Arguments that the profile fills in.
+    pub fixed: Option<Arc<ProfileTool>>,
+}
+
+impl Shown {
+    /// The item as policy sees it: by its server and the server's own name.
+    #[must_use]
+    pub fn resource(&self, kind: Kind) -> Resource<'_> {
+        let server = &self.shelf.server().entry().name;
+        match kind {
+            Kind::Tools => Resource::Tool(server, &self.item.name),
+            Kind::Prompts => Resource::Prompt(server, &self.item.name),
+            Kind::Resources | Kind::Templates => Resource::Resource(server, &self.item.name),
+        }
+    }
+}
+
+/// Everything that one endpoint shows, before anybody's rights are looked at.
+#[derive(Debug)]
+pub struct View {
+    snapshot: u64,
+    generation: u64,
+    shelves: Vec<Arc<Shelf>>,
+    lists: [Vec<Shown>; 4],
+    by_name: [HashMap<Box<str>, usize>; 4],
+    /// Finished pages by (roles, kind, start). Context-free decisions depend on the roles alone.
+    pages: Mutex<HashMap<(String, Kind, usize), Raw>>,
+}
+
+impl View {
+    pub(super) fn build(
+        snapshot: &Snapshot,
+        shelves: &BTreeMap<ServerName, Arc<Shelf>>,
+        endpoint: &Endpoint,
+        generation: u64,
+    ) -> View {
+        let mut view = View {
+            snapshot: snapshot.version,
+            generation,
+            shelves: Vec::new(),
+            lists: Default::default(),
+            by_name: Default::default(),
+            pages: Mutex::default(),
+        };
+        let profile = match endpoint {
+            Endpoint::Profile(name) => snapshot.profiles.get(name),
+            Endpoint::Joined | Endpoint::Server(_) => None,
+        };
+        for (name, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
+            view.shelves.push(Arc::clone(shelf));
+            if let Some(definitions) = shelf.known() {
+                let scope = Scope { shelf, name, joined: endpoint.joins(), profile };
+                view.add(&scope, &definitions);
+            }
+        }
+        view
+    }
+
+    fn add(&mut self, scope: &Scope<'_>, definitions: &Definitions) {
+        for kind in Kind::ALL {
+            let (Some(list), Some(names)) = (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize))
+            else {
+                continue;
+            };
+            for shown in definitions.list(kind).iter().filter_map(|item| scope.show(kind, item)) {
+                // A rename could meet another name: the first in the order of servers keeps it.
+                if !names.contains_key(&shown.name) {
+                    names.insert(shown.name.clone(), list.len());
+                    list.push(shown);
+                }
+            }
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn snapshot(&self) -> u64 {
+        self.snapshot
+    }
+
+    /// The servers that this endpoint joins.
+    #[must_use]
+    pub fn shelves(&self) -> &[Arc<Shelf>] {
+        &self.shelves
+    }
+
+    /// An item by the name that clients use here.
+    #[must_use]
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Shown> {
+        let at = self.by_name.get(kind as usize)?.get(name)?;
+        self.lists.get(kind as usize)?.get(*at)
+    }
+
+    /// The page of a list that begins after `cursor`, with what the subject may see. `None` for a cursor that is
+    /// none of ours (any more).
+    #[must_use]
+    pub fn page(&self, roles: &Snapshot, subject: &Subject, (kind, cursor): (Kind, Option<&str>)) -> Option<Raw> {
+        let start = match cursor {
+            None => 0,
+            Some(after) => self.by_name.get(kind as usize)?.get(after)? + 1,
+        };
+        let key = (roles_key(subject), kind, start);
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = pages.get(&key) {
+            return Some(page.clone());
+        }
+        drop(pages);
+        let page = self.write_page(roles, subject, (kind, start));
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() >= KEPT_LISTS_MAX {
+            pages.clear();
+        }
+        pages.insert(key, page.clone());
+        Some(page)
+    }
+
+    fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
+        let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
+        let may_list = |shown: &&Shown| {
+            snapshot.roles.decide(subject, Action::List, &shown.resource(kind)).effect == Effect::Allow
+        };
+        let mut allowed = rest.iter().filter(may_list);
+        let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
+        let list = Raw::array(page.iter().map(|shown| &shown.raw));
+        let empty = Members::empty();
+        let mut result = empty.edit().set(kind.member(), list);
+        if let (Some(last), Some(_)) = (page.last(), allowed.next()) {
+            result = result.set("nextCursor", Raw::string_of(&last.name));
+        }
+        result.finish()
+    }
+}
+
+/// One server while it is put into a view.
+struct Scope<'a> {
+    shelf: &'a Arc<Shelf>,
+    name: &'a ServerName,
+    joined: bool,
+    profile: Option<&'a Arc<Profile>>,
+}
+
+impl Scope<'_> {
+    fn show(&self, kind: Kind, item: &Arc<Item>) -> Option<Shown> {
+        let plain = !self.joined;
+        let mut shown = Shown {
+            name: if plain { item.name.clone() } else { item.joined_name.clone() },
+            shelf: Arc::clone(self.shelf),
+            item: Arc::clone(item),
+            raw: if plain { item.raw.raw().clone() } else { item.joined.clone() },
+            fixed: None,
+        };
+        let (Some(profile), Kind::Tools) = (self.profile, kind) else { return Some(shown) };
+        let path = format!("{}/{}", self.name, item.name);
+        let chosen = profile.only.as_ref().is_none_or(|only| only.iter().any(|pattern| fits(pattern, &path)));
+        if !chosen || profile.hidden.iter().any(|pattern| fits(pattern, &path)) {
+            return None;
+        }
+        let changed = profile.tools.iter().find(|((server, tool), _)| server == self.name && tool.as_str() == &*item.name);
+        if let Some((_, change)) = changed {
+            dress(&mut shown, change);
+        }
+        Some(shown)
+    }
+}
+
+/// Applies what a profile says about a tool.
+fn dress(shown: &mut Shown, change: &ProfileTool) {
+    let Some(members) = shown.raw.members() else { return };
+    let mut edit = members.edit();
+    if let Some(name) = &change.rename {
+        shown.name = name.as_str().into();
+        edit = edit.set("name", Raw::string_of(name.as_str()));
+    }
+    if let Some(description) = &change.description {
+        edit = edit.set("description", Raw::string_of(description));
+    }
+    if let (false, Some(schema)) = (change.fixed.is_empty(), members.object("inputSchema")) {
+        edit = edit.set("inputSchema", without(&schema, change));
+    }
+    shown.raw = edit.finish();
+    shown.fixed = (!change.fixed.is_empty()).then(|| Arc::new(change.clone()));
+}
+
+/// The schema without the arguments that are filled in.
+fn without(schema: &Members, change: &ProfileTool) -> Raw {
+    let mut edit = schema.edit();
+    if let Some(properties) = schema.object("properties") {
+        let kept = change.fixed.keys().fold(properties.edit(), |edit, name| edit.remove(name.as_str()));
+        edit = edit.set("properties", kept.finish());
+    }
+    if let Some(required) = schema.get("required").and_then(|list| list.elements()) {
+        let is_free = |raw: &&Raw| raw.string().is_none_or(|name| !change.fixed.contains_key(&*name));
+        edit = edit.set("required", Raw::array(required.iter().filter(is_free)));
+    }
+    edit.finish()
+}
+
+fn joins(endpoint: &Endpoint, profile: Option<&Arc<Profile>>, name: &ServerName) -> bool {
+    match endpoint {
+        Endpoint::Joined => true,
+        Endpoint::Server(only) => only == name,
+        Endpoint::Profile(_) => profile.is_some_and(|profile| profile.servers.contains(name)),
+    }
+}
+
+fn roles_key(subject: &Subject) -> String {
+    let mut roles: Vec<&str> = subject.roles.iter().map(|role| role.as_str()).collect();
+    roles.sort_unstable();
+    roles.join(" ")
+}

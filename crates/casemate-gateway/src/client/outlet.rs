@@ -1,0 +1,43 @@
+//! Where messages to a client go that are not the answer itself.
+
+use bytes::Bytes;
+use casemate_transport::http::events::{Event, EventSender};
+use casemate_transport::http::streams::Streams;
+use casemate_transport::lines::LineSender;
+use tokio::sync::mpsc;
+
+/// A way to one client. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub enum Outlet {
+    /// The one line-framed connection that everything of the client goes through.
+    Lines(LineSender),
+    /// The general stream (GET) of a legacy HTTP session.
+    General(Streams),
+    /// An event stream of a modern request.
+    Events(EventSender),
+    /// The queue of one call, whose edge decides how the messages travel.
+    Call(mpsc::Sender<Bytes>),
+}
+
+impl Outlet {
+    /// Hands a message over without waiting. `false` when there is no room or nobody listens any more: such a
+    /// message is one that a client can do without.
+    pub fn push(&self, message: Bytes) -> bool {
+        match self {
+            Outlet::Lines(lines) => lines.try_send(message).is_ok(),
+            Outlet::General(streams) => streams.push_general(message),
+            Outlet::Events(events) => events.try_send(Event::message(message)).is_ok(),
+            Outlet::Call(queue) => queue.try_send(message).is_ok(),
+        }
+    }
+
+    /// Hands a message over and waits for room. `false` when nobody listens any more.
+    pub async fn send(&self, message: Bytes) -> bool {
+        match self {
+            Outlet::Lines(lines) => lines.send(message).await.is_ok(),
+            Outlet::General(streams) => streams.push_general(message),
+            Outlet::Events(events) => events.send(Event::message(message)).await.is_ok(),
+            Outlet::Call(queue) => queue.send(message).await.is_ok(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Where bytes become heads, and deliveries become bytes: the two ways into the gateway.
+
+pub mod http;
+pub mod lines;

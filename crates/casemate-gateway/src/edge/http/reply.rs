@@ -1,0 +1,88 @@
+//! Deliveries and refusals as HTTP answers.
+
+use bytes::Bytes;
+use casemate_mcp::frame::error_text;
+use casemate_mcp::json::Raw;
+use casemate_transport::http::Reply;
+use casemate_transport::http::head::SESSION_ID;
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::gate::Gate;
+use crate::journey::Delivery;
+use crate::refusal::{Code, Refusal};
+use crate::upstream::State;
+
+/// The answer to a body: nothing but an acknowledgment when it asked for nothing.
+pub(super) fn of_deliveries(mut deliveries: Vec<Delivery>) -> Reply {
+    match deliveries.len() {
+        0 => Reply::empty(StatusCode::ACCEPTED),
+        1 => deliveries.pop().map_or_else(|| Reply::empty(StatusCode::ACCEPTED), of_delivery),
+        _ => {
+            let texts: Vec<Bytes> = deliveries.iter().map(Delivery::joined).collect();
+            let mut batch = vec![b'['];
+            for text in &texts {
+                if batch.len() > 1 {
+                    batch.push(b',');
+                }
+                batch.extend_from_slice(text);
+            }
+            batch.push(b']');
+            Reply::json(StatusCode::OK, batch.into())
+        }
+    }
+}
+
+fn of_delivery(delivery: Delivery) -> Reply {
+    let mut reply = Reply::json_parts(delivery.status, delivery.parts);
+    if let Some(value) = delivery.opened.and_then(|session| HeaderValue::from_str(&session.id).ok()) {
+        reply = reply.with(SESSION_ID, value);
+    }
+    with_retry(reply, delivery.retry_after_s)
+}
+
+/// The answer to a request that could not even be read.
+pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
+    let wire = refusal.wire();
+    let reply = Reply::json(wire.status, error_text(None, &wire.error));
+    let reply = match refusal.code {
+        Code::NoCredential | Code::BadCredential => {
+            reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"casemate\""))
+        }
+        Code::BadHttpMethod => reply.with(ALLOW, HeaderValue::from_static("POST, GET, DELETE")),
+        _ => reply,
+    };
+    with_retry(reply, wire.retry_after_s)
+}
+
+fn with_retry(reply: Reply, seconds: Option<u64>) -> Reply {
+    match seconds {
+        Some(seconds) => reply.with(RETRY_AFTER, HeaderValue::from(seconds)),
+        None => reply,
+    }
+}
+
+/// We are alive.
+pub(super) fn health() -> Reply {
+    Reply::json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}"))
+}
+
+/// Whether calls are taken, and what is not as it should be. No names: strangers may ask.
+pub(super) fn readiness(gate: &Gate) -> Reply {
+    let shelves = gate.catalog().shelves();
+    let failing = shelves
+        .values()
+        .filter(|shelf| matches!(shelf.server().status().state, State::Backoff { .. } | State::CircuitOpen { .. }))
+        .count();
+    let ready = !gate.is_stopping();
+    let mut reasons = Vec::new();
+    if !ready {
+        reasons.push("the gateway is stopping".to_owned());
+    }
+    if failing > 0 {
+        reasons.push(format!("{failing} of {} servers fail and are being restarted", shelves.len()));
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Reply::json(status, Raw::of(&json!({ "ready": ready, "reasons": reasons })).bytes())
+}

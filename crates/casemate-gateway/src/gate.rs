@@ -1,0 +1,243 @@
+//! The gateway as a whole: what all calls share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::method::Method;
+use casemate_policy::{Action, Effect, Resource};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::{Catalog, wrap_uri};
+use crate::client::{Bus, Listener, Sessions};
+use crate::journey::Admissions;
+use crate::ports::{CallId, Identities, Recorder};
+use crate::snapshot::Snapshot;
+use crate::upstream::{Host, Server, ServerNotice};
+
+/// How often idle sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// What the program wires into a gateway.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration to begin with.
+    pub snapshot: Snapshot,
+    /// Who credentials belong to.
+    pub identities: Arc<dyn Identities>,
+    /// Where calls are written down.
+    pub recorder: Arc<dyn Recorder>,
+    /// What servers run on.
+    pub host: Arc<Host>,
+    /// The other end of the host's notices.
+    pub notices: mpsc::Receiver<ServerNotice>,
+}
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gate {
+    snapshot: ArcSwap<Snapshot>,
+    identities: Arc<dyn Identities>,
+    recorder: Arc<dyn Recorder>,
+    host: Arc<Host>,
+    catalog: Catalog,
+    sessions: Sessions,
+    bus: Bus,
+    admissions: Admissions,
+    /// Calls are refused from here on; those in flight may finish.
+    closing: CancellationToken,
+    run: u64,
+    calls: AtomicU64,
+}
+
+impl Gate {
+    /// Puts a gateway together and starts what it does in the background.
+    #[must_use]
+    pub fn start(parts: Parts) -> Arc<Gate> {
+        let (changes, changed) = mpsc::channel(256);
+        let mut run = [0; 8];
+        // Without randomness call ids are unique in this run only; nothing depends on more.
+        _ = getrandom::fill(&mut run);
+        let gate = Arc::new(Gate {
+            catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
+            snapshot: ArcSwap::from_pointee(parts.snapshot),
+            identities: parts.identities,
+            recorder: parts.recorder,
+            host: parts.host,
+            sessions: Sessions::default(),
+            bus: Bus::default(),
+            admissions: Admissions::default(),
+            closing: CancellationToken::new(),
+            run: u64::from_le_bytes(run),
+            calls: AtomicU64::new(1),
+        });
+        gate.host.tracker.spawn(Arc::clone(&gate).follow(parts.notices, changed));
+        gate
+    }
+
+    /// Follows a new configuration. Servers whose entry changed are stopped once their calls are done.
+    pub fn swap(&self, snapshot: Snapshot) {
+        let gone = self.catalog.swap(&snapshot, &self.host);
+        self.snapshot.store(Arc::new(snapshot));
+        for shelf in gone {
+            self.host.tracker.spawn(async move { shelf.server().stop().await });
+        }
+        for listener in self.bus.listeners() {
+            for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
+                listener.tell(&method, None);
+            }
+        }
+    }
+
+    /// Refuses new calls, waits for those in flight until `grace` is over, and stops every server.
+    pub async fn stop(&self, grace: Duration) {
+        self.closing.cancel();
+        // Each call holds its subject's place; when all places are free, all calls are done.
+        _ = tokio::time::timeout(grace, self.admissions.idle()).await;
+        let shelves = self.catalog.shelves();
+        let mut stops = tokio::task::JoinSet::new();
+        for shelf in shelves.values().cloned() {
+            stops.spawn(async move { shelf.server().stop().await });
+        }
+        while stops.join_next().await.is_some() {}
+        self.host.stop.cancel();
+    }
+
+    /// The configuration that calls are judged by from now on.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// What the servers offer.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What servers run on.
+    #[must_use]
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// The open legacy HTTP sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Who listens for changes.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Every task of the gateway runs on this.
+    #[must_use]
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.host.tracker
+    }
+
+    /// Whether new calls are refused.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Ends when new calls are refused.
+    pub async fn stopping(&self) {
+        self.closing.cancelled().await;
+    }
+
+    pub(crate) fn identities(&self) -> &dyn Identities {
+        &*self.identities
+    }
+
+    pub(crate) fn recorder(&self) -> &dyn Recorder {
+        &*self.recorder
+    }
+
+    pub(crate) fn admissions(&self) -> &Admissions {
+        &self.admissions
+    }
+
+    pub(crate) fn next_call(&self) -> CallId {
+        CallId { run: self.run, number: self.calls.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Brings what servers say outside of calls to the clients that want it.
+    async fn follow(self: Arc<Self>, mut notices: mpsc::Receiver<ServerNotice>, mut changed: mpsc::Receiver<Arc<Server>>) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                () = self.host.stop.cancelled() => return,
+                _ = sweep.tick() => self.sessions.sweep(self.snapshot.load().limits.session_idle_max),
+                Some(notice) = notices.recv() => self.told(&notice),
+                Some(server) = changed.recv() => self.tell_changed(&server, &[
+                    Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
+                ]),
+                else => return,
+            }
+        }
+    }
+
+    fn told(&self, notice: &ServerNotice) {
+        let Some(shelf) = self.catalog.shelf(notice.server.as_str()) else { return };
+        match &notice.notice.method {
+            method @ (Method::ToolsChanged | Method::PromptsChanged | Method::ResourcesChanged) => {
+                shelf.invalidate();
+                self.tell_changed(shelf.server(), std::slice::from_ref(method));
+            }
+            Method::ResourceUpdated => {
+                let Some(params) = notice.notice.params.as_ref() else { return };
+                let Some(uri) = params.string("uri") else { return };
+                self.tell_updated(notice, (params, &uri));
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_changed(&self, server: &Server, methods: &[Method]) {
+        let name = &server.entry().name;
+        let snapshot = self.snapshot.load();
+        for listener in self.bus.listeners().into_iter().filter(|listener| sees(&snapshot, listener, server)) {
+            tracing::debug!(server = %name, subject = %listener.subject.id, "definitions changed");
+            methods.iter().for_each(|method| listener.tell(method, None));
+        }
+    }
+
+    fn tell_updated(&self, notice: &ServerNotice, (params, uri): (&Members, &str)) {
+        let snapshot = self.snapshot.load();
+        let shown = |endpoint: &crate::endpoint::Endpoint| {
+            Some(if endpoint.joins() { wrap_uri(&notice.server, uri) } else { uri.to_owned() })
+        };
+        for (listener, shown) in self.bus.watchers(shown) {
+            // What a server tells one subject's instance is nobody else's business.
+            let whose = notice.subject.as_ref().is_none_or(|subject| *subject == listener.subject.id);
+            let resource = Resource::Resource(&notice.server, uri);
+            let allowed = snapshot.roles.decide(&listener.subject, Action::Subscribe, &resource).effect == Effect::Allow;
+            if whose && allowed {
+                listener.tell(&Method::ResourceUpdated, Some(params.edit().set("uri", Raw::of(&shown)).finish()));
+            }
+        }
+    }
+}
+
+/// Whether a listener's endpoint shows a server that its subject may see.
+fn sees(snapshot: &Snapshot, listener: &Listener, server: &Server) -> bool {
+    let name = &server.entry().name;
+    let shown = match &listener.endpoint {
+        crate::endpoint::Endpoint::Joined => true,
+        crate::endpoint::Endpoint::Server(only) => only == name,
+        crate::endpoint::Endpoint::Profile(profile) => {
+            snapshot.profiles.get(profile).is_some_and(|profile| profile.servers.contains(name))
+        }
+    };
+    let resource = Resource::Server(name);
+    shown && snapshot.roles.decide(&listener.subject, Action::List, &resource).effect == Effect::Allow
+}

@@ -1,0 +1,90 @@
+//! The journey of a call. Read this file first.
+//!
+//! Each stage takes the type that the stage before returned and gives the next one, or a [`Refusal`]. Constructors are
+//! private to their stage's module, so a stage that is skipped does not compile. `docs/journey.md` tells the
+//! same story in words.
+
+mod admit;
+mod answer;
+mod authorize;
+mod check;
+mod forward;
+mod head;
+mod identify;
+mod inspect;
+mod receive;
+mod record;
+mod route;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+pub use admit::Admissions;
+pub use answer::Delivery;
+pub use head::{Claims, Head, Incoming, SessionRef};
+pub use identify::{Identified, subject as identify};
+
+use crate::gate::Gate;
+use crate::refusal::{Code, Refusal};
+use receive::{Message, Received};
+use record::Record;
+
+/// Takes what arrived from its head to its deliveries: one for each request in it, none for notifications.
+///
+/// # Errors
+/// A [`Refusal`] when what arrived could not even be read as messages; it belongs to no request.
+pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<Vec<Delivery>, Refusal> {
+    let identified = identify::subject(gate, head)?;
+    let admitted = admit::subject(gate, identified)?;
+    let messages = receive::messages(gate, admitted, body).await?;
+    let mut deliveries = Vec::with_capacity(messages.len());
+    for message in messages {
+        match message {
+            Message::Call(received) => deliveries.push(call(gate, received).await),
+            Message::Unreadable(delivery) => deliveries.push(delivery),
+            Message::Told(told) => told.deliver(gate).await,
+        }
+    }
+    Ok(deliveries)
+}
+
+/// Takes one request to its delivery, whatever happens on the way: a panic is a refusal and a record too.
+async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
+    let ticket = received.ticket();
+    let cancelled = received.cancelled();
+    let mut record = Record::of(gate, &received);
+    let journey = async {
+        let routed = route::target(gate, received).await?;
+        let checked = check::arguments(routed)?;
+        let permitted = authorize::decide(gate, checked)?;
+        let recorded = record.intent(permitted)?;
+        let answered = forward::send(gate, recorded).await?;
+        inspect::answer(gate, answered)
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = caught(journey) => outcome,
+        () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
+    };
+    record.close(&outcome);
+    answer::deliver(&ticket, outcome)
+}
+
+/// Runs a future and turns a panic in it into a refusal: one broken call never takes the gateway down.
+async fn caught<T>(journey: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let mut journey = pin!(journey);
+    std::future::poll_fn(|context| {
+        // The future is dropped unfinished after a panic, so nobody can see what it left half done.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| journey.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(_) => Poll::Ready(Err(Refusal::new(
+                Code::Internal,
+                "Something failed inside the gateway; the call was not completed.",
+            )
+            .with_detail("panic"))),
+        }
+    })
+    .await
+}

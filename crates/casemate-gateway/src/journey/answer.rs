@@ -1,0 +1,102 @@
+//! Stage 10: the answer in the words of the client's dialect.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use casemate_mcp::call::Answer;
+use casemate_mcp::dialect::{legacy, modern};
+use casemate_mcp::frame::{ErrorObject, Id, code, error_text, response_parts};
+use casemate_mcp::json::Raw;
+use casemate_mcp::method::Method;
+use casemate_mcp::revision::Revision;
+use http::StatusCode;
+use serde_json::json;
+
+use super::inspect::Cleared;
+use crate::client::Session;
+use crate::refusal::{Code, Refusal};
+
+/// What is needed to answer a request, kept apart from its journey.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    pub(super) id: Id,
+    pub(super) method: Method,
+    pub(super) revision: Revision,
+    pub(super) session: Option<Arc<Session>>,
+}
+
+/// The answer to one request, ready to be written.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The frame, in parts so that a large result is not copied.
+    pub parts: Vec<Bytes>,
+    /// The HTTP status, where there is HTTP.
+    pub status: StatusCode,
+    /// Seconds for a `Retry-After` header.
+    pub retry_after_s: Option<u64>,
+    /// The session that this request opened.
+    pub opened: Option<Arc<Session>>,
+    /// The client gave the call up: where an answer is not owed to a transport, none is sent.
+    pub canceled: bool,
+}
+
+/// Writes the outcome of a journey for the client.
+pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Delivery {
+    let refusal = match outcome {
+        Ok(Cleared { answer: Answer::Result(result), opened, .. }) => return result_of(ticket, result, opened),
+        Ok(Cleared { answer: Answer::Error(error), .. }) => return error_of(ticket, error),
+        Err(refusal) => refusal,
+    };
+    if refusal.code == Code::BadArguments && ticket.method == Method::ToolsCall {
+        // SEP-1303: what a model got wrong it is told as a result, so that it can do better.
+        return result_of(ticket, tool_error(&refusal), None);
+    }
+    let wire = refusal.wire();
+    let status = if ticket.revision.is_modern() { modern_status(wire.error.code, wire.status) } else { wire.status };
+    Delivery { parts: vec![error_text(Some(&ticket.id), &wire.error)], status, retry_after_s: wire.retry_after_s, opened: None, canceled: refusal.code == Code::Canceled }
+}
+
+fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Delivery {
+    let result = if ticket.revision.is_modern() { modern::result(&ticket.method, result) } else { legacy::result(result) };
+    let parts = response_parts(&ticket.id, &result).to_vec();
+    Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false }
+}
+
+fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
+    let (error, status) = if ticket.revision.is_modern() {
+        let error = modern::error(error);
+        let status = modern_status(error.code, StatusCode::OK);
+        (error, status)
+    } else {
+        (legacy::error(&ticket.method, error), StatusCode::OK)
+    };
+    Delivery { parts: vec![error_text(Some(&ticket.id), &error)], status, retry_after_s: None, opened: None, canceled: false }
+}
+
+/// The HTTP status that the modern dialect prescribes for an error.
+fn modern_status(error: i64, otherwise: StatusCode) -> StatusCode {
+    match error {
+        code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => StatusCode::BAD_REQUEST,
+        _ => otherwise,
+    }
+}
+
+fn tool_error(refusal: &Refusal) -> Raw {
+    Raw::of(&json!({
+        "content": [{ "type": "text", "text": refusal.message }],
+        "isError": true,
+        "_meta": { "io.casemate/refusal": refusal.code.as_str() },
+    }))
+}
+
+impl Delivery {
+    /// The frame in one piece.
+    #[must_use]
+    pub fn joined(&self) -> Bytes {
+        match self.parts.as_slice() {
+            [only] => only.clone(),
+            parts => parts.concat().into(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Stage 7: may the subject do that. Deny by default; the decision names its rules.
+
+use casemate_mcp::method::Method;
+use casemate_policy::{Action, Decision, Effect, Resource};
+
+use super::check::Checked;
+use super::route::{About, Target, no_item, no_resource};
+use crate::catalog::Kind;
+use crate::gate::Gate;
+use crate::refusal::{Code, Refusal};
+
+/// A request that may be made. Only [`decide`] makes one, so whoever holds it was permitted.
+#[derive(Debug)]
+pub(super) struct Permitted {
+    pub(super) checked: Checked,
+    pub(super) decision: Decision,
+    _seal: Seal,
+}
+
+#[derive(Debug)]
+struct Seal;
+
+/// Asks the policy.
+///
+/// # Errors
+/// The same answer as for what does not exist, so that nobody learns names by asking.
+pub(super) fn decide(_: &Gate, checked: Checked) -> Result<Permitted, Refusal> {
+    let identified = &checked.received.passage.identified;
+    let (action, resource) = question(&checked);
+    let decision = match action {
+        // What we answer ourselves shows only what the subject may see anyway.
+        None => Decision { effect: Effect::Allow, rules: Vec::new() },
+        Some(action) => identified.snapshot.roles.decide(&identified.subject, action, &resource),
+    };
+    match decision.effect {
+        Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
+        Effect::Deny => {
+            let rules: Vec<&str> = decision.rules.iter().map(|rule| rule.as_str()).collect();
+            Err(denied(&checked).with_detail(format_args!("denied by {}", rules.join(", "))))
+        }
+    }
+}
+
+fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
+    let method = &checked.received.call.method;
+    let Some(shelf) = checked.target.shelf() else { return (None, Resource::Gateway) };
+    let server = &shelf.server().entry().name;
+    match &checked.target {
+        Target::Own(_) => (None, Resource::Gateway),
+        Target::Item { kind: Kind::Prompts, item, .. } => (Some(Action::Get), Resource::Prompt(server, &item.name)),
+        Target::Item { item, .. } => (Some(Action::Call), Resource::Tool(server, &item.name)),
+        Target::Uri { uri, .. } if *method == Method::ResourcesRead => {
+            (Some(Action::Read), Resource::Resource(server, uri))
+        }
+        Target::Uri { uri, .. } => (Some(Action::Subscribe), Resource::Resource(server, uri)),
+        Target::Completion { about: About::Prompt(name), .. } => {
+            (Some(Action::Complete), Resource::Prompt(server, name))
+        }
+        Target::Completion { about: About::Template(uri), .. } => {
+            (Some(Action::Complete), Resource::Resource(server, uri))
+        }
+        Target::Relay { .. } if Kind::of(method).is_some() => (Some(Action::List), Resource::Server(server)),
+        // A method that we do not know is judged like a tool of that name: `server/*` allows it, a list of
+        // tools does not.
+        Target::Relay { .. } => (Some(Action::Call), Resource::Tool(server, method.as_str())),
+    }
+}
+
+/// The answer that gives nothing away.
+fn denied(checked: &Checked) -> Refusal {
+    match &checked.target {
+        Target::Item { kind, .. } => no_item(*kind, checked.received.asked()),
+        Target::Uri { .. } => no_resource(checked.received.asked()),
+        Target::Completion { .. } => no_item(Kind::Prompts, checked.received.asked()),
+        Target::Own(_) | Target::Relay { .. } => {
+            Refusal::new(Code::Denied, format!("You may not use {} here.", checked.received.call.method))
+        }
+    }
+}

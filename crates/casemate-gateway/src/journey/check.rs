@@ -1,0 +1,86 @@
+//! Stage 6: is what is asked well formed, judged by what the server declared.
+
+mod params;
+
+use casemate_mcp::json::{Members, Raw};
+
+use super::head::Claims;
+use super::receive::Received;
+use super::route::{Routed, Target};
+use crate::catalog::{Item, Kind};
+use crate::refusal::{Code, Refusal};
+use crate::snapshot::ProfileTool;
+
+/// A request whose arguments fit, with the params as its server knows them.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) received: Received,
+    pub(super) target: Target,
+    /// What the HTTP headers of a modern server have to repeat: `Mcp-Param-*`.
+    pub(super) param_headers: Vec<(String, String)>,
+    _seal: Seal,
+}
+
+#[derive(Debug)]
+struct Seal;
+
+/// Checks the arguments and rewrites what the endpoint shows differently from the server.
+///
+/// # Errors
+/// [`Code::BadArguments`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
+pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
+    let Routed { mut received, target, .. } = routed;
+    let mut param_headers = Vec::new();
+    let params = &received.call.params;
+    let rewritten = match &target {
+        Target::Item { kind: Kind::Tools, item, fixed, .. } => {
+            let filled = fill_in(params, fixed.as_deref())?;
+            let arguments = filled.get("arguments").unwrap_or(Raw::EMPTY_OBJECT);
+            fits(item, &arguments)?;
+            param_headers = params::headers(item, &arguments);
+            if let Some(claims) = modern_claims(&received) {
+                params::agree(claims, &param_headers)?;
+            }
+            params::renamed(&filled, "name", &item.name)
+        }
+        Target::Item { item, .. } => params::renamed(params, "name", &item.name),
+        Target::Uri { uri, .. } => params::renamed(params, "uri", uri),
+        Target::Completion { about, .. } => params::referring(params, about),
+        Target::Own(_) | Target::Relay { .. } => None,
+    };
+    if let Some(params) = rewritten {
+        received.call.params = params;
+    }
+    Ok(Checked { received, target, param_headers, _seal: Seal })
+}
+
+fn modern_claims(received: &Received) -> Option<&Claims> {
+    let claims = received.passage.identified.head.claims.as_ref();
+    claims.filter(|_| received.call.meta.revision.is_modern())
+}
+
+/// Puts in the arguments that a profile holds fixed.
+fn fill_in(params: &Members, fixed: Option<&ProfileTool>) -> Result<Members, Refusal> {
+    let Some(fixed) = fixed else { return Ok(params.clone()) };
+    let given = params.object("arguments").unwrap_or_else(Members::empty);
+    let mut edit = given.edit();
+    for (name, value) in &fixed.fixed {
+        if given.has(name) {
+            let message = format!("The arguments do not fit the tool's schema.\n- {name} is set by the profile; leave it out");
+            return Err(Refusal::new(Code::BadArguments, message));
+        }
+        edit = edit.set(name.as_str(), params::checked(value));
+    }
+    Ok(params.edit().set("arguments", edit.finish()).finish().members().unwrap_or_else(Members::empty))
+}
+
+fn fits(item: &Item, arguments: &Raw) -> Result<(), Refusal> {
+    match item.schema() {
+        None => Ok(()),
+        Some(Ok(schema)) => schema.check(arguments).map_err(|fault| Refusal::new(Code::BadArguments, fault.0)),
+        Some(Err(why)) => Err(Refusal::new(
+            Code::BadSchema,
+            format!("The tool {:?} cannot be called: its input schema cannot be used ({why}).", item.name),
+        )),
+    }
+}

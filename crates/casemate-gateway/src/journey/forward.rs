@@ -1,0 +1,86 @@
+//! Stage 8: the request goes to whoever answers it.
+
+mod listen;
+mod own;
+mod relay;
+
+use std::sync::Arc;
+
+use casemate_mcp::call::Answer;
+
+use super::receive::Received;
+use super::record::Recorded;
+use super::route::Target;
+use crate::catalog::Shelf;
+use crate::client::Session;
+use crate::gate::Gate;
+use crate::refusal::{Code, Refusal, Retry};
+use crate::upstream::Fault;
+
+/// A request that was answered, and the answer as it came.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) received: Received,
+    pub(super) target: Target,
+    pub(super) answer: Answer,
+    /// The session that `initialize` opened.
+    pub(super) opened: Option<Arc<Session>>,
+    _seal: Seal,
+}
+
+#[derive(Debug)]
+struct Seal;
+
+/// Sends the request and waits for its answer.
+///
+/// # Errors
+/// [`Code::ServerDown`] and its kin: there is no answer.
+pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answered, Refusal> {
+    let checked = recorded.permitted.checked;
+    let mut opened = None;
+    let answer = match &checked.target {
+        Target::Own(own) => own::answer(gate, &checked.received, (*own, &mut opened)).await?,
+        target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
+    };
+    Ok(Answered { received: checked.received, target: checked.target, answer, opened, _seal: Seal })
+}
+
+/// What a client is told when a server gave no answer.
+pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
+    let name = &shelf.server().entry().name;
+    let (code, message, retry) = match fault {
+        Fault::Disabled => (Code::ServerDown, format!("The server {name} is disabled."), Retry::Never),
+        Fault::Stopping => (Code::ServerDown, format!("The server {name} is stopped."), Retry::Never),
+        Fault::CircuitOpen { retry_after } => (
+            Code::CircuitOpen,
+            format!("The server {name} failed repeatedly and is left alone for a while."),
+            Retry::After(*retry_after),
+        ),
+        Fault::Busy { instances_max } => (
+            Code::ServerDown,
+            format!("The server {name} runs {instances_max} times already, and all of them are in use."),
+            Retry::After(std::time::Duration::from_secs(5)),
+        ),
+        Fault::Start { .. } => (Code::ServerDown, format!("The server {name} could not be started."), Retry::Never),
+        Fault::Gone { sent: false, .. } => {
+            (Code::ServerDown, format!("The server {name} cannot be reached."), Retry::Never)
+        }
+        Fault::Gone { sent: true, .. } => (
+            Code::CallLost,
+            format!("The server {name} went away while it worked on the call. The call may have had its effect."),
+            Retry::Check,
+        ),
+        Fault::Timeout { after, hard } => {
+            let kind = if *hard { "hard limit" } else { "limit" };
+            let message = format!("The server {name} did not answer within its {kind} of {} ms.", after.as_millis());
+            (Code::Timeout, message, Retry::Check)
+        }
+        Fault::TooBig { limit } => {
+            (Code::AnswerTooLarge, format!("The answer of the server {name} has more than {limit} bytes."), Retry::Never)
+        }
+        Fault::Protocol { .. } => {
+            (Code::BadAnswer, format!("The server {name} does not keep to the protocol."), Retry::Never)
+        }
+    };
+    Refusal::new(code, message).with_retry(retry).with_detail(fault)
+}

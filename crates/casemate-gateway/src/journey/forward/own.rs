@@ -1,0 +1,175 @@
+//! What the gateway answers itself.
+
+use std::sync::Arc;
+
+use casemate_mcp::call::{Answer, Meta};
+use casemate_mcp::dialect::modern;
+use casemate_mcp::frame::{ErrorObject, code};
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::revision::Revision;
+use casemate_transport::http::streams::{StreamLimits, Streams};
+use serde_json::json;
+
+use super::{Refusal, down, listen};
+use crate::catalog::Kind;
+use crate::client::{Listener, Outlet, Session, Wants};
+use crate::clock;
+use crate::endpoint::Endpoint;
+use crate::gate::Gate;
+use crate::journey::head::SessionRef;
+use crate::journey::receive::Received;
+use crate::journey::route::{Own, caller, may_see};
+use crate::refusal::{Code, Retry};
+
+/// What a client of the joined endpoint is told to know.
+const INSTRUCTIONS: &str = "Casemate joins several MCP servers. Tools and prompts are named SERVER__NAME, resources casemate://SERVER/URI.";
+
+/// Answers.
+pub(super) async fn answer(
+    gate: &Arc<Gate>,
+    received: &Received,
+    (own, opened): (Own, &mut Option<Arc<Session>>),
+) -> Result<Answer, Refusal> {
+    let result = match own {
+        Own::Ping => Raw::EMPTY_OBJECT,
+        Own::Hello => {
+            let (result, session) = hello(gate, received).await?;
+            *opened = Some(session);
+            result
+        }
+        Own::Discover => discover(gate, received).await?,
+        Own::LogLevel => return log_level(received),
+        Own::Listen => listen::answer(gate, received).await?,
+        Own::List(kind) => list(gate, received, kind).await?,
+    };
+    Ok(Answer::Result(result))
+}
+
+/// `initialize`: opens the session and says what can be had in it.
+async fn hello(gate: &Gate, received: &Received) -> Result<(Raw, Arc<Session>), Refusal> {
+    let meta = &received.call.meta;
+    let about = about(gate, received).await?;
+    let session = open(gate, received, meta.clone())?;
+    let empty = Members::empty();
+    let mut result = empty
+        .edit()
+        .set("protocolVersion", Raw::of(meta.revision.as_str()))
+        .set("capabilities", about.capabilities)
+        .set("serverInfo", about.info);
+    if let Some(instructions) = about.instructions {
+        result = result.set("instructions", instructions);
+    }
+    Ok((result.finish(), session))
+}
+
+fn open(gate: &Gate, received: &Received, hello: Meta) -> Result<Arc<Session>, Refusal> {
+    let identified = &received.passage.identified;
+    let (subject, endpoint) = (&identified.subject, &identified.head.endpoint);
+    let session = match &identified.head.session {
+        SessionRef::Connection(session) => Arc::clone(session),
+        SessionRef::Id(_) | SessionRef::None => {
+            let new = |id| {
+                let streams = Streams::new(StreamLimits::default());
+                Session::new(id, subject.id.clone(), endpoint.clone(), Outlet::General(streams))
+            };
+            let max = identified.snapshot.limits.sessions_max;
+            gate.sessions().create(new, max).map_err(|_| {
+                Refusal::new(Code::TooManyCalls, format!("You have {max} sessions open; end some with DELETE."))
+                    .with_retry(Retry::After(std::time::Duration::from_secs(60)))
+            })?
+        }
+    };
+    if !session.open(hello) {
+        return Err(Refusal::new(Code::BadMessage, "This session was initialized already."));
+    }
+    let listener = Listener::new(Arc::clone(subject), endpoint.clone(), Wants::ALL, session.outlet.clone());
+    session.listen(gate.bus().join(listener));
+    Ok(session)
+}
+
+/// `server/discover`: the same for a modern client.
+async fn discover(gate: &Gate, received: &Received) -> Result<Raw, Refusal> {
+    let about = about(gate, received).await?;
+    let revisions: Vec<&str> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
+    let empty = Members::empty();
+    let meta = empty.edit().set(modern::SERVER_INFO, about.info).finish();
+    let mut result = empty
+        .edit()
+        .set("supportedVersions", Raw::of(&revisions))
+        .set("capabilities", about.capabilities)
+        .set("_meta", meta);
+    if let Some(instructions) = about.instructions {
+        result = result.set("instructions", instructions);
+    }
+    Ok(result.finish())
+}
+
+/// What an endpoint says of itself.
+struct About {
+    capabilities: Raw,
+    info: Raw,
+    instructions: Option<Raw>,
+}
+
+async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
+    let endpoint = &received.passage.identified.head.endpoint;
+    let shelf = match endpoint {
+        Endpoint::Server(name) => gate.catalog().shelf(name.as_str()),
+        Endpoint::Joined | Endpoint::Profile(_) => None,
+    };
+    let own_info = gate.host().client_info.clone();
+    let Some(shelf) = shelf else {
+        return Ok(About {
+            capabilities: Raw::of(&json!({
+                "completions": {},
+                "logging": {},
+                "prompts": { "listChanged": true },
+                "resources": { "listChanged": true, "subscribe": true },
+                "tools": { "listChanged": true },
+            })),
+            info: own_info,
+            instructions: Some(Raw::of(INSTRUCTIONS)),
+        });
+    };
+    let hello = shelf.server().hello(&caller(received)).await.map_err(|fault| down(&shelf, &fault))?;
+    Ok(About {
+        capabilities: hello.capabilities.raw().clone(),
+        info: hello.server_info.clone().unwrap_or(own_info),
+        instructions: hello.instructions.clone(),
+    })
+}
+
+fn log_level(received: &Received) -> Result<Answer, Refusal> {
+    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    let level = received.call.params.string("level").filter(|level| LEVELS.contains(&level.as_str()));
+    let Some(level) = level else {
+        let message = format!("logging/setLevel needs params.level, one of {}", LEVELS.join(", "));
+        return Ok(Answer::Error(ErrorObject::new(code::INVALID_PARAMS, message)));
+    };
+    if let Some(session) = &received.session {
+        session.set_log_level(&level);
+    }
+    Ok(Answer::Result(Raw::EMPTY_OBJECT))
+}
+
+/// A list over all servers of the endpoint: from the cache, after the missing ones had their chance.
+async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refusal> {
+    let identified = &received.passage.identified;
+    let (catalog, snapshot) = (gate.catalog(), &identified.snapshot);
+    let view = catalog.view(snapshot, &identified.head.endpoint);
+    let caller = caller(received);
+    let deadline = clock::instant() + snapshot.limits.list_time_max;
+    let missing: Vec<_> = view.shelves().iter().filter(|shelf| may_see(received, shelf)).cloned().collect();
+    let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+    for shelf in missing.into_iter().filter(|shelf| !shelf.is_fresh(&caller)) {
+        let caller = caller.clone();
+        loads.spawn(async move { shelf.listed(&caller, deadline).await });
+    }
+    while loads.join_next().await.is_some() {}
+    let view = catalog.view(snapshot, &identified.head.endpoint);
+    let cursor = received.call.params.string("cursor");
+    view.page(snapshot, &identified.subject, (kind, cursor.as_deref())).ok_or_else(|| {
+        let message = "The cursor is not valid (any more): begin the list anew.";
+        Refusal::new(Code::BadParams, message).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
+    })
+}

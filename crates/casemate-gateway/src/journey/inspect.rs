@@ -1,0 +1,110 @@
+//! Stage 9: may the answer pass as it is.
+
+mod joined;
+
+use std::sync::Arc;
+
+use casemate_mcp::call::Answer;
+use casemate_mcp::json::Raw;
+use casemate_policy::{Action, Effect};
+
+use super::forward::Answered;
+use super::receive::Received;
+use super::route::Target;
+use crate::catalog::{Item, Kind, Shown};
+use crate::client::Session;
+use crate::gate::Gate;
+use crate::ports::Ending;
+use crate::refusal::{Code, Refusal};
+
+/// An answer that may pass. Only [`answer`] makes one.
+#[derive(Debug)]
+pub(super) struct Cleared {
+    pub(super) answer: Answer,
+    pub(super) opened: Option<Arc<Session>>,
+    failed: bool,
+    _seal: Seal,
+}
+
+#[derive(Debug)]
+struct Seal;
+
+impl Cleared {
+    /// How the call ended, for the record.
+    pub(super) fn ending(&self) -> Ending {
+        if self.failed { Ending::Error } else { Ending::Ok }
+    }
+
+    /// Size of the answer in bytes.
+    pub(super) fn len(&self) -> usize {
+        match &self.answer {
+            Answer::Result(raw) => raw.as_bytes().len(),
+            Answer::Error(error) => error.message.len() + error.data.as_ref().map_or(0, |raw| raw.as_bytes().len()),
+        }
+    }
+}
+
+/// Cuts what is too large, takes out of lists what the subject may not see, and gives resources the names that the
+/// joined endpoint knows.
+///
+/// # Errors
+/// [`Code::AnswerTooLarge`].
+pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
+    let Answered { received, target, answer, opened, .. } = answered;
+    let answer = match answer {
+        Answer::Result(result) => {
+            let limit = received.passage.identified.snapshot.limits.result_bytes_max;
+            if result.as_bytes().len() > limit {
+                let message = format!("The answer has more than {limit} bytes.");
+                return Err(Refusal::new(Code::AnswerTooLarge, message));
+            }
+            Answer::Result(cleared(&received, &target, result))
+        }
+        error => error,
+    };
+    let failed = match &answer {
+        Answer::Error(_) => true,
+        Answer::Result(result) => says_error(&target, result),
+    };
+    Ok(Cleared { answer, opened, failed, _seal: Seal })
+}
+
+fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {
+    let joins = received.passage.identified.head.endpoint.joins();
+    match (target, Kind::of(&received.call.method)) {
+        (Target::Relay { .. }, Some(kind)) => visible(received, target, (kind, result)),
+        (Target::Own(_), _) => result,
+        (target, _) if joins => match target.shelf() {
+            Some(shelf) => joined::renamed(&shelf.server().entry().name, result),
+            None => result,
+        },
+        _ => result,
+    }
+}
+
+/// The list of a transparent endpoint without what the subject may not see; the same bytes when that is nothing.
+fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) -> Raw {
+    let identified = &received.passage.identified;
+    let (Some(members), Some(shelf)) = (result.members(), target.shelf()) else { return result };
+    let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
+    let server = &shelf.server().entry().name;
+    let may_list = |raw: &&Raw| {
+        let Some(item) = Item::read(kind, server, raw) else { return false };
+        let shown = Shown {
+            name: item.name.clone(),
+            shelf: Arc::clone(shelf),
+            raw: Raw::NULL,
+            item: Arc::new(item),
+            fixed: None,
+        };
+        let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
+        decision.effect == Effect::Allow
+    };
+    let kept: Vec<&Raw> = list.iter().filter(may_list).collect();
+    if kept.len() == list.len() { result } else { members.edit().set(kind.member(), Raw::array(kept)).finish() }
+}
+
+fn says_error(target: &Target, result: &Raw) -> bool {
+    let is_tool = matches!(target, Target::Item { kind: Kind::Tools, .. });
+    is_tool && result.members().and_then(|members| members.get("isError")).is_some_and(|raw| raw.as_str() == "true")
+}

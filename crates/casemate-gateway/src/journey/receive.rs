@@ -1,0 +1,242 @@
+//! Stage 4: the body becomes messages that are free of the protocol's versions.
+
+pub(super) mod claims;
+mod told;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use casemate_mcp::call::{Call, Meta};
+use casemate_mcp::dialect::legacy::{self, Hello};
+use casemate_mcp::dialect::modern;
+use casemate_mcp::frame::{ErrorObject, Fault, Frame, Id, code};
+use casemate_mcp::json::{Limits, Members};
+use casemate_mcp::method::Method;
+use casemate_mcp::revision::Revision;
+use casemate_transport::http::inbound::BodyFault;
+
+use super::Delivery;
+use super::admit::Admitted;
+use super::answer::{Ticket, deliver};
+use super::head::{Incoming, SessionRef};
+use crate::client::{InFlight, Session};
+use crate::gate::Gate;
+use crate::refusal::{Code, Refusal};
+pub(super) use told::Told;
+
+/// One message of a body.
+pub(super) enum Message {
+    /// A request.
+    Call(Received),
+    /// A request that is wrong in itself; its answer stands.
+    Unreadable(Delivery),
+    /// A notification, or the reply to a question of ours.
+    Told(Told),
+}
+
+/// A request, free of the protocol's versions.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) passage: Arc<Admitted>,
+    pub(super) id: Id,
+    pub(super) call: Call,
+    pub(super) session: Option<Arc<Session>>,
+    /// The tool, prompt or resource as the client named it.
+    asked: Option<Box<str>>,
+    in_flight: Option<InFlight>,
+}
+
+impl Received {
+    /// What is needed to answer, whatever becomes of the call.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket {
+            id: self.id.clone(),
+            method: self.call.method.clone(),
+            revision: self.call.meta.revision,
+            session: self.session.clone().filter(|_| self.call.method == Method::Initialize),
+        }
+    }
+
+    /// The tool, prompt or resource by the name that the client used; empty where there is none.
+    pub(super) fn asked(&self) -> &str {
+        self.asked.as_deref().unwrap_or_default()
+    }
+
+    /// Ends when the client gives the call up.
+    pub(super) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let token = self.in_flight.as_ref().map(|call| call.cancelled.clone());
+        async move {
+            match token {
+                Some(token) => token.cancelled().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Reads the body and what is in it.
+///
+/// # Errors
+/// When the body cannot be read at all, or belongs to a session that is not there.
+pub(super) async fn messages<B: Incoming>(gate: &Gate, admitted: Admitted, body: B) -> Result<Vec<Message>, Refusal> {
+    let limits = &admitted.identified.snapshot.limits;
+    let text = body.read(limits.request_bytes_max, limits.body_time_max).await.map_err(|fault| unreadable(&fault))?;
+    let limits = Limits { bytes_max: limits.request_bytes_max, ..Limits::default() };
+    let session = session(gate, &admitted)?;
+    let hello = session.as_ref().and_then(|session| session.hello());
+    let batches = hello.as_ref().is_some_and(|hello| hello.revision.has_batches());
+    let frames = match read(text, &limits, batches) {
+        Ok(frames) => frames,
+        Err(fault) => return no_frame(&fault).answer_to(fault.id()),
+    };
+    let reader = Reader { passage: Arc::new(admitted), session, hello };
+    frames.into_iter().map(|frame| reader.message(frame)).collect()
+}
+
+fn read(text: Bytes, limits: &Limits, batches: bool) -> Result<Vec<Frame>, Fault> {
+    if batches { Frame::parse_batch(text, limits) } else { Frame::parse(text, limits).map(|frame| vec![frame]) }
+}
+
+/// The session that the message names. A modern message ignores the header, as the protocol demands.
+fn session(gate: &Gate, admitted: &Admitted) -> Result<Option<Arc<Session>>, Refusal> {
+    let head = &admitted.identified.head;
+    let modern = head.claims.as_ref().and_then(|claims| Revision::parse(claims.revision.as_deref()?));
+    match &head.session {
+        SessionRef::Connection(session) => Ok(Some(Arc::clone(session))),
+        SessionRef::Id(id) if !modern.is_some_and(Revision::is_modern) => {
+            let found = gate.sessions().find(id, &admitted.identified.subject.id, &head.endpoint);
+            found.map(Some).ok_or_else(|| {
+                Refusal::new(Code::NoSession, "There is no such session (any more): send `initialize` to open a new one.")
+            })
+        }
+        SessionRef::Id(_) | SessionRef::None => Ok(None),
+    }
+}
+
+/// What the messages of one body have in common.
+struct Reader {
+    passage: Arc<Admitted>,
+    session: Option<Arc<Session>>,
+    hello: Option<Meta>,
+}
+
+impl Reader {
+    fn message(&self, frame: Frame) -> Result<Message, Refusal> {
+        match frame {
+            Frame::Request { id, method, params } => {
+                let (named, kept) = (id.clone(), method.clone());
+                let received = self.request(id, method, params);
+                received.map(Message::Call).or_else(|refusal| self.unreadable(named, kept, refusal))
+            }
+            Frame::Notification { method, params } => {
+                self.needs_session(modern::named_version(params.as_ref()).is_some())?;
+                Ok(Message::Told(self.told(Ok((method, params)))))
+            }
+            Frame::Response { id, outcome } => {
+                self.needs_session(false)?;
+                Ok(Message::Told(self.told(Err((id, outcome)))))
+            }
+        }
+    }
+
+    fn told(&self, what: told::What) -> Told {
+        Told { passage: Arc::clone(&self.passage), session: self.session.clone(), hello: self.hello.clone(), what }
+    }
+
+    fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
+        let claims = self.passage.identified.head.claims.as_ref();
+        let named = modern::named_version(params.as_ref());
+        let claimed = claims.and_then(|claims| claims.revision.as_deref());
+        let modern = named.is_some() || claimed.and_then(Revision::parse).is_some_and(Revision::is_modern);
+        let call = if modern {
+            if let Some(claims) = claims {
+                claims::agree(claims, &method, params.as_ref(), named.as_deref())?;
+            }
+            modern::call(method, params).map_err(prescribed)?
+        } else if method == Method::Initialize {
+            let hello = Hello::read(params.as_ref()).map_err(prescribed)?;
+            let meta = Meta {
+                revision: hello.agreed(),
+                progress: None,
+                capabilities: hello.capabilities,
+                client_info: hello.client_info,
+                log_level: None,
+            };
+            legacy::call(method, params, &meta)
+        } else {
+            self.legacy_claim(claimed)?;
+            legacy::call(method, params, self.greeted()?)
+        };
+        let session = if modern { self.connection() } else { self.session.clone() };
+        let in_flight = match &session {
+            Some(session) => Some(session.begin(&id).ok_or_else(|| {
+                Refusal::new(Code::BadMessage, format!("A request with the id {id} is in flight already; use a new id."))
+            })?),
+            None => None,
+        };
+        let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
+        let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
+        Ok(Received { passage: Arc::clone(&self.passage), id, call, session, asked, in_flight })
+    }
+
+    /// The connection's session: modern requests have no other.
+    fn connection(&self) -> Option<Arc<Session>> {
+        self.session.clone().filter(|_| self.passage.identified.head.claims.is_none())
+    }
+
+    fn greeted(&self) -> Result<&Meta, Refusal> {
+        let message = "A legacy client has to send `initialize` first and to name its session from then on.";
+        self.hello.as_ref().ok_or_else(|| Refusal::new(Code::BadMessage, message))
+    }
+
+    /// Over HTTP, what is no request belongs to a session or is of the modern dialect.
+    fn needs_session(&self, is_modern: bool) -> Result<(), Refusal> {
+        let head = &self.passage.identified.head;
+        let claimed = head.claims.as_ref().and_then(|claims| Revision::parse(claims.revision.as_deref()?));
+        let modern = is_modern || claimed.is_some_and(Revision::is_modern);
+        if modern || self.session.is_some() { Ok(()) } else { self.greeted().map(drop) }
+    }
+
+    fn legacy_claim(&self, claimed: Option<&str>) -> Result<(), Refusal> {
+        match claimed {
+            Some(text) if Revision::parse(text).is_none() => {
+                Err(Refusal::new(Code::UnknownRevision, "The MCP-Protocol-Version header names no revision that we speak.")
+                    .prescribed(modern::unsupported(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, id: Id, method: Method, refusal: Refusal) -> Result<Message, Refusal> {
+        let revision = self.hello.as_ref().map_or(Revision::LATEST, |hello| hello.revision);
+        let ticket = Ticket { id, method, revision, session: None };
+        Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
+    }
+}
+
+impl Refusal {
+    /// An answer to the request, when its id could be read; otherwise the refusal belongs to no request.
+    fn answer_to(self, id: Option<&Id>) -> Result<Vec<Message>, Refusal> {
+        let id = id.cloned().ok_or_else(|| self.clone())?;
+        let ticket = Ticket { id, method: Method::Other("".into()), revision: Revision::LATEST, session: None };
+        Ok(vec![Message::Unreadable(deliver(&ticket, Err(self)))])
+    }
+}
+
+fn prescribed(error: ErrorObject) -> Refusal {
+    let kind = if error.code == code::UNSUPPORTED_VERSION { Code::UnknownRevision } else { Code::BadMessage };
+    Refusal::new(kind, error.message.clone()).prescribed(error)
+}
+
+fn unreadable(fault: &BodyFault) -> Refusal {
+    let kind = match fault {
+        BodyFault::TooLarge { .. } => Code::BodyTooLarge,
+        _ => Code::BodyTooSlow,
+    };
+    Refusal::new(kind, format!("The request could not be read: {fault}."))
+}
+
+fn no_frame(fault: &Fault) -> Refusal {
+    let kind = if matches!(fault, Fault::Json(_)) { Code::BadJson } else { Code::BadMessage };
+    Refusal::new(kind, format!("The request was not understood: {fault}."))
+}

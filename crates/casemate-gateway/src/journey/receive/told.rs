@@ -1,0 +1,64 @@
+//! What a client tells us without wanting an answer.
+
+use std::sync::Arc;
+
+use casemate_mcp::call::{Meta, Notice};
+use casemate_mcp::frame::{ErrorObject, Id};
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::method::Method;
+
+use crate::client::Session;
+use crate::gate::Gate;
+use crate::journey::admit::Admitted;
+
+/// A notification, or the reply to a question.
+pub(super) type What = Result<(Method, Option<Members>), (Option<Id>, Result<Raw, ErrorObject>)>;
+
+/// Something that a client told us.
+pub(in crate::journey) struct Told {
+    pub(super) passage: Arc<Admitted>,
+    pub(super) session: Option<Arc<Session>>,
+    pub(super) hello: Option<Meta>,
+    pub(super) what: What,
+}
+
+impl Told {
+    /// Brings it where it belongs. What belongs nowhere is dropped, as JSON-RPC has it.
+    pub(in crate::journey) async fn deliver(self, gate: &Gate) {
+        let Some(session) = &self.session else { return };
+        session.touch();
+        match self.what {
+            Err((Some(id), reply)) => _ = session.questions.reply(&id, reply),
+            Err((None, _)) => {}
+            Ok((Method::Cancelled, Some(params))) => {
+                if let Some(id) = params.get("requestId").and_then(|raw| read_id(&raw)) {
+                    session.cancel(&id);
+                }
+            }
+            Ok((method @ Method::RootsChanged, params)) => {
+                let Some(hello) = &self.hello else { return };
+                let identified = &self.passage.identified;
+                let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
+                let caller = crate::upstream::Caller {
+                    subject: identified.subject.id.clone(),
+                    capabilities: hello.capabilities.clone(),
+                    timeout: None,
+                    replay_safe: false,
+                    param_headers: Vec::new(),
+                };
+                let notice = Notice { method, params };
+                for shelf in view.shelves() {
+                    shelf.server().notify(&caller, &notice).await;
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn read_id(raw: &Raw) -> Option<Id> {
+    match raw.string() {
+        Some(text) => Some(Id::String(text.into())),
+        None => raw.as_str().parse().ok().map(Id::Number),
+    }
+}

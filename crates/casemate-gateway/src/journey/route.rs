@@ -1,0 +1,219 @@
+//! Stage 5: which server, and which of its tools, prompts or resources.
+//!
+//! What the subject may not see is answered exactly like what does not exist, and no server is started to find out.
+
+mod item;
+
+use std::sync::Arc;
+
+use casemate_mcp::frame::{ErrorObject, code};
+use casemate_mcp::json::Raw;
+use casemate_mcp::method::Method;
+use casemate_policy::{Action, Effect, Resource};
+
+use super::receive::Received;
+use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
+use crate::endpoint::Endpoint;
+use crate::gate::Gate;
+use crate::refusal::{Code, Refusal};
+use crate::snapshot::ProfileTool;
+use crate::upstream::Caller;
+
+/// A request whose addressee is known.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) received: Received,
+    pub(super) target: Target,
+    _seal: Seal,
+}
+
+#[derive(Debug)]
+struct Seal;
+
+/// Who answers a request.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// We do.
+    Own(Own),
+    /// A server, about a tool or prompt.
+    Item {
+        shelf: Arc<Shelf>,
+        kind: Kind,
+        item: Arc<Item>,
+        fixed: Option<Arc<ProfileTool>>,
+    },
+    /// A server, about a resource: by the server's own URI for it.
+    Uri { shelf: Arc<Shelf>, uri: String },
+    /// A server, about a value for an argument of a prompt or template: the `ref` as the server knows it.
+    Completion { shelf: Arc<Shelf>, about: About },
+    /// The one server of a transparent endpoint, with whatever it is.
+    Relay { shelf: Arc<Shelf> },
+}
+
+/// What we answer ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    Hello,
+    Discover,
+    Ping,
+    LogLevel,
+    Listen,
+    List(Kind),
+}
+
+/// What a completion is asked for.
+#[derive(Debug)]
+pub(super) enum About {
+    Prompt(Box<str>),
+    Template(String),
+}
+
+impl Target {
+    /// The server that the request goes to, if it goes to one.
+    pub(super) fn shelf(&self) -> Option<&Arc<Shelf>> {
+        match self {
+            Target::Own(_) => None,
+            Target::Item { shelf, .. }
+            | Target::Uri { shelf, .. }
+            | Target::Completion { shelf, .. }
+            | Target::Relay { shelf } => Some(shelf),
+        }
+    }
+}
+
+/// Finds the addressee.
+///
+/// # Errors
+/// [`Code::Unknown`] for what is not there or not to be seen; [`Code::ServerDown`] and its kin when a server's
+/// definitions are needed and cannot be had.
+pub(super) async fn target(gate: &Gate, received: Received) -> Result<Routed, Refusal> {
+    let method = &received.call.method;
+    if !is_spoken(method, received.call.meta.revision.is_modern()) {
+        return Err(no_method(method));
+    }
+    let only = only_server(gate, &received)?;
+    let target = match (method, only) {
+        (Method::Initialize, _) => Target::Own(Own::Hello),
+        (Method::Discover, _) => Target::Own(Own::Discover),
+        (Method::Ping, _) => Target::Own(Own::Ping),
+        (Method::LoggingSetLevel, _) => Target::Own(Own::LogLevel),
+        (Method::Listen, _) => Target::Own(Own::Listen),
+        (Method::ToolsCall, _) => item::target(gate, &received, Kind::Tools).await?,
+        (Method::PromptsGet, _) => item::target(gate, &received, Kind::Prompts).await?,
+        (Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe, only) => {
+            resource(gate, &received, only)?
+        }
+        (Method::Complete, only) => item::completion(gate, &received, only).await?,
+        (_, Some(shelf)) => Target::Relay { shelf },
+        (method, None) => match Kind::of(method) {
+            Some(kind) => Target::Own(Own::List(kind)),
+            None => return Err(no_method(method)),
+        },
+    };
+    Ok(Routed { received, target, _seal: Seal })
+}
+
+/// Whether the caller's dialect has a method. What neither dialect knows is for the server to judge.
+fn is_spoken(method: &Method, modern: bool) -> bool {
+    match method {
+        Method::Initialize
+        | Method::Ping
+        | Method::LoggingSetLevel
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe => !modern,
+        Method::Discover | Method::Listen => modern,
+        Method::ElicitationCreate | Method::SamplingCreate | Method::RootsList => false,
+        _ => true,
+    }
+}
+
+/// The server of a transparent endpoint; `None` where servers are joined.
+fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, Refusal> {
+    let identified = &received.passage.identified;
+    let exists = match &identified.head.endpoint {
+        Endpoint::Joined => return Ok(None),
+        Endpoint::Profile(name) if identified.snapshot.profiles.contains_key(name) => return Ok(None),
+        Endpoint::Profile(_) => None,
+        Endpoint::Server(name) => gate.catalog().shelf(name.as_str()),
+    };
+    let seen = exists.filter(|shelf| may_see(received, shelf));
+    let gone = || Refusal::new(Code::NoEndpoint, "There is no such endpoint, or you may not use it.");
+    seen.map(Some).ok_or_else(gone)
+}
+
+/// Whether the subject may know that a server is there.
+pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
+    let identified = &received.passage.identified;
+    let server = Resource::Server(&shelf.server().entry().name);
+    identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
+}
+
+/// Whom a server is told that it works for.
+pub(super) fn caller(received: &Received) -> Caller {
+    Caller {
+        subject: received.passage.identified.subject.id.clone(),
+        capabilities: received.call.meta.capabilities.clone(),
+        timeout: None,
+        replay_safe: false,
+        param_headers: Vec::new(),
+    }
+}
+
+fn resource(gate: &Gate, received: &Received, only: Option<Arc<Shelf>>) -> Result<Target, Refusal> {
+    let uri = string_param(received, "uri")?;
+    if let Some(shelf) = only {
+        return Ok(Target::Uri { shelf, uri });
+    }
+    let (server, original) = unwrap_uri(&uri).ok_or_else(|| no_resource(&uri))?;
+    let shelf = joined_shelf(gate, received, server.as_str()).ok_or_else(|| no_resource(&uri))?;
+    Ok(Target::Uri { shelf, uri: original.to_owned() })
+}
+
+/// A server of this endpoint that the subject may see.
+fn joined_shelf(gate: &Gate, received: &Received, server: &str) -> Option<Arc<Shelf>> {
+    let identified = &received.passage.identified;
+    let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
+    let shelf = view.shelves().iter().find(|shelf| shelf.server().entry().name.as_str() == server)?;
+    may_see(received, shelf).then(|| Arc::clone(shelf))
+}
+
+/// A string member of the params.
+pub(super) fn string_param(received: &Received, name: &str) -> Result<String, Refusal> {
+    received.call.params.string(name).ok_or_else(|| {
+        let message = format!("{} needs params.{name}, a string", received.call.method);
+        Refusal::new(Code::BadParams, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
+    })
+}
+
+fn no_method(method: &Method) -> Refusal {
+    let message = format!("Method not found: {method}");
+    Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::METHOD_NOT_FOUND, message))
+}
+
+/// The answer for a tool or prompt that is not there, and for one that the subject may not see.
+pub(super) fn no_item(kind: Kind, name: &str) -> Refusal {
+    let noun = if kind == Kind::Prompts { "prompt" } else { "tool" };
+    let message = format!("Unknown {noun}: {name}");
+    Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
+}
+
+/// The answer for a resource that is not there, and for one that the subject may not see.
+pub(super) fn no_resource(uri: &str) -> Refusal {
+    #[derive(serde::Serialize)]
+    struct Data<'a> {
+        uri: &'a str,
+    }
+    let message = "Resource not found";
+    let error = ErrorObject { data: Some(Raw::of(&Data { uri })), ..ErrorObject::new(code::INVALID_PARAMS, message) };
+    Refusal::new(Code::Unknown, message).prescribed(error)
+}
+
+/// An item as the view shows it, as a target.
+fn shown_target(kind: Kind, shown: &Shown) -> Target {
+    Target::Item {
+        shelf: Arc::clone(&shown.shelf),
+        kind,
+        item: Arc::clone(&shown.item),
+        fixed: shown.fixed.clone(),
+    }
+}

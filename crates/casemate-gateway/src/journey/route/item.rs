@@ -1,0 +1,83 @@
+//! Finding a tool or prompt by the name that the client uses.
+
+use std::sync::Arc;
+
+use casemate_mcp::names::SEPARATOR;
+
+use super::{About, Received, Refusal, Target};
+use super::{caller, joined_shelf, may_see, no_item, no_resource, shown_target, string_param};
+use crate::catalog::{Kind, Shelf, Shown, unwrap_uri};
+use crate::gate::Gate;
+use crate::journey::forward::down;
+use crate::refusal::Code;
+
+/// The tool or prompt that `params.name` names.
+pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Result<Target, Refusal> {
+    let name = string_param(received, "name")?;
+    let shown = find(gate, received, (kind, &name)).await?;
+    Ok(shown_target(kind, &shown))
+}
+
+/// The prompt or template that `params.ref` names.
+pub(super) async fn completion(gate: &Gate, received: &Received, only: Option<Arc<Shelf>>) -> Result<Target, Refusal> {
+    let reference = received.call.params.object("ref");
+    let member = |name| reference.as_ref().and_then(|reference| reference.string(name));
+    match member("type").as_deref() {
+        Some("ref/prompt") => {
+            let name = member("name").ok_or_else(|| wrong("params.ref.name"))?;
+            let shown = find(gate, received, (Kind::Prompts, &name)).await?;
+            Ok(Target::Completion { shelf: shown.shelf, about: About::Prompt(shown.item.name.clone()) })
+        }
+        Some("ref/resource") => {
+            let uri = member("uri").ok_or_else(|| wrong("params.ref.uri"))?;
+            if let Some(shelf) = only {
+                return Ok(Target::Completion { shelf, about: About::Template(uri) });
+            }
+            let (server, original) = unwrap_uri(&uri).ok_or_else(|| no_resource(&uri))?;
+            let shelf = joined_shelf(gate, received, server.as_str()).ok_or_else(|| no_resource(&uri))?;
+            Ok(Target::Completion { shelf, about: About::Template(original.to_owned()) })
+        }
+        _ => Err(wrong("params.ref.type (\"ref/prompt\" or \"ref/resource\")")),
+    }
+}
+
+fn wrong(what: &str) -> Refusal {
+    Refusal::new(Code::BadParams, format!("completion/complete needs {what}"))
+}
+
+/// Looks an item up, loading definitions first where they are missing or known to have changed.
+async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> Result<Shown, Refusal> {
+    let identified = &received.passage.identified;
+    let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
+    let caller = caller(received);
+    if let Some(shown) = view.find(kind, name) {
+        let known = shown.shelf.known();
+        let current = shown.shelf.definitions(&caller).await.map_err(|fault| down(&shown.shelf, &fault))?;
+        if known.is_some_and(|known| Arc::ptr_eq(&known, &current)) {
+            return Ok(shown.clone());
+        }
+    }
+    let mut fault = None;
+    for shelf in view.shelves().iter().filter(|shelf| may_have(received, shelf, name)) {
+        if let Err(why) = shelf.definitions(&caller).await {
+            fault = Some(down(shelf, &why));
+        }
+    }
+    let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
+    let shown = view.find(kind, name).cloned();
+    shown.ok_or_else(|| fault.unwrap_or_else(|| no_item(kind, name)))
+}
+
+/// Whether a server that nothing is known of yet may turn out to have the name. A joined name begins with its
+/// server's; a profile may have renamed it, so there every server is asked.
+fn may_have(received: &Received, shelf: &Shelf, name: &str) -> bool {
+    let endpoint = &received.passage.identified.head.endpoint;
+    let server = shelf.server().entry().name.as_str();
+    let plausible = match endpoint {
+        crate::endpoint::Endpoint::Joined => {
+            name.strip_prefix(server).is_some_and(|rest| rest.starts_with(SEPARATOR))
+        }
+        _ => true,
+    };
+    plausible && shelf.known().is_none() && may_see(received, shelf)
+}

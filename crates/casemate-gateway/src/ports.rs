@@ -1,0 +1,123 @@
+//! What the gateway needs from outside and does not know how to do itself. The program wires these.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use casemate_policy::Subject;
+
+/// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
+pub trait Identities: Send + Sync + Debug {
+    /// The subject that an API key stands for; `now_unix_s` decides on expiry.
+    ///
+    /// # Errors
+    /// A private reason; the caller is told only that the credential is not accepted.
+    fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String>;
+
+    /// The subject that a local user stands for, by the uid that the kernel reports; `None` for strangers.
+    fn local(&self, uid: u32) -> Option<Arc<Subject>>;
+}
+
+/// Writes down what is about to be done and how it ended.
+pub trait Recorder: Send + Sync + Debug {
+    /// Written before anything is sent to a server. When this fails the call is not made.
+    ///
+    /// # Errors
+    /// A private reason.
+    fn intent(&self, intent: &Intent<'_>) -> Result<(), String>;
+
+    /// Written when the call has ended, in whatever way. A failure is for the recorder to raise an alarm about.
+    fn outcome(&self, outcome: &Outcome<'_>);
+}
+
+/// What is about to be done.
+#[derive(Debug, Clone)]
+pub struct Intent<'a> {
+    /// Ties the outcome to it; unique in the installation.
+    pub call: CallId,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// For whom.
+    pub subject: &'a str,
+    /// From where: an address or `unix`.
+    pub peer: &'a str,
+    /// Through which endpoint.
+    pub endpoint: &'a str,
+    /// To which server; empty when the gateway answers by itself.
+    pub server: &'a str,
+    /// What is asked.
+    pub method: &'a str,
+    /// Which tool, prompt or resource, by the server's own name for it.
+    pub name: &'a str,
+    /// The caller's revision.
+    pub revision: &'a str,
+    /// What was decided.
+    pub effect: &'static str,
+    /// The rules that led to it.
+    pub rules: &'a [casemate_policy::RuleId],
+    /// SHA-256 of the params as they came.
+    pub params_sha256: [u8; 32],
+    /// Size of the params in bytes.
+    pub params_bytes: usize,
+    /// Version of the snapshot that the call was judged by.
+    pub snapshot: u64,
+}
+
+/// How it ended.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// The call that it belongs to.
+    pub call: CallId,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// How.
+    pub ending: Ending,
+    /// The refusal's code, if it was refused.
+    pub code: &'a str,
+    /// What nobody but the reader of the records may see.
+    pub detail: &'a str,
+    /// Size of the answer in bytes.
+    pub bytes: usize,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// The ways in which a call can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With a result.
+    Ok,
+    /// With an error of the server, or a tool result that says it failed.
+    Error,
+    /// Refused by us.
+    Refused,
+    /// The caller went away, or we were stopped.
+    Abandoned,
+}
+
+impl Ending {
+    /// The word in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Ok => "ok",
+            Ending::Error => "error",
+            Ending::Refused => "refused",
+            Ending::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Names one call in the records and, in messages, for support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId {
+    /// Random for each run of the gateway.
+    pub run: u64,
+    /// Counts the calls of the run.
+    pub number: u64,
+}
+
+impl std::fmt::Display for CallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}-{}", self.run, self.number)
+    }
+}

@@ -1,0 +1,188 @@
+//! The one public error type: what a client is told when something is not done.
+//!
+//! A [`Code`] is stable and has a page in `docs/errors/`; `casemate explain CODE` prints it. The public message says
+//! what, where and what to do; the private detail goes to the record and the log alone.
+
+mod wire;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use wire::Wire;
+
+/// Whose fault it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// The caller sent something wrong.
+    Caller,
+    /// The upstream server failed.
+    Upstream,
+    /// A rule forbids it.
+    Policy,
+    /// We failed.
+    Us,
+}
+
+/// Whether sending the same again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It will be refused again.
+    Never,
+    /// After so long it may work.
+    After(Duration),
+    /// It may have been done: look before sending it again.
+    Check,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $party:ident;)*) => {
+        /// The stable code of a refusal.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// All codes, in their order.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The code as it is printed, `CM1207`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Code::$name => $text,)*
+                }
+            }
+
+            /// Whose fault it is.
+            #[must_use]
+            pub fn party(self) -> Party {
+                match self {
+                    $(Code::$name => Party::$party,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The `Host` or `Origin` header is not in the allow-list.
+    ForeignOrigin = "CM1001", Caller;
+    /// A header is missing, doubled or malformed.
+    BadHeader = "CM1002", Caller;
+    /// There is nothing at this path.
+    NoEndpoint = "CM1003", Caller;
+    /// The HTTP method is not used here.
+    BadHttpMethod = "CM1004", Caller;
+    /// Too many connections.
+    TooManyConnections = "CM1005", Us;
+    /// No credential came with the request.
+    NoCredential = "CM1101", Caller;
+    /// The credential is unknown, expired or revoked.
+    BadCredential = "CM1102", Caller;
+    /// The subject has too many calls in flight or sessions open.
+    TooManyCalls = "CM1201", Policy;
+    /// The body is larger than allowed.
+    BodyTooLarge = "CM1301", Caller;
+    /// The body took too long to arrive or broke off.
+    BodyTooSlow = "CM1302", Caller;
+    /// The body is no JSON that we accept.
+    BadJson = "CM1303", Caller;
+    /// The JSON is no message of the protocol.
+    BadMessage = "CM1304", Caller;
+    /// The protocol revision is unknown.
+    UnknownRevision = "CM1305", Caller;
+    /// A header and the body say different things.
+    HeaderMismatch = "CM1306", Caller;
+    /// The session is unknown or ended.
+    NoSession = "CM1307", Caller;
+    /// No such tool, prompt, resource or method: also the answer for what the subject may not see.
+    Unknown = "CM1401", Caller;
+    /// The params of the request are wrong.
+    BadParams = "CM1402", Caller;
+    /// The arguments do not fit the tool's schema.
+    BadArguments = "CM1501", Caller;
+    /// The tool's schema cannot be used.
+    BadSchema = "CM1502", Upstream;
+    /// A rule forbids it.
+    Denied = "CM1601", Policy;
+    /// The server does not run and could not be started, or cannot be reached.
+    ServerDown = "CM1701", Upstream;
+    /// The server did not answer in time.
+    Timeout = "CM1702", Upstream;
+    /// The server's answer is larger than allowed.
+    AnswerTooLarge = "CM1703", Upstream;
+    /// The server failed too often and is left alone for a while.
+    CircuitOpen = "CM1704", Upstream;
+    /// The server does not keep to the protocol.
+    BadAnswer = "CM1705", Upstream;
+    /// The server went away while it worked on the call.
+    CallLost = "CM1706", Upstream;
+    /// The server asked something in mid-call that this client cannot be asked.
+    CannotAsk = "CM1707", Upstream;
+    /// The client gave the call up.
+    Canceled = "CM1708", Caller;
+    /// Something failed inside the gateway.
+    Internal = "CM1901", Us;
+    /// The gateway is stopping.
+    Stopping = "CM1902", Us;
+    /// The call could not be recorded, so it was not made.
+    NotRecorded = "CM1903", Us;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// What the caller may read.
+    pub message: String,
+    /// What only the record and the log hold.
+    pub detail: Option<String>,
+    /// Whether sending it again can help.
+    pub retry: Retry,
+    /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
+    /// belongs to the code.
+    pub prescribed: Option<casemate_mcp::frame::ErrorObject>,
+}
+
+impl Refusal {
+    /// A refusal that would be the same if the call were sent again.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None }
+    }
+
+    /// Adds what only the record and the log may hold.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Says whether sending it again can help.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sends the JSON-RPC error that the protocol prescribes.
+    #[must_use]
+    pub fn prescribed(mut self, error: casemate_mcp::frame::ErrorObject) -> Self {
+        self.prescribed = Some(error);
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}

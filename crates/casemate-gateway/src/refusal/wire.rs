@@ -1,0 +1,90 @@
+//! A refusal on the wire: the one place that maps codes to HTTP and JSON-RPC.
+
+use casemate_mcp::frame::{ErrorObject, code};
+use casemate_mcp::json::Raw;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{Code, Party, Refusal, Retry};
+
+/// A refusal as it is sent.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    /// The HTTP status, where there is HTTP.
+    pub status: StatusCode,
+    /// The JSON-RPC error.
+    pub error: ErrorObject,
+    /// Seconds for a `Retry-After` header.
+    pub retry_after_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    code: &'a str,
+    fault: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u128>,
+}
+
+impl Refusal {
+    /// The refusal as it is sent.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        let (status, rpc) = mapping(self.code);
+        let after = match self.retry {
+            Retry::After(after) => Some(after),
+            Retry::Never | Retry::Check => None,
+        };
+        let error = self.prescribed.clone().unwrap_or_else(|| ErrorObject {
+            code: rpc,
+            message: self.message.clone(),
+            data: Some(Raw::of(&Data {
+                code: self.code.as_str(),
+                fault: party(self.code.party()),
+                retry_after_ms: after.map(|after| after.as_millis()),
+            })),
+        });
+        let retry_after_s = after.map(|after| after.as_secs().max(1));
+        Wire { status, error, retry_after_s }
+    }
+}
+
+fn mapping(refused: Code) -> (StatusCode, i64) {
+    match refused {
+        Code::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
+        Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
+        Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
+        Code::TooManyConnections | Code::Stopping => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
+        Code::NoCredential | Code::BadCredential => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
+        Code::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, code::INVALID_REQUEST),
+        Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),
+        Code::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, code::INVALID_REQUEST),
+        Code::BadJson => (StatusCode::BAD_REQUEST, code::PARSE),
+        Code::BadMessage => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
+        Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
+        Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
+        Code::Unknown | Code::BadParams | Code::BadArguments => (StatusCode::OK, code::INVALID_PARAMS),
+        Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::BadSchema
+        | Code::ServerDown
+        | Code::Timeout
+        | Code::AnswerTooLarge
+        | Code::CircuitOpen
+        | Code::BadAnswer
+        | Code::CallLost
+        | Code::CannotAsk
+        | Code::Canceled => (StatusCode::OK, code::INTERNAL),
+        Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
+    }
+}
+
+fn party(party: Party) -> &'static str {
+    match party {
+        Party::Caller => "caller",
+        Party::Upstream => "upstream",
+        Party::Policy => "policy",
+        Party::Us => "gateway",
+    }
+}

@@ -1,0 +1,182 @@
+//! The requests that an instance has not answered yet, and to which of them an incoming message belongs.
+//!
+//! Ids are ours, never the client's: integers that count up. A progress token is the id of its request.
+
+mod inbound;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use casemate_mcp::call::Answer;
+use casemate_mcp::frame::Id;
+use casemate_mcp::json::Members;
+use casemate_mcp::method::Method;
+use casemate_policy::SubjectId;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::deadline::Activity;
+use super::outlet::Outlet;
+use super::{Event, Fault, guard};
+
+pub(super) use inbound::{Asked, Reaction};
+
+/// What becomes of a request.
+pub(super) type Outcome = Result<Answer, Fault>;
+
+/// The requests of one instance that are under way.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Whose instance it is.
+    subject: Option<SubjectId>,
+    /// What was offered to the server: it may ask for nothing else.
+    offered: Members,
+    outlet: Arc<Outlet>,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    last_id: i64,
+    open: HashMap<i64, Open>,
+    /// Questions of the server that a client thinks about.
+    questions: HashMap<Id, CancellationToken>,
+    /// Why nothing is taken any more.
+    ended: Option<String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    method: Method,
+    answer: oneshot::Sender<Outcome>,
+    /// Absent for requests of our own.
+    events: Option<mpsc::Sender<Event>>,
+    activity: Arc<Activity>,
+}
+
+impl Desk {
+    pub(super) fn new(subject: Option<SubjectId>, offered: Members, outlet: Arc<Outlet>) -> Arc<Desk> {
+        Arc::new(Desk { subject, offered, outlet, book: Mutex::default() })
+    }
+
+    /// What was offered to the server.
+    pub(super) fn offered(&self) -> &Members {
+        &self.offered
+    }
+
+    /// Takes the next id for a request. Without `events` it is one of our own, which no message belongs to.
+    ///
+    /// # Errors
+    /// [`Fault::Gone`], not sent, after [`Desk::close`].
+    pub(super) fn open(
+        self: &Arc<Desk>,
+        method: &Method,
+        events: Option<mpsc::Sender<Event>>,
+    ) -> Result<Ticket, Fault> {
+        let (sender, answer) = oneshot::channel();
+        let activity = Arc::new(Activity::new());
+        let open = Open { method: method.clone(), answer: sender, events, activity: Arc::clone(&activity) };
+        let mut book = guard(&self.book);
+        if let Some(why) = &book.ended {
+            return Err(Fault::Gone { sent: false, why: why.clone() });
+        }
+        book.last_id += 1;
+        let id = book.last_id;
+        book.open.insert(id, open);
+        drop(book);
+        Ok(Ticket { desk: Arc::clone(self), id, answer, activity })
+    }
+
+    /// Ends all requests that are under way, and takes no more.
+    pub(super) fn close(&self, why: &str) {
+        let mut book = guard(&self.book);
+        book.ended.get_or_insert_with(|| why.to_owned());
+        let open = std::mem::take(&mut book.open);
+        let questions = std::mem::take(&mut book.questions);
+        drop(book);
+        for question in questions.into_values() {
+            question.cancel();
+        }
+        for entry in open.into_values() {
+            _ = entry.answer.send(Err(Fault::Gone { sent: true, why: why.to_owned() }));
+        }
+    }
+
+    /// Ends one request: the one with this id or, without an id, the only one that is under way. Returns whether
+    /// there was one.
+    pub(super) fn fail(&self, id: Option<i64>, fault: Fault) -> bool {
+        let mut book = guard(&self.book);
+        let Some(id) = id.or_else(|| book.only()) else { return false };
+        let Some(entry) = book.open.remove(&id) else { return false };
+        drop(book);
+        entry.answer.send(Err(fault)).is_ok()
+    }
+}
+
+impl Book {
+    /// The one call that a message without an address can only belong to. Calls that run something come first:
+    /// a list that is read meanwhile asks nothing.
+    fn only(&self) -> Option<i64> {
+        let runs = |method: &Method| {
+            matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
+        };
+        let calls = || self.open.iter().filter(|(_, open)| open.is_call());
+        let mut running = calls().filter(|(_, open)| runs(&open.method));
+        match (running.next(), running.next()) {
+            (Some((id, _)), None) => return Some(*id),
+            (Some(_), Some(_)) => return None,
+            (None, _) => {}
+        }
+        let mut any = calls();
+        match (any.next(), any.next()) {
+            (Some((id, _)), None) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl Open {
+    fn is_call(&self) -> bool {
+        self.events.is_some() && self.method != Method::Listen
+    }
+}
+
+/// A request that is under way. Dropping it forgets the request: an answer that comes later is noise.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    desk: Arc<Desk>,
+    id: i64,
+    answer: oneshot::Receiver<Outcome>,
+    activity: Arc<Activity>,
+}
+
+impl Ticket {
+    /// The id under which the request is sent; also its progress token.
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// The request's signs of life.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Waits for what becomes of it. To be asked once.
+    pub(super) async fn outcome(&mut self) -> Outcome {
+        let gone = || Fault::Gone { sent: true, why: "the instance was dropped".into() };
+        (&mut self.answer).await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// What became of it, if that is known already.
+    pub(super) fn outcome_now(&mut self) -> Option<Outcome> {
+        self.answer.try_recv().ok()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        guard(&self.desk.book).open.remove(&self.id);
+    }
+}

@@ -1,0 +1,59 @@
+//! The end of an instance: asked for, or suffered.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+/// How an instance came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was asked to end.
+    Asked,
+    /// It ended by itself: a failure, with what happened.
+    Lost(String),
+}
+
+/// The two steps in which an instance ends. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    /// It takes nothing new.
+    stopping: CancellationToken,
+    /// Nothing of it is left that could answer.
+    ended: CancellationToken,
+    end: Arc<OnceLock<End>>,
+}
+
+impl Life {
+    /// A life that ends with `parent` at the latest.
+    pub(super) fn below(parent: &CancellationToken) -> Life {
+        Life { stopping: parent.child_token(), ended: CancellationToken::new(), end: Arc::default() }
+    }
+
+    /// Asks for the end, or tells that it is near.
+    pub(super) fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Whether it takes nothing new.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Waits until it takes nothing new.
+    pub(super) async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    /// The end has come. Only the first reason counts.
+    pub(super) fn end(&self, end: End) {
+        _ = self.end.set(end);
+        self.stopping.cancel();
+        self.ended.cancel();
+    }
+
+    /// Waits for the end and says how it came.
+    pub(super) async fn ended(&self) -> End {
+        self.ended.cancelled().await;
+        self.end.get().cloned().unwrap_or(End::Asked)
+    }
+}

@@ -1,0 +1,134 @@
+//! What a server says outside of calls: notices for the gateway, and lines for a person who asks why.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use casemate_mcp::call::Notice;
+use casemate_mcp::method::Method;
+use casemate_mcp::names::ServerName;
+use casemate_policy::SubjectId;
+use casemate_transport::lines::Ring;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{ServerNotice, guard};
+
+/// What is kept of a server's stderr and noise, in bytes. A stack trace of each of a few instances fits.
+const LOG_BYTES: usize = 256 * 1024;
+/// Longest line that is kept whole, in bytes.
+const LOG_LINE_BYTES: usize = 4 * 1024;
+/// How much of a last line goes into a message, in characters.
+const LAST_WORDS_MAX: usize = 240;
+/// How many lines are handed out.
+const LOG_LINES: usize = 1000;
+/// Notices that may wait for their reader. Equal ones count once, so this many different ones.
+const WAITING_MAX: usize = 1024;
+
+/// The way out for one server's unasked words. All its instances share it.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    server: ServerName,
+    log: Ring,
+    sink: mpsc::Sender<ServerNotice>,
+    waiting: Mutex<Waiting>,
+    bell: Notify,
+    dropped: AtomicU64,
+}
+
+/// Equal notices that nobody has read yet are one notice: a server that floods us with "the list changed" takes
+/// one place in the queue.
+#[derive(Debug, Default)]
+struct Waiting {
+    order: VecDeque<ServerNotice>,
+    known: HashSet<Fingerprint>,
+}
+
+type Fingerprint = (Option<SubjectId>, Method, Bytes);
+
+impl Outlet {
+    pub(super) fn new(server: ServerName, sink: mpsc::Sender<ServerNotice>) -> Outlet {
+        Outlet {
+            server,
+            log: Ring::new(LOG_BYTES),
+            sink,
+            waiting: Mutex::default(),
+            bell: Notify::new(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Queues a notice for the gateway. Never waits.
+    pub(super) fn tell(&self, subject: Option<&SubjectId>, notice: Notice) {
+        let notice = ServerNotice { server: self.server.clone(), subject: subject.cloned(), notice };
+        let mut waiting = guard(&self.waiting);
+        if waiting.order.len() >= WAITING_MAX {
+            drop(waiting);
+            return self.count_dropped();
+        }
+        if waiting.known.insert(fingerprint(&notice)) {
+            waiting.order.push_back(notice);
+            self.bell.notify_one();
+        }
+    }
+
+    /// Hands the queued notices to the gateway until `stop`.
+    pub(super) async fn run(&self, stop: &CancellationToken) {
+        loop {
+            let next = self.next();
+            let step = async {
+                match next {
+                    Some(notice) => _ = self.sink.send(notice).await,
+                    None => self.bell.notified().await,
+                }
+            };
+            tokio::select! { () = step => {}, () = stop.cancelled() => return }
+        }
+    }
+
+    fn next(&self) -> Option<ServerNotice> {
+        let mut waiting = guard(&self.waiting);
+        let notice = waiting.order.pop_front()?;
+        waiting.known.remove(&fingerprint(&notice));
+        Some(notice)
+    }
+
+    /// Keeps a line for a person. `source` says where it came from.
+    pub(super) fn log(&self, source: &str, line: &[u8]) {
+        let kept = line.get(..LOG_LINE_BYTES).unwrap_or(line);
+        let mut text = Vec::with_capacity(source.len() + kept.len() + 3);
+        text.extend_from_slice(source.as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(kept);
+        text.push(b'\n');
+        self.log.push(&text);
+    }
+
+    /// The lines that are kept, oldest first.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.log.lines(LOG_LINES)
+    }
+
+    /// The last line that came from `source`: most often the reason why a process ended.
+    pub(super) fn last_words(&self, source: &str) -> Option<String> {
+        let lines = self.log.lines(LOG_LINES);
+        let said = lines.iter().rev().find_map(|line| line.strip_prefix(source)?.strip_prefix(": "))?;
+        Some(said.chars().take(LAST_WORDS_MAX).collect())
+    }
+
+    /// Something was dropped because its reader was too slow.
+    pub(super) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much was dropped so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn fingerprint(notice: &ServerNotice) -> Fingerprint {
+    let params = notice.notice.params.as_ref().map(|params| params.raw().bytes()).unwrap_or_default();
+    (notice.subject.clone(), notice.notice.method.clone(), params)
+}

@@ -1,0 +1,254 @@
+use std::fmt::Write as _;
+
+use expect_test::expect_file;
+use proptest::prelude::*;
+
+use super::*;
+use crate::subject::SubjectId;
+
+fn role(name: &str) -> RoleName {
+    RoleName::parse(name).unwrap()
+}
+
+fn server(name: &str) -> ServerName {
+    ServerName::parse(name).unwrap()
+}
+
+fn def(allow: &[&str], deny: &[&str]) -> RoleDef {
+    let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    RoleDef { allow: own(allow), deny: own(deny) }
+}
+
+fn compile(defs: &[(&str, RoleDef)]) -> Roles {
+    Roles::compile(defs.iter().map(|(name, def)| (role(name), def.clone()))).unwrap()
+}
+
+fn subject(roles: &[&str]) -> Subject {
+    Subject { id: SubjectId::key("t"), roles: roles.iter().map(|name| role(name)).collect() }
+}
+
+fn example() -> Roles {
+    compile(&[
+        ("reader", def(&["git/*", "fs/read_*", "fs/resource:file:///home/*"], &["git/git_push"])),
+        ("no-push", def(&[], &["*/*_push", "git/prompt:*", "fs/resource:file:///home/ann/*"])),
+        ("prompter", def(&["git/prompt:review"], &[])),
+        ("locked", def(&["*"], &["git"])),
+    ])
+}
+
+/// Role by action by resource: one line for each request that some role set allows or a rule denies. What is
+/// not in the file is denied by default.
+#[test]
+fn golden_matrix() {
+    let (git, fs) = (server("git"), server("fs"));
+    let resources = [
+        ("server git", Resource::Server(&git)),
+        ("server fs", Resource::Server(&fs)),
+        ("tool git/git_status", Resource::Tool(&git, "git_status")),
+        ("tool git/git_push", Resource::Tool(&git, "git_push")),
+        ("tool fs/read_file", Resource::Tool(&fs, "read_file")),
+        ("tool fs/write_file", Resource::Tool(&fs, "write_file")),
+        ("prompt git/review", Resource::Prompt(&git, "review")),
+        ("prompt git/commit", Resource::Prompt(&git, "commit")),
+        ("resource fs file:///home/bob/a", Resource::Resource(&fs, "file:///home/bob/a")),
+        ("resource fs file:///home/ann/a", Resource::Resource(&fs, "file:///home/ann/a")),
+        ("resource fs file:///etc/passwd", Resource::Resource(&fs, "file:///etc/passwd")),
+        ("gateway", Resource::Gateway),
+        ("keys", Resource::Keys),
+        ("records", Resource::Records),
+    ];
+    let roles = example();
+    let mut sets: Vec<Vec<&str>> = roles.names().map(|name| vec![name]).collect();
+    sets.extend([vec!["owner", "no-push"], vec!["reader", "prompter"], vec!["user", "gone"], vec![]]);
+    let mut matrix = String::new();
+    for set in &sets {
+        let subject = subject(set);
+        writeln!(matrix, "[{}]", set.join(" + ")).unwrap();
+        for (label, resource) in &resources {
+            for action in Action::ALL {
+                let decision = roles.decide(&subject, action, resource);
+                let rules: Vec<&str> = decision.rules.iter().map(RuleId::as_str).collect();
+                if rules != ["default: deny"] {
+                    let rules = rules.join("; ");
+                    writeln!(
+                        matrix,
+                        "{:5} {:10} {label:32} <- {rules}",
+                        decision.effect.as_str(),
+                        action.as_str()
+                    )
+                    .unwrap();
+                }
+            }
+        }
+    }
+    expect_file!["matrix.txt"].assert_eq(&matrix);
+}
+
+#[test]
+fn a_uri_that_is_spelled_otherwise_gains_nothing() {
+    let (roles, fs) = (example(), server("fs"));
+    let read = |roles_of: &[&str], uri: &str| {
+        roles.decide(&subject(roles_of), Action::Read, &Resource::Resource(&fs, uri)).effect
+    };
+    assert_eq!(read(&["reader"], "file:///home/bob/x"), Effect::Allow);
+    for uri in [
+        "file:///home/../etc/passwd",
+        "file:///home/%2e%2e/etc/passwd",
+        "file:///home/%252e%252e/etc/passwd",
+        "file:///home/..\\etc/passwd",
+        "FILE:///home/bob/x",
+    ] {
+        assert_eq!(read(&["reader"], uri), Effect::Deny, "{uri}");
+    }
+    for uri in
+        ["file:///home/%61nn/x", "file:///home//ann/x", "file:///home/bob/../ann/x", "File:///home/ann/x"]
+    {
+        assert_eq!(read(&["user"], uri), Effect::Allow, "{uri}");
+        assert_eq!(read(&["user", "no-push"], uri), Effect::Deny, "{uri}");
+    }
+}
+
+#[test]
+fn faults_name_role_pattern_and_reason() {
+    let fault = |defs: Vec<(&str, RoleDef)>| {
+        Roles::compile(defs.into_iter().map(|(name, def)| (role(name), def))).unwrap_err().to_string()
+    };
+    assert_eq!(
+        fault(vec![("reader", def(&["git/*", "git/"], &[]))]),
+        "role `reader`: allow pattern `git/`: the tool name is empty"
+    );
+    assert_eq!(
+        fault(vec![("reader", def(&[], &["git/**"]))]),
+        "role `reader`: deny pattern `git/**`: `**` means the same as `*`: write one star"
+    );
+    for own in Builtin::ALL {
+        assert_eq!(
+            fault(vec![(own.as_str(), def(&[], &[]))]),
+            format!("role `{}` is built in and cannot be redefined: choose another name", own.as_str())
+        );
+    }
+    assert_eq!(fault(vec![("a", def(&[], &[])), ("a", def(&[], &[]))]), "role `a` is defined twice");
+}
+
+#[test]
+fn names_hold_built_in_and_configured_roles() {
+    let roles = example();
+    assert_eq!(
+        roles.names().collect::<Vec<_>>(),
+        ["auditor", "locked", "no-push", "operator", "owner", "prompter", "reader", "user"]
+    );
+    assert!(roles.contains(&role("reader")) && !roles.contains(&role("gone")));
+}
+
+const SERVERS: [&str; 3] = ["git", "fs", "web"];
+
+fn patterns() -> impl Strategy<Value = Vec<String>> {
+    let server = prop_oneof![Just("*"), Just("git"), Just("fs")];
+    let selection = prop_oneof![
+        Just(""),
+        Just("/*"),
+        Just("/ab"),
+        Just("/a*"),
+        Just("/*b"),
+        Just("/prompt:a*"),
+        Just("/resource:u:a*"),
+        Just("/resource:u:ab")
+    ];
+    prop::collection::vec(
+        (server, selection).prop_map(|(server, selection)| format!("{server}{selection}")),
+        0..5,
+    )
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    defs: Vec<RoleDef>,
+    roles: Vec<usize>,
+    server: usize,
+    name: String,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let defs =
+        prop::collection::vec((patterns(), patterns()).prop_map(|(allow, deny)| RoleDef { allow, deny }), 3);
+    (defs, prop::collection::vec(0..3_usize, 0..4), 0..3_usize, "[ab]{1,3}")
+        .prop_map(|(defs, roles, server, name)| Case { defs, roles, server, name })
+}
+
+impl Case {
+    fn roles(&self) -> Roles {
+        Roles::compile(self.defs.iter().enumerate().map(|(at, def)| (role(&format!("r{at}")), def.clone())))
+            .unwrap()
+    }
+
+    fn subject(&self) -> Subject {
+        let roles = self.roles.iter().map(|at| role(&format!("r{at}"))).collect();
+        Subject { id: SubjectId::local(1), roles }
+    }
+
+    fn server(&self) -> ServerName {
+        server(SERVERS[self.server])
+    }
+
+    /// The rules read one by one, without any table.
+    fn expected(&self, resource: &Resource<'_>) -> Effect {
+        let any =
+            |texts: &Vec<String>| texts.iter().any(|text| Pattern::parse(text).unwrap().matches(resource));
+        let held = || self.roles.iter().map(|at| &self.defs[*at]);
+        if !held().any(|def| any(&def.deny)) && held().any(|def| any(&def.allow)) {
+            Effect::Allow
+        } else {
+            Effect::Deny
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn tables_decide_what_the_rules_say(case in cases()) {
+        let (roles, subject, server) = (case.roles(), case.subject(), case.server());
+        let uri = format!("u:{}", case.name);
+        for (action, resource) in [
+            (Action::Call, Resource::Tool(&server, &case.name)),
+            (Action::Get, Resource::Prompt(&server, &case.name)),
+            (Action::Read, Resource::Resource(&server, &uri)),
+        ] {
+            let used = roles.decide(&subject, action, &resource);
+            prop_assert_eq!(used.effect, case.expected(&resource), "{:?}", resource);
+            prop_assert!(!used.rules.is_empty());
+            prop_assert_eq!(&roles.decide(&subject, Action::List, &resource), &used, "listing is using");
+            if used.effect == Effect::Allow {
+                let seen = roles.decide(&subject, Action::List, &Resource::Server(&server));
+                prop_assert_eq!(seen.effect, Effect::Allow, "a server with something to use is visible");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_matching_rule_everything_is_denied(case in cases(), action in 0..8_usize) {
+        let mut case = case;
+        for def in &mut case.defs {
+            def.allow.clear();
+        }
+        let (roles, server) = (case.roles(), case.server());
+        for resource in [Resource::Server(&server), Resource::Tool(&server, &case.name), Resource::Keys,
+            Resource::Prompt(&server, &case.name), Resource::Gateway, Resource::Records] {
+            prop_assert_eq!(roles.decide(&case.subject(), Action::ALL[action], &resource).effect, Effect::Deny);
+        }
+    }
+
+    #[test]
+    fn one_more_denial_never_widens(case in cases(), at in 0..3_usize, extra in patterns()) {
+        let mut narrower = case.clone();
+        narrower.defs[at].deny.extend(extra);
+        let (before, after, server) = (case.roles(), narrower.roles(), case.server());
+        for resource in [Resource::Server(&server), Resource::Tool(&server, &case.name),
+            Resource::Prompt(&server, &case.name)] {
+            for action in Action::ALL {
+                if before.decide(&case.subject(), action, &resource).effect == Effect::Deny {
+                    prop_assert_eq!(after.decide(&case.subject(), action, &resource).effect, Effect::Deny);
+                }
+            }
+        }
+    }
+}

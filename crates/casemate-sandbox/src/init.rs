@@ -1,0 +1,144 @@
+//! The first process of a cell: our own binary, executed again, with one thread.
+//!
+//! It enters what is left to enter, starts the server, reaps what is orphaned, passes termination on, and ends
+//! when the server ends or when casemate is gone, whichever comes first.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::child::{CONTROL, ORDER};
+use crate::containment::{Containment, ProcView};
+use crate::exit::Exit;
+use crate::message::{Failure, MESSAGE_BYTES, Message, Stage};
+use crate::order::{self, Order};
+use crate::role::{Identity, Role};
+use crate::{reaper, syscall};
+
+mod server;
+
+/// The exit code of a first process that could not start its server.
+const EXIT_FAILED: i32 = 125;
+
+/// Runs a role to its end and gives the exit code, or nothing when this process was not started by casemate.
+pub(crate) fn run(role: Role, identity: Identity) -> Option<i32> {
+    let control = syscall::inherited(CONTROL)?;
+    let order = syscall::inherited(ORDER)?;
+    rustix::net::sockopt::socket_type(&control).ok()?;
+    syscall::block_signals();
+    let ended = match role {
+        Role::Cell(containment) => guard(containment, identity, (&control, order)),
+        Role::Detach => server::start(role, order).map(|pid| {
+            Message::Started(pid.as_raw_pid()).send(&control);
+            Exit::Code(0)
+        }),
+    };
+    Some(match ended {
+        Ok(exit) => exit.shell_code(),
+        Err(failure) => {
+            Message::Failed(failure).send(&control);
+            EXIT_FAILED
+        }
+    })
+}
+
+/// Guards a cell from its first process to its last.
+fn guard(
+    containment: Containment,
+    identity: Identity,
+    (control, order): (&OwnedFd, OwnedFd),
+) -> Result<Exit, Failure> {
+    let proc_view = enter(containment, identity).map_err(|errno| Failure::new(Stage::Namespace, errno))?;
+    Message::Ready(proc_view).send(control);
+    // Before the fork: the end of a server that lives for a moment only must not be missed.
+    let signals = syscall::signal_descriptor().map_err(|errno| Failure::new(Stage::Fork, errno))?;
+    let server = server::start(Role::Cell(containment), order)?;
+    Message::Started(server.as_raw_pid()).send(control);
+    let exit = watch(server, control, &signals);
+    let exit = match containment {
+        // The kernel kills what is left in our namespace when we end.
+        Containment::PidNamespace | Containment::UserNamespace => exit.unwrap_or(Exit::KILLED),
+        Containment::Reaper => reaper::kill_all_children((server, exit)),
+    };
+    Message::Ended(exit).send(control);
+    Ok(exit)
+}
+
+/// Waits for the end of the server, or for the end of casemate, which gives nothing.
+fn watch(server: Pid, control: &OwnedFd, signals: &OwnedFd) -> Option<Exit> {
+    loop {
+        let mut ready = [PollFd::new(control, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let _ = retry_on_intr(|| poll(&mut ready, None));
+        // Casemate never sends anything: whatever is there to be read is the end of the socket.
+        if ready.first().is_some_and(|control| !control.revents().is_empty()) {
+            return None;
+        }
+        while let Some(number) = syscall::next_signal(signals) {
+            if number == libc::SIGCHLD {
+                if let Some(exit) = reap(server) {
+                    return Some(exit);
+                }
+            } else if let Some(signal) = Signal::from_named_raw(number) {
+                let _ = rustix::process::kill_process(server, signal);
+            }
+        }
+    }
+}
+
+/// Reaps everything that has ended; the server's end when it is among it.
+fn reap(server: Pid) -> Option<Exit> {
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        let exit = Exit::of(status).filter(|_| pid == server);
+        if exit.is_some() {
+            return exit;
+        }
+    }
+    None
+}
+
+/// Takes the steps into the cell that the clone has not taken already.
+fn enter(containment: Containment, identity: Identity) -> Result<ProcView, Errno> {
+    match containment {
+        Containment::PidNamespace => Ok(own_proc()),
+        Containment::UserNamespace => {
+            map_to_itself(identity)?;
+            let view = own_proc();
+            rustix::thread::clear_ambient_capability_set()?;
+            let none = CapabilitySet::empty();
+            let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+            rustix::thread::set_capabilities(None, sets)?;
+            Ok(view)
+        }
+        Containment::Reaper => {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+            Ok(ProcView::Host)
+        }
+    }
+}
+
+/// Maps our user and group to the same numbers in the user namespace, so that files keep their owner.
+fn map_to_itself(Identity { user, group }: Identity) -> Result<(), Errno> {
+    // The kernel wants setgroups given up before an ordinary user may map a group.
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
+    write("/proc/self/gid_map", &format!("{group} {group} 1"))
+}
+
+fn write(path: &str, text: &str) -> Result<(), Errno> {
+    std::fs::write(path, text)
+        .map_err(|error| error.raw_os_error().map_or(Errno::INVAL, Errno::from_raw_os_error))
+}
+
+/// Mounts a `/proc` that shows the cell alone. Inside containers it is often refused, and then the host's stays.
+fn own_proc() -> ProcView {
+    // Without this, the mount would be seen outside as well.
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let mounted = rustix::mount::mount_change("/", slave)
+        .and_then(|()| rustix::mount::mount("proc", "/proc", "proc", flags, None));
+    if mounted.is_ok() { ProcView::Cell } else { ProcView::Host }
+}

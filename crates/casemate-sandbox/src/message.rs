@@ -1,0 +1,156 @@
+//! What a cell's first process tells casemate, one datagram of three numbers per message.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags};
+
+use crate::containment::ProcView;
+use crate::exit::Exit;
+
+/// Where starting a program failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Namespace,
+    Fork,
+    Order,
+    Directory,
+    NotInPath,
+    NoProgram,
+    NotExecutable,
+    NoInterpreter,
+    Exec,
+    Ended,
+}
+
+impl Stage {
+    const ALL: [Stage; 10] = [
+        Stage::Namespace,
+        Stage::Fork,
+        Stage::Order,
+        Stage::Directory,
+        Stage::NotInPath,
+        Stage::NoProgram,
+        Stage::NotExecutable,
+        Stage::NoInterpreter,
+        Stage::Exec,
+        Stage::Ended,
+    ];
+}
+
+/// A failed start: where, and what the kernel answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) stage: Stage,
+    pub(crate) errno: i32,
+}
+
+impl Failure {
+    pub(crate) fn new(stage: Stage, errno: Errno) -> Failure {
+        Failure { stage, errno: errno.raw_os_error() }
+    }
+}
+
+/// A message from the cell's first process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// The namespaces are entered; next comes the program.
+    Ready(ProcView),
+    /// The program runs, under this process id (as the cell counts them).
+    Started(i32),
+    /// The program could not be started. Nothing follows.
+    Failed(Failure),
+    /// The program has ended, and so has everything that it started. Nothing follows.
+    Ended(Exit),
+}
+
+/// The size of every message, in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 12;
+
+impl Message {
+    pub(crate) fn encode(self) -> [u8; MESSAGE_BYTES] {
+        let words = match self {
+            Message::Ready(ProcView::Cell) => [1, 1, 0],
+            Message::Ready(ProcView::Host) => [1, 0, 0],
+            Message::Started(pid) => [2, pid, 0],
+            Message::Failed(Failure { stage, errno }) => [3, stage as i32, errno],
+            Message::Ended(Exit::Code(code)) => [4, 0, code],
+            Message::Ended(Exit::Signal(signal)) => [4, 1, signal],
+        };
+        let mut bytes = [0; MESSAGE_BYTES];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; MESSAGE_BYTES]) -> Option<Message> {
+        let mut words = bytes.chunks_exact(4).map(|word| word.try_into().map_or(0, i32::from_ne_bytes));
+        match (words.next()?, words.next()?, words.next()?) {
+            (1, 1, _) => Some(Message::Ready(ProcView::Cell)),
+            (1, 0, _) => Some(Message::Ready(ProcView::Host)),
+            (2, pid, _) => Some(Message::Started(pid)),
+            (3, stage, errno) => {
+                let stage = *Stage::ALL.get(usize::try_from(stage).ok()?)?;
+                Some(Message::Failed(Failure { stage, errno }))
+            }
+            (4, 0, code) => Some(Message::Ended(Exit::Code(code))),
+            (4, 1, signal) => Some(Message::Ended(Exit::Signal(signal))),
+            _ => None,
+        }
+    }
+
+    /// Sends without blocking and without SIGPIPE. A casemate that is gone does not need to hear it.
+    pub(crate) fn send(self, control: &OwnedFd) {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let _ = retry_on_intr(|| rustix::net::send(control, &self.encode(), flags));
+    }
+}
+
+/// What a look at the control socket brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Message(Message),
+    /// Nothing yet.
+    Nothing,
+    /// The other side is gone, or what it sent makes no sense.
+    Closed,
+}
+
+/// Takes one message off the control socket; `flags` decide whether it waits for one.
+pub(crate) fn receive(control: impl AsFd, flags: RecvFlags) -> Received {
+    let mut bytes = [0; MESSAGE_BYTES];
+    match retry_on_intr(|| rustix::net::recv(control.as_fd(), &mut bytes, flags)) {
+        Ok((MESSAGE_BYTES, _)) => Message::decode(&bytes).map_or(Received::Closed, Received::Message),
+        Err(Errno::AGAIN) => Received::Nothing,
+        Ok(_) | Err(_) => Received::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        let failures = Stage::ALL.map(|stage| Message::Failed(Failure { stage, errno: 13 }));
+        let others = [
+            Message::Ready(ProcView::Cell),
+            Message::Ready(ProcView::Host),
+            Message::Started(4_194_304),
+            Message::Ended(Exit::Code(255)),
+            Message::Ended(Exit::Signal(9)),
+        ];
+        for message in failures.into_iter().chain(others) {
+            assert_eq!(Message::decode(&message.encode()), Some(message));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_not_a_message() {
+        assert_eq!(Message::decode(&[0xff; MESSAGE_BYTES]), None);
+        let mut bytes = Message::Failed(Failure { stage: Stage::Exec, errno: 1 }).encode();
+        bytes[4] = 200;
+        assert_eq!(Message::decode(&bytes), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! The log of records: what was asked, what was decided, and how it ended.
+//!
+//! A log is a folder of segments, files of lines. A line is one record: a JSON object in canonical form (see
+//! [`canonical`]), written by a single `write` to a file that was opened for appending, so that a process that
+//! is killed leaves whole lines. Records are numbered from 1 without gaps (`seq`), across segments and
+//! restarts, so a missing line shows. One process at a time writes a log; any number may read it meanwhile.
+//!
+//! **Torn lines.** After a power cut, or when the disk filled up, the last line can be incomplete. On opening,
+//! such bytes are cut off and a record of kind `torn` tells how many they were; the number that the torn line
+//! would have had goes to that record. Lines are not synced one by one: a power cut can cost the last seconds,
+//! the end of a process costs nothing.
+//!
+//! **Members** are sorted, absent ones are left out, and unknown ones are to be expected by readers: later
+//! versions add some (a hash chain, for one). Texts longer than [`TEXT_MAX`] bytes are cut and end in `…`, so
+//! that no caller decides how long a line gets; arguments appear only as digest and size.
+
+mod canonical;
+mod line;
+mod log;
+mod reader;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use canonical::{CanonicalFault, canonical};
+pub use line::TEXT_MAX;
+pub use log::{LogLimits, RecordLog};
+pub use reader::{Finding, Reader, tail};
+
+use crate::folder::FolderFault;
+
+/// What is written before a call is made, or instead of making it.
+#[derive(Debug, Clone, Copy)]
+pub struct Intent<'a> {
+    /// The call's id; the outcome carries the same.
+    pub call: &'a str,
+    /// Who it is for: `local:1000`, `key:3fd1a2`.
+    pub subject: &'a str,
+    /// The client's address, absent for local sockets.
+    pub peer: Option<&'a str>,
+    /// The endpoint that was asked: `/mcp`, `/servers/git/mcp`.
+    pub endpoint: &'a str,
+    /// The protocol's revision as the client spoke it.
+    pub revision: &'a str,
+    /// The method: `tools/call`.
+    pub method: &'a str,
+    /// The server it goes to, absent when the name led nowhere.
+    pub server: Option<&'a str>,
+    /// The tool, prompt or URI, where the method has one.
+    pub name: Option<&'a str>,
+    /// `allow`, `deny` or `ask`.
+    pub effect: &'a str,
+    /// The ids of the rules that led to the effect.
+    pub rules: &'a [&'a str],
+    /// The arguments, where there are any.
+    pub arguments: Option<Arguments>,
+    /// The version of the snapshot that it was judged by.
+    pub snapshot: u64,
+}
+
+/// What is recorded of a call's arguments, which may hold anything and so are never written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arguments {
+    /// SHA-256 of their bytes as they came.
+    pub sha256: [u8; 32],
+    /// How many bytes they are.
+    pub bytes: u64,
+}
+
+/// What is written when a call has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome<'a> {
+    /// The call's id.
+    pub call: &'a str,
+    /// How it ended.
+    pub result: Ending,
+    /// The refusal's code, for a refused call.
+    pub code: Option<&'a str>,
+    /// The size of the answer, in bytes.
+    pub bytes: u64,
+    /// From intent to end, in microseconds.
+    pub micros: u64,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The server answered with a result.
+    Ok,
+    /// The server answered with an error, or a tool's result said that it failed.
+    Error,
+    /// We answered with a refusal.
+    Refused,
+    /// Nobody waited for the answer any more.
+    Abandoned,
+}
+
+impl Ending {
+    /// The ending as a record spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Ok => "ok",
+            Ending::Error => "error",
+            Ending::Refused => "refused",
+            Ending::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Anything that is recorded.
+#[derive(Debug, Clone, Copy)]
+pub enum Record<'a> {
+    /// Before the call.
+    Intent(&'a Intent<'a>),
+    /// After it.
+    Outcome(&'a Outcome<'a>),
+    /// An incomplete line was found and cut off.
+    Torn {
+        /// How many bytes were cut off.
+        bytes: u64,
+    },
+}
+
+/// Why the log cannot be opened, written or read.
+#[derive(Debug, Error)]
+pub enum LogFault {
+    /// The folder or a file in it is missing, unreadable or open to others.
+    #[error(transparent)]
+    Folder(#[from] FolderFault),
+    /// Another process writes this log.
+    #[error(
+        "another casemate writes the records in {path}; hint: stop it, or give this one its own CASEMATE_HOME"
+    )]
+    Taken {
+        /// The log's folder.
+        path: PathBuf,
+    },
+    /// A record could not be written whole. Nothing of it is in the log.
+    #[error("a record could not be written; hint: look whether the disk is full")]
+    Write(#[source] std::io::Error),
+}

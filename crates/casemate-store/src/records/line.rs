@@ -1,0 +1,196 @@
+//! One record as one line, written by hand: the members are known and already sorted, so a line costs a few
+//! copies and no allocation.
+
+use super::canonical::INTEGER_MAX;
+use super::{Arguments, Intent, Outcome, Record};
+
+/// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
+pub const TEXT_MAX: usize = 512;
+
+/// Most rules that one record names. A decision has one per role of the subject.
+const RULES_MAX: usize = 16;
+
+/// What the log itself says about a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp<'a> {
+    pub(super) seq: u64,
+    /// RFC 3339, UTC, milliseconds.
+    pub(super) time: &'a [u8],
+}
+
+/// Appends the record and its newline to the buffer.
+pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
+    let mut members = Members { out, first: true };
+    members.out.push(b'{');
+    match record {
+        Record::Intent(intent) => write_intent(&mut members, intent, stamp),
+        Record::Outcome(outcome) => write_outcome(&mut members, outcome, stamp),
+        Record::Torn { bytes } => {
+            members.number("bytes", *bytes);
+            members.text("kind", "torn");
+            members.number("seq", stamp.seq);
+            members.time(stamp);
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn write_intent(members: &mut Members<'_>, intent: &Intent<'_>, stamp: Stamp<'_>) {
+    if let Some(arguments) = &intent.arguments {
+        members.arguments(arguments);
+    }
+    members.text("call", intent.call);
+    members.text("effect", intent.effect);
+    members.text("endpoint", intent.endpoint);
+    members.text("kind", "intent");
+    members.text("method", intent.method);
+    members.optional("name", intent.name);
+    members.optional("peer", intent.peer);
+    members.text("revision", intent.revision);
+    members.texts("rules", intent.rules);
+    members.number("seq", stamp.seq);
+    members.optional("server", intent.server);
+    members.number("snapshot", intent.snapshot);
+    members.text("subject", intent.subject);
+    members.time(stamp);
+}
+
+fn write_outcome(members: &mut Members<'_>, outcome: &Outcome<'_>, stamp: Stamp<'_>) {
+    members.number("bytes", outcome.bytes);
+    members.text("call", outcome.call);
+    members.optional("code", outcome.code);
+    members.text("kind", "outcome");
+    members.number("micros", outcome.micros);
+    members.text("result", outcome.result.as_str());
+    members.number("seq", stamp.seq);
+    members.time(stamp);
+}
+
+/// The inside of an object. Names are ours and need no escapes.
+struct Members<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Members<'_> {
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        cut(self.out, text);
+    }
+
+    fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    fn texts(&mut self, name: &str, texts: &[&str]) {
+        self.name(name);
+        self.out.push(b'[');
+        for (at, text) in texts.iter().take(RULES_MAX).enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            cut(self.out, text);
+        }
+        self.out.push(b']');
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        self.name(name);
+        decimal(self.out, number.min(INTEGER_MAX));
+    }
+
+    fn time(&mut self, stamp: Stamp<'_>) {
+        self.name("time");
+        self.out.push(b'"');
+        self.out.extend_from_slice(stamp.time);
+        self.out.push(b'"');
+    }
+
+    fn arguments(&mut self, arguments: &Arguments) {
+        self.name("arguments");
+        self.out.extend_from_slice(b"{\"bytes\":");
+        decimal(self.out, arguments.bytes.min(INTEGER_MAX));
+        self.out.extend_from_slice(b",\"sha256\":\"");
+        for byte in arguments.sha256 {
+            self.out.push(hex(byte >> 4));
+            self.out.push(hex(byte & 15));
+        }
+        self.out.extend_from_slice(b"\"}");
+    }
+}
+
+/// Writes a JSON string with the escapes of RFC 8785: the two-character ones where they exist, `\u00xx` for
+/// the other control characters, everything else as it is.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        if let Some((byte, after)) = tail.split_first() {
+            escape(out, *byte);
+            rest = after;
+        }
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        0x08 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        0x0c => b'f',
+        b'\r' => b'r',
+        b'"' | b'\\' => byte,
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(hex(byte >> 4));
+            out.push(hex(byte & 15));
+            return;
+        }
+    };
+    out.push(b'\\');
+    out.push(short);
+}
+
+fn cut(out: &mut Vec<u8>, text: &str) {
+    if text.len() <= TEXT_MAX {
+        return string(out, text);
+    }
+    let (head, _) = text.split_at(text.floor_char_boundary(TEXT_MAX));
+    string(out, head);
+    // Takes the place of the closing quote.
+    out.pop();
+    out.extend_from_slice("…\"".as_bytes());
+}
+
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut len = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        len += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - len..).unwrap_or_default());
+}
+
+fn hex(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}

@@ -1,0 +1,20 @@
+//! HTTP/1.1 as server and as client, with event streams.
+
+pub mod client;
+pub mod events;
+pub mod head;
+pub mod inbound;
+pub mod reply;
+pub mod rules;
+pub mod server;
+pub mod shell;
+pub mod streams;
+
+pub use client::{Client, ClientFault, ClientOptions, Endpoint, Events, Posted};
+pub use events::{Event, EventBody, EventSender};
+pub use head::{Head, Reject, RejectReason};
+pub use inbound::{BodyFault, Inbound};
+pub use reply::{Reply, ReplyBody};
+pub use rules::{HostRule, Origin, RuleFault};
+pub use server::{Server, Service};
+pub use shell::{HttpLimits, Shell};

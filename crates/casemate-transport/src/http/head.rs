@@ -1,0 +1,264 @@
+//! The head of a request: read once, with everything that could be read in two ways refused.
+
+use std::borrow::Cow;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use thiserror::Error;
+
+use super::rules::{HostVerdict, Origin};
+use super::shell::Shell;
+use crate::listener::Peer;
+
+/// The revision that a message follows: `MCP-Protocol-Version`.
+pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The method of a modern request: `Mcp-Method`.
+pub const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// The tool, prompt, URI or task of a modern request: `Mcp-Name`.
+pub const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// The session of a legacy request: `Mcp-Session-Id`.
+pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The last event that a legacy client saw of a stream: `Last-Event-ID`.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What the names of `Mcp-Param-*` headers begin with.
+const PARAM_PREFIX: &str = "mcp-param-";
+
+/// A request whose head passed the shell. Guarded headers (`Authorization`, `Host`, `Origin`, `Content-Type`,
+/// `Last-Event-ID`, `Mcp-*`) occur at most once each and are visible ASCII.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Who sent it.
+    pub peer: Peer,
+    /// Its method.
+    pub method: Method,
+    /// Its target, without scheme and authority.
+    pub uri: Uri,
+    /// Its headers, as they came.
+    pub headers: HeaderMap,
+}
+
+/// A request that the shell refused, and from whom it came.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct Reject {
+    /// Who sent it.
+    pub peer: Peer,
+    /// What is wrong with it.
+    pub reason: RejectReason,
+}
+
+/// Why the shell refused a request. The texts are fit for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RejectReason {
+    /// HTTP/1.1 requires `Host`.
+    #[error("the Host header is missing")]
+    HostMissing,
+    /// `Host` is not a host with an optional port.
+    #[error("the Host header is malformed")]
+    HostMalformed,
+    /// `Host` names another site: DNS rebinding, or a name that has to be configured.
+    #[error("the Host header names a host that this server does not answer to")]
+    HostUnknown,
+    /// The request comes from a web page that may not call this server.
+    #[error("the Origin header names an origin that may not call this server")]
+    OriginRefused,
+    /// A guarded header occurs more than once.
+    #[error("the header `{0}` occurs more than once")]
+    Duplicate(HeaderName),
+    /// A guarded header holds bytes other than visible ASCII.
+    #[error("the header `{0}` holds characters that are not allowed")]
+    Unreadable(HeaderName),
+    /// The request target is not a path: a proxy request, `CONNECT` or `OPTIONS *`.
+    #[error("the request target is not a path")]
+    Target,
+}
+
+impl RejectReason {
+    /// The status to answer with: 403 for a forbidden host or origin, otherwise 400.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::HostUnknown | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::HostMissing
+            | Self::HostMalformed
+            | Self::Duplicate(_)
+            | Self::Unreadable(_)
+            | Self::Target => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl Head {
+    /// Checks a request's head against the shell.
+    ///
+    /// # Errors
+    /// [`Reject`] with the first thing that is wrong.
+    pub fn check(parts: request::Parts, peer: Peer, shell: &Shell) -> Result<Self, Reject> {
+        let head = Self { peer, method: parts.method, uri: parts.uri, headers: parts.headers };
+        match head.fault(shell) {
+            None => Ok(head),
+            Some(reason) => Err(Reject { peer, reason }),
+        }
+    }
+
+    fn fault(&self, shell: &Shell) -> Option<RejectReason> {
+        if self.uri.authority().is_some() || !self.uri.path().starts_with('/') {
+            return Some(RejectReason::Target);
+        }
+        guarded_fault(&self.headers).or_else(|| match self.peer {
+            Peer::Tcp(_) => self.site_fault(shell),
+            // No browser can reach a Unix socket, so a page's origin there is an attempt at something.
+            Peer::Unix { .. } => self.headers.contains_key(ORIGIN).then_some(RejectReason::OriginRefused),
+        })
+    }
+
+    /// Checks `Host` and `Origin`.
+    fn site_fault(&self, shell: &Shell) -> Option<RejectReason> {
+        let Some(host) = self.text(&HOST) else { return Some(RejectReason::HostMissing) };
+        match shell.hosts.judge(host) {
+            HostVerdict::Malformed => return Some(RejectReason::HostMalformed),
+            HostVerdict::Unknown => return Some(RejectReason::HostUnknown),
+            HostVerdict::Known => {}
+        }
+        let origin = self.text(&ORIGIN)?;
+        if Origin::admitted(&shell.origins, origin) { None } else { Some(RejectReason::OriginRefused) }
+    }
+
+    /// The path, which begins with `/` and is not decoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// What follows `?`, not decoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// The credential of `Authorization: Bearer …`.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, credential) = self.text(&AUTHORIZATION)?.split_once(' ')?;
+        let credential = credential.trim_matches(' ');
+        (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
+    }
+
+    /// `MCP-Protocol-Version`.
+    #[must_use]
+    pub fn protocol_version(&self) -> Option<&str> {
+        self.text(&PROTOCOL_VERSION)
+    }
+
+    /// `Mcp-Method`.
+    #[must_use]
+    pub fn mcp_method(&self) -> Option<&str> {
+        self.text(&MCP_METHOD)
+    }
+
+    /// `Mcp-Name`, decoded.
+    #[must_use]
+    pub fn mcp_name(&self) -> Option<Result<Cow<'_, str>, casemate_mcp::header::HeaderFault>> {
+        self.text(&MCP_NAME).map(casemate_mcp::header::decode_value)
+    }
+
+    /// The `Mcp-Param-*` headers: what follows the prefix, in lower case, and the value, not decoded
+    /// (`casemate_mcp::header::decode_value` does that).
+    pub fn mcp_params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().filter_map(|(name, value)| {
+            Some((name.as_str().strip_prefix(PARAM_PREFIX)?, value.to_str().ok()?))
+        })
+    }
+
+    /// `Mcp-Session-Id`.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.text(&SESSION_ID)
+    }
+
+    /// `Last-Event-ID`.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.text(&LAST_EVENT_ID)
+    }
+
+    /// `Origin`, which passed the rule.
+    #[must_use]
+    pub fn origin(&self) -> Option<&HeaderValue> {
+        self.headers.get(ORIGIN)
+    }
+
+    /// Whether `Accept` lists JSON. No `Accept` header means that anything is accepted.
+    #[must_use]
+    pub fn accepts_json(&self) -> bool {
+        self.accepts("application", "json")
+    }
+
+    /// Whether `Accept` lists event streams. No `Accept` header means that anything is accepted.
+    #[must_use]
+    pub fn accepts_events(&self) -> bool {
+        self.accepts("text", "event-stream")
+    }
+
+    /// Whether the body claims to be JSON (`application/json`, with any parameters).
+    #[must_use]
+    pub fn content_type_is_json(&self) -> bool {
+        self.text(&CONTENT_TYPE).is_some_and(|value| essence(value).eq_ignore_ascii_case("application/json"))
+    }
+
+    fn accepts(&self, kind: &str, subkind: &str) -> bool {
+        let mut ranges = self
+            .headers
+            .get_all(ACCEPT)
+            .iter()
+            .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+            .peekable();
+        ranges.peek().is_none() || ranges.any(|range| covers(range, kind, subkind))
+    }
+
+    fn text(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The first guarded header that two readers could read differently.
+fn guarded_fault(headers: &HeaderMap) -> Option<RejectReason> {
+    for (name, value) in headers {
+        if guarded(name) && value.to_str().is_err() {
+            return Some(RejectReason::Unreadable(name.clone()));
+        }
+    }
+    if headers.len() == headers.keys_len() {
+        return None;
+    }
+    let twice = |name: &&HeaderName| guarded(name) && headers.get_all(*name).iter().nth(1).is_some();
+    headers.keys().find(twice).cloned().map(RejectReason::Duplicate)
+}
+
+/// Whether a decision may hang on this header.
+fn guarded(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "authorization" | "host" | "origin" | "content-type" | "last-event-id")
+        || name.starts_with("mcp-")
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether one range of an `Accept` header covers a media type.
+fn covers(range: &str, kind: &str, subkind: &str) -> bool {
+    let Some((range_kind, range_subkind)) = essence(range).split_once('/') else { return false };
+    let refused = range.split(';').skip(1).any(|parameter| {
+        let weight =
+            parameter.trim_ascii().strip_prefix("q=").map(|weight| weight.trim_end_matches(['0', '.']));
+        weight == Some("")
+    });
+    let kind_fits = range_kind == "*" || range_kind.eq_ignore_ascii_case(kind);
+    let subkind_fits = range_subkind == "*" || range_subkind.eq_ignore_ascii_case(subkind);
+    !refused && kind_fits && subkind_fits
+}
+
+#[cfg(test)]
+mod tests;

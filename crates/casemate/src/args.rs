@@ -1,0 +1,119 @@
+//! The command line as data: what can be typed, and what help says about it. Nothing here does anything.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::output::Color;
+
+pub mod clients;
+pub mod config;
+pub mod gateway;
+pub mod keys;
+pub mod offline;
+pub mod servers;
+
+/// One guarded gate in front of all your MCP servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "casemate",
+    version,
+    about,
+    long_about = "One guarded gate in front of all your MCP servers.\n\n\
+        `casemate up` runs the gateway; `casemate connect` is what an AI client starts to reach it. Each server \
+        runs in a room of its own, and each call is checked, limited and recorded.",
+    after_help = "Start here: `casemate up`, then `casemate install claude-code`.",
+    propagate_version = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Root folder of the installation [env: CASEMATE_HOME] [default: the XDG folders]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the installation]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print data as JSON on stdout, and errors as JSON on stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log more; twice for details, three times for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colors; NO_COLOR turns them off too
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    pub color: Color,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway until it is told to stop
+    Up(gateway::Up),
+    /// Stop the running gateway
+    Down(gateway::Down),
+    /// Speak MCP on stdin and stdout with the gateway, starting one when none runs
+    #[command(
+        long_about = "Speak MCP on stdin and stdout with the gateway, starting one when none runs.\n\n\
+        This is what goes into a client's configuration; `casemate install` writes it for you."
+    )]
+    Connect(gateway::Connect),
+    /// Add a server to the configuration
+    Add(servers::Add),
+    /// List the servers and how they are
+    List,
+    /// Show one server: its configuration, its state, its tools
+    Show(servers::Named),
+    /// Remove a server from the configuration
+    Remove(servers::Named),
+    /// Let clients see a server again
+    Enable(servers::Named),
+    /// Keep a server in the configuration, but serve it to nobody
+    Disable(servers::Named),
+    /// Start a server now instead of at its first call
+    Start(servers::Named),
+    /// Stop a server's processes; its next call starts it again
+    Stop(servers::Named),
+    /// Stop a server's processes and start it anew
+    Restart(servers::Named),
+    /// Show what a server wrote to stderr
+    Logs(servers::Logs),
+    /// Call a tool and print its answer
+    Call(servers::Call),
+    /// Add the servers of any client's `mcpServers` JSON
+    Import(clients::Import),
+    /// Put Casemate into a client's configuration
+    Install(clients::Client),
+    /// Take Casemate out of a client's configuration
+    Uninstall(clients::Client),
+    /// Create, list and revoke API keys
+    #[command(subcommand)]
+    Key(keys::Key),
+    /// Check and explain the configuration
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Look for what could keep Casemate from working
+    Doctor,
+    /// Explain an error code, for example CM1207
+    Explain(offline::Explain),
+    /// Print shell completions
+    Completions(offline::Completions),
+    /// Print the manual page
+    Man(offline::Man),
+    /// Run a built-in server on stdin and stdout
+    #[command(hide = true)]
+    Toolkit(offline::Toolkit),
+}

@@ -1,0 +1,53 @@
+//! Running the gateway and reaching it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use casemate_mcp::names::{ProfileName, ServerName};
+
+/// `casemate up`
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's, else 127.0.0.1:7332]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Say on stdout when ready, then keep quiet and log to a file: this is how `connect` starts a gateway
+    #[arg(long, hide = true)]
+    pub background: bool,
+}
+
+/// `casemate down`
+#[derive(Debug, clap::Args)]
+pub struct Down {
+    /// How long calls in flight may take to finish, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub grace: Duration,
+}
+
+/// `casemate connect`
+#[derive(Debug, Clone, clap::Args)]
+pub struct Connect {
+    /// Which of the gateway's endpoints to speak to.
+    #[command(flatten)]
+    pub endpoint: Endpoint,
+}
+
+/// One of the gateway's endpoints; all servers when nothing is chosen.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+pub struct Endpoint {
+    /// Speak to this server alone, with its own tool names
+    #[arg(long, value_name = "NAME", value_parser = ServerName::parse)]
+    pub server: Option<ServerName>,
+    /// Speak to this profile of the configuration
+    #[arg(long, value_name = "NAME", value_parser = ProfileName::parse)]
+    pub profile: Option<ProfileName>,
+}
+
+/// Whole seconds, at most an hour: a grace time is a bound, not a way to wait forever.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("expected a whole number of seconds from 0 to 3600".to_owned()),
+    }
+}

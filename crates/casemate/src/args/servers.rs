@@ -1,0 +1,90 @@
+//! The servers of the configuration, running or not.
+
+use std::path::PathBuf;
+
+use casemate_mcp::names::ServerName;
+
+/// A command about one server.
+#[derive(Debug, clap::Args)]
+pub struct Named {
+    /// Name of the server
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub server: ServerName,
+}
+
+/// `casemate add`
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...\n       \
+        casemate add [OPTIONS] <NAME> --url <URL>",
+    after_help = "Examples:\n  \
+        casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31\n  \
+        casemate add github --env GITHUB_TOKEN=env:GITHUB_TOKEN -- npx -y @example/github@1.2.3\n  \
+        casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki"
+)]
+pub struct Add {
+    /// Name of the server: letters, digits, `-` and `_`
+    #[arg(value_parser = ServerName::parse)]
+    pub name: ServerName,
+    /// Address of a remote server that speaks Streamable HTTP
+    #[arg(long, value_name = "URL", conflicts_with = "command", required_unless_present = "command")]
+    pub url: Option<String>,
+    /// Variable for the server's process: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "url")]
+    pub env: Vec<Setting>,
+    /// Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "command")]
+    pub header: Vec<Setting>,
+    /// Working directory of the server's process
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub cwd: Option<PathBuf>,
+    /// Program to run, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// A variable or header of a server: a name, and a literal or a reference to where the value is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Name of the variable or header.
+    pub name: String,
+    /// As typed: a literal, `env:NAME` or `file:PATH`.
+    pub value: String,
+}
+
+impl Setting {
+    fn parse(text: &str) -> Result<Setting, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Setting { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected KEY=VALUE, KEY=env:NAME or KEY=file:PATH".to_owned()),
+        }
+    }
+}
+
+/// `casemate logs`
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// Name of the server
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub server: ServerName,
+    /// How many of the last lines to show
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 200)]
+    pub lines: usize,
+}
+
+/// `casemate call`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  casemate call system get_memory_stats '{}'")]
+pub struct Call {
+    /// Name of the server
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub server: ServerName,
+    /// Name of the tool, as the server itself calls it
+    #[arg(value_name = "TOOL")]
+    pub tool: String,
+    /// Arguments as a JSON object; `-` reads them from stdin
+    #[arg(value_name = "JSON", default_value = "{}")]
+    pub arguments: String,
+}

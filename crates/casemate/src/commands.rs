@@ -1,0 +1,60 @@
+//! One file per command; this one only says which.
+
+use std::sync::Arc;
+
+use casemate_config::State;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::control::wire::Action;
+use crate::exit::Exit;
+
+mod call;
+mod completions;
+mod config;
+mod connect;
+mod control;
+mod doctor;
+mod down;
+mod edit;
+mod explain;
+mod install;
+mod key;
+mod list;
+mod toolkit;
+mod up;
+
+/// Does what was asked.
+pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
+    if !matches!(command, Command::Up(_)) {
+        // The gateway logs as its configuration says, so it starts that by itself.
+        context.start_logging(LevelFilter::WARN)?;
+    }
+    match command {
+        Command::Up(args) => up::run(context, &args),
+        Command::Down(args) => down::run(context, &args),
+        Command::Connect(args) => connect::run(context, &args),
+        Command::Add(args) => edit::add(context, args),
+        Command::List => list::list(context),
+        Command::Show(args) => list::show(context, &args.server),
+        Command::Remove(args) => edit::remove(context, &args.server),
+        Command::Enable(args) => edit::set_state(context, &args.server, State::Enabled),
+        Command::Disable(args) => edit::set_state(context, &args.server, State::Disabled),
+        Command::Start(args) => control::act(context, &args.server, Action::Start),
+        Command::Stop(args) => control::act(context, &args.server, Action::Stop),
+        Command::Restart(args) => control::act(context, &args.server, Action::Restart),
+        Command::Logs(args) => control::logs(context, &args),
+        Command::Call(args) => call::run(context, &args),
+        Command::Import(args) => edit::import(context, &args),
+        Command::Install(args) => install::install(context, &args),
+        Command::Uninstall(args) => install::uninstall(context, &args),
+        Command::Key(args) => key::run(context, &args),
+        Command::Config(args) => config::run(context, &args),
+        Command::Doctor => doctor::run(context),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Completions(args) => completions::completions(context, &args),
+        Command::Man(args) => completions::man(context, &args),
+        Command::Toolkit(args) => toolkit::run(context, &args),
+    }
+}

@@ -1,0 +1,156 @@
+//! `casemate call`: one tool call, made as any MCP client makes it.
+
+use std::io::{IsTerminal, Read};
+
+use anyhow::Context as _;
+use casemate_gateway::endpoint::Endpoint;
+use casemate_mcp::frame::ErrorObject;
+use casemate_mcp::json::Raw;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::args::servers::Call;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::launch;
+use crate::link::Client;
+use crate::output::{Form, text};
+
+/// The longest arguments that are read from stdin, in bytes.
+const ARGUMENT_BYTES_MAX: u64 = 16 << 20;
+
+/// Calls the tool and prints what it answers.
+pub fn run(context: &Context, call: &Call) -> anyhow::Result<Exit> {
+    let arguments = arguments(&call.arguments)?;
+    let stream = launch::reach(context, &Endpoint::Server(call.server.clone()))?;
+    let params = Map::from_iter([
+        ("name".to_owned(), Value::from(call.tool.as_str())),
+        ("arguments".to_owned(), Value::Object(arguments)),
+    ]);
+    match Client::new(stream).ask("tools/call", params)? {
+        Ok(result) => print(context, &result),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn arguments(typed: &str) -> anyhow::Result<Map<String, Value>> {
+    let text = if typed == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(ARGUMENT_BYTES_MAX).read_to_string(&mut text);
+        read.context("cannot read the arguments from standard input")?;
+        text
+    } else {
+        typed.to_owned()
+    };
+    serde_json::from_str(&text).context(
+        Failure::new(Exit::Usage, "the arguments are not a JSON object")
+            .hint("write them in single quotes: '{\"message\": \"hi\"}'"),
+    )
+}
+
+/// What of a tool's result is looked at; the rest is passed on to `--json` as it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolResult {
+    #[serde(default)]
+    content: Vec<Content>,
+    structured_content: Option<serde_json::Value>,
+    #[serde(default)]
+    is_error: bool,
+    result_type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Content {
+    Text {
+        text: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Image {
+        mime_type: String,
+        data: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Audio {
+        mime_type: String,
+        data: String,
+    },
+    ResourceLink {
+        uri: String,
+    },
+    Resource {
+        resource: Embedded,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct Embedded {
+    uri: String,
+    text: Option<String>,
+}
+
+impl Content {
+    fn shown(self) -> String {
+        match self {
+            Content::Text { text } => text,
+            Content::Image { mime_type, data } => format!("[image, {mime_type}, {} bytes of base64]", data.len()),
+            Content::Audio { mime_type, data } => format!("[audio, {mime_type}, {} bytes of base64]", data.len()),
+            Content::ResourceLink { uri } => format!("[resource {uri}]"),
+            Content::Resource { resource } => {
+                resource.text.unwrap_or_else(|| format!("[resource {}]", resource.uri))
+            }
+            Content::Other => "[content of a kind that only --json shows]".to_owned(),
+        }
+    }
+}
+
+fn print(context: &Context, result: &Raw) -> anyhow::Result<Exit> {
+    let read: ToolResult = result.parse().context("the tool's answer is not a tool result")?;
+    if read.result_type.as_deref() == Some("input_required") {
+        return Err(Failure::new(Exit::Failure, "the tool asks a question, which `casemate call` cannot answer")
+            .hint("call it from a client that can ask you")
+            .into());
+    }
+    if context.output.form() == Form::Json {
+        context.output.write(&[result.as_bytes(), b"\n"].concat())?;
+    } else {
+        let mut parts: Vec<String> = read.content.into_iter().map(Content::shown).collect();
+        if parts.is_empty() {
+            parts.extend(read.structured_content.map(|value| format!("{value:#}")));
+        }
+        for part in parts {
+            // Only a terminal can be fooled; a file or a program gets what the tool said.
+            let part = if std::io::stdout().is_terminal() { text::safe(&part).into_owned() } else { part };
+            let end = if part.ends_with('\n') { "" } else { "\n" };
+            context.output.write(format!("{part}{end}").as_bytes())?;
+        }
+    }
+    Ok(if read.is_error { Exit::ToolError } else { Exit::Success })
+}
+
+/// What the gateway says beside the message of a refusal.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Detail {
+    code: Option<String>,
+    fault: Option<String>,
+    hint: Option<String>,
+}
+
+/// The gateway's refusal, or the server's error, as a failure of ours.
+pub fn refused(error: &ErrorObject) -> anyhow::Error {
+    let detail: Detail = error.data.as_ref().and_then(|data| data.parse().ok()).unwrap_or_default();
+    let exit = if detail.fault.as_deref() == Some("policy") { Exit::Refused } else { Exit::Failure };
+    let mut failure = Failure::new(exit, error.message.clone());
+    if let Some(hint) = detail.hint {
+        failure = failure.hint(hint);
+    }
+    if let Some(code) = detail.code {
+        failure = failure.hint(format!("`casemate explain {code}` says more")).refusal(code);
+    }
+    failure.into()
+}

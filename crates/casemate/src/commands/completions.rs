@@ -1,0 +1,45 @@
+//! `casemate completions` and `casemate man`: both are made from the command line's own definition.
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+
+use crate::args::Arguments;
+use crate::args::offline::{Completions, Man};
+use crate::context::Context;
+use crate::environment::VARIABLES;
+use crate::exit::Exit;
+
+/// Prints the completions of a shell.
+pub fn completions(context: &Context, completions: &Completions) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(completions.shell, &mut Arguments::command(), "casemate", &mut script);
+    context.output.write(&script)?;
+    Ok(Exit::Success)
+}
+
+/// Prints the first manual page, or writes all of them into a folder.
+pub fn man(context: &Context, man: &Man) -> anyhow::Result<Exit> {
+    let command = Arguments::command().after_long_help(reference());
+    match &man.directory {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page).context("cannot lay out the manual page")?;
+            context.output.write(&page)?;
+        }
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            clap_mangen::generate_to(command, folder)
+                .with_context(|| format!("cannot write manual pages into {}", folder.display()))?;
+            context.output.note(&format!("The manual pages are in {}.", folder.display()));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Exit codes and variables, for the end of the page.
+fn reference() -> String {
+    let codes = Exit::ALL.iter().map(|exit| format!("{}: {}", exit.code(), exit.about()));
+    let variables = VARIABLES.iter().map(|v| format!("{}: {} Default: {}.", v.name, v.about, v.default));
+    let list = |items: Vec<String>| items.join("\n");
+    format!("Exit codes:\n{}\n\nEnvironment:\n{}", list(codes.collect()), list(variables.collect()))
+}

@@ -1,0 +1,200 @@
+//! `casemate doctor`: looks for what could keep Casemate from working, and changes nothing.
+
+use casemate_gateway::snapshot::{ServerEntry, Source};
+use casemate_sandbox::{Containment, Spawner};
+use casemate_store::Store;
+use serde::Serialize;
+
+use crate::commands::install;
+use crate::context::Context;
+use crate::control::client;
+use crate::control::wire::{Request, Status};
+use crate::exit::Exit;
+use crate::failure::Account;
+use crate::output::{Page, Report, Tone};
+use crate::{configuration, paths};
+
+/// Looks at everything, and fails when something would fail later.
+pub fn run(context: &Context) -> anyhow::Result<Exit> {
+    let mut findings = Findings(Vec::new());
+    findings.folders(context);
+    findings.configuration(context);
+    findings.keys(context)?;
+    findings.gateway(context)?;
+    findings.cells();
+    findings.programs(context);
+    findings.clients(context);
+    context.output.print(&findings)?;
+    let failed = findings.0.iter().any(|finding| finding.verdict == Verdict::Wrong);
+    Ok(if failed { Exit::Failure } else { Exit::Success })
+}
+
+#[derive(Debug, Serialize)]
+struct Findings(Vec<Finding>);
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Good,
+    /// Works, but a person may want to know.
+    Note,
+    /// Something will fail.
+    Wrong,
+}
+
+impl Findings {
+    fn add(&mut self, what: &'static str, verdict: Verdict, detail: impl Into<String>) {
+        self.0.push(Finding { what, verdict, detail: detail.into(), hints: Vec::new() });
+    }
+
+    fn hint(&mut self, hint: impl Into<String>) {
+        if let Some(last) = self.0.last_mut() {
+            last.hints.push(hint.into());
+        }
+    }
+
+    fn wrong(&mut self, what: &'static str, error: &anyhow::Error) {
+        let account = Account::of(error);
+        let mut detail: Vec<String> = std::iter::once(account.message).chain(account.causes).collect();
+        let problems = account.problems.iter();
+        detail.extend(problems.map(|problem| format!("\n{}: {}", problem.place, problem.message)));
+        self.0.push(Finding { what, verdict: Verdict::Wrong, detail: detail.join(": "), hints: account.hints });
+    }
+
+    fn folders(&mut self, context: &Context) {
+        for folder in [context.paths.data(), context.paths.run()] {
+            let checked = if folder.exists() { paths::check_private(folder) } else { Ok(()) };
+            match checked {
+                Ok(()) => self.add("folder", Verdict::Good, folder.display().to_string()),
+                Err(error) => self.wrong("folder", &error),
+            }
+        }
+        if let Err(error) = context.paths.check_socket_length() {
+            self.wrong("sockets", &error);
+        }
+    }
+
+    fn configuration(&mut self, context: &Context) {
+        let loaded = match configuration::load(context, None) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.wrong("configuration", &error),
+        };
+        let file = context.paths.config();
+        if file.exists() {
+            self.add("configuration", Verdict::Good, file.display().to_string());
+        } else {
+            self.add("configuration", Verdict::Good, "none yet; the built-in one holds");
+        }
+        for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
+            self.server(context, entry);
+        }
+    }
+
+    fn server(&mut self, context: &Context, entry: &ServerEntry) {
+        let Source::Command(command) = &entry.source else { return };
+        if command.program.contains('/') || context.environment.server_finds(&command.program) {
+            return;
+        }
+        self.add("server", Verdict::Wrong, format!("{}: `{}` is not installed", entry.name, command.program));
+        self.hint("install it, or write its absolute path into the configuration");
+    }
+
+    fn keys(&mut self, context: &Context) -> anyhow::Result<()> {
+        if !context.paths.data().exists() {
+            self.add("keys", Verdict::Good, "none yet; the first `casemate up` makes one");
+            return Ok(());
+        }
+        let opened = Store::open(context.paths.data()).map_err(anyhow::Error::from);
+        let listed = opened.and_then(|store| {
+            Ok(context.small_runtime()?.block_on(async { store.keys().list().await })?.len())
+        });
+        match listed {
+            Ok(count) => self.add("keys", Verdict::Good, format!("{count} in the store")),
+            Err(error) => self.wrong("keys", &error),
+        }
+        Ok(())
+    }
+
+    fn gateway(&mut self, context: &Context) -> anyhow::Result<()> {
+        let socket = context.paths.control_socket();
+        let asked = client::ask_if_running::<Status>(&socket, &Request::Status);
+        match context.small_runtime()?.block_on(asked) {
+            Ok(None) => self.add("gateway", Verdict::Note, "does not run; `casemate up` or a client starts it"),
+            Ok(Some(status)) if status.version == env!("CARGO_PKG_VERSION") => {
+                let detail = format!("runs at {} (process {})", status.endpoint, status.pid);
+                self.add("gateway", Verdict::Good, detail);
+            }
+            Ok(Some(status)) => {
+                let detail = format!("runs, but in version {}; this is {}", status.version, env!("CARGO_PKG_VERSION"));
+                self.add("gateway", Verdict::Note, detail);
+                self.hint("`casemate down`, then `casemate up`");
+            }
+            Err(error) => self.wrong("gateway", &error),
+        }
+        Ok(())
+    }
+
+    fn cells(&mut self) {
+        match Spawner::start() {
+            Err(error) => {
+                let hint = error.hint();
+                self.wrong("cells", &error.into());
+                self.hint(hint);
+            }
+            Ok(spawner) => {
+                let report = spawner.report();
+                let verdict = if report.containment == Containment::Reaper { Verdict::Note } else { Verdict::Good };
+                self.add("cells", verdict, format!("servers are held together by {}", report.containment));
+                for refused in &report.refused {
+                    self.hint(format!("stronger is {refused}, which this host refuses"));
+                }
+            }
+        }
+    }
+
+    fn programs(&mut self, context: &Context) {
+        for (program, purpose) in [("npx", "servers from npm"), ("uvx", "servers from PyPI")] {
+            match context.environment.program(program) {
+                Some(path) => self.add("program", Verdict::Good, path.display().to_string()),
+                None => self.add("program", Verdict::Note, format!("{program} is not installed; {purpose} need it")),
+            }
+        }
+    }
+
+    fn clients(&mut self, context: &Context) {
+        let installed = install::installed(context);
+        if installed.is_empty() {
+            self.add("clients", Verdict::Note, "no client is set up to use Casemate");
+            self.hint("`casemate install claude-code`, for example");
+        }
+        for (client, file) in installed {
+            self.add("client", Verdict::Good, format!("{} ({})", client.name, file.display()));
+        }
+    }
+}
+
+impl Report for Findings {
+    fn lay_out(&self, page: &mut Page) {
+        for finding in &self.0 {
+            let (mark, tone) = match finding.verdict {
+                Verdict::Good => ("ok   ", Tone::Good),
+                Verdict::Note => ("note ", Tone::Warning),
+                Verdict::Wrong => ("wrong", Tone::Error),
+            };
+            page.labelled(tone, mark, &format!("{}: {}", finding.what, finding.detail));
+            for hint in &finding.hints {
+                page.labelled(Tone::Hint, "      hint:", hint);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration of this installation: found, read, checked and edited.
+//!
+//! casemate-config knows what a configuration means; this knows where the file is, what the environment and the
+//! command line say, and that a running gateway wants to hear of a change.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use casemate_config::{
+    BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, STARTER, Source,
+};
+
+use crate::context::Context;
+use crate::control::client;
+use crate::control::wire::{Reloaded, Request};
+use crate::environment::{CASEMATE_LISTEN, Environment};
+use crate::exit::Exit;
+use crate::failure::{Failure, Problem};
+
+/// Reads what was written, wherever it was. Nothing is judged yet.
+pub fn read(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Input> {
+    let path = context.paths.config();
+    let text = read_file(path)?;
+    if text.is_none() && context.paths.config_is_chosen() {
+        let message = format!("there is no configuration file at {}", path.display());
+        let hint = "leave out --config and CASEMATE_CONFIG to start without one; `casemate add` creates it";
+        return Err(Failure::new(Exit::Configuration, message).hint(hint).into());
+    }
+    let variable = context.environment.text(CASEMATE_LISTEN);
+    let flag = |text: String, origin| Flag { key: "gateway.listen", text, origin };
+    let variable = variable.map(|text| flag(text.to_owned(), Origin::Environment(CASEMATE_LISTEN.to_owned())));
+    let typed = listen.map(|address| flag(address.to_string(), Origin::Flag("--listen".to_owned())));
+    Ok(Input {
+        file: text.map(|text| File { path: path.to_owned(), text }),
+        environment: context.environment.texts(),
+        // The later one wins.
+        flags: variable.into_iter().chain(typed).collect(),
+    })
+}
+
+/// Judges what was read and compiles it.
+pub fn compile(context: &Context, input: &Input, version: u64) -> anyhow::Result<Result<Loaded, Problems>> {
+    Ok(casemate_config::load(input, &Outside(&context.environment), &builtins()?, version))
+}
+
+/// Reads and compiles; mistakes are a failure that lists them all.
+pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loaded> {
+    compile(context, &read(context, listen)?, 1)?.map_err(|problems| failure(&problems).into())
+}
+
+/// All mistakes as one failure.
+pub fn failure(problems: &Problems) -> Failure {
+    let message = match problems.list().len() {
+        1 => "the configuration has a mistake".to_owned(),
+        count => format!("the configuration has {count} mistakes"),
+    };
+    Failure::new(Exit::Configuration, message).problems(listed(problems))
+}
+
+/// The mistakes, ready to be shown.
+pub fn listed(problems: &Problems) -> Vec<Problem> {
+    let listed = problems.list().iter().map(|problem| Problem {
+        place: match &problem.origin {
+            Origin::File(place) => place.to_string(),
+            other => other.to_string(),
+        },
+        message: problem.what.clone(),
+        hint: problem.hint.clone(),
+    });
+    listed.collect()
+}
+
+/// Edits the file and returns what it says afterwards. An edit that would make it wrong is not saved; what was
+/// wrong before does not stand in the way.
+pub fn edit<T>(
+    context: &Context,
+    change: impl FnOnce(&mut Document) -> Result<T, EditFault>,
+) -> anyhow::Result<T> {
+    let path = context.paths.config();
+    let before = read_file(path)?;
+    let mut document = Document::parse(before.as_deref().unwrap_or(STARTER))
+        .map_err(|fault| anyhow::Error::new(fault).context(cannot_edit(path)))?;
+    let changed = change(&mut document)?;
+    let after = document.text();
+    if before.as_deref() == Some(after.as_str()) {
+        return Ok(changed);
+    }
+    refuse_new_mistakes(path, before.as_deref().unwrap_or(STARTER), &after)?;
+    casemate_config::save(path, before.as_deref(), &after)?;
+    Ok(changed)
+}
+
+fn cannot_edit(path: &Path) -> Failure {
+    Failure::new(Exit::Configuration, format!("{} cannot be edited", path.display()))
+}
+
+/// Whether references to secrets lead anywhere is judged where the gateway runs, so here all of them do.
+fn refuse_new_mistakes(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
+    let builtins = builtins()?;
+    let judged = |text: &str| {
+        let file = Some(File { path: path.to_owned(), text: text.to_owned() });
+        let input = Input { file, ..Input::default() };
+        let loaded = casemate_config::load(&input, &Anything, &builtins, 1);
+        loaded.err().map(|problems| listed(&problems)).unwrap_or_default()
+    };
+    let known: Vec<String> = judged(before).into_iter().map(|problem| problem.message).collect();
+    let mut new = judged(after);
+    new.retain(|problem| !known.contains(&problem.message));
+    if new.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(Exit::Configuration, "nothing was changed, since the configuration would be wrong");
+    Err(failure.problems(new).into())
+}
+
+/// Tells the running gateway, if there is one, that something was written, and waits until it holds. Mistakes
+/// that keep it on the old configuration are warnings here: the file is saved.
+pub fn announce(context: &Context) -> anyhow::Result<()> {
+    let socket = context.paths.control_socket();
+    let asked = client::ask_if_running::<Reloaded>(&socket, &Request::Reload);
+    let Some(reloaded) = context.small_runtime()?.block_on(asked)? else {
+        return Ok(());
+    };
+    for problem in &reloaded.problems {
+        context.output.warn(&format!(
+            "the running gateway keeps the configuration it had: {}: {}",
+            problem.place, problem.message
+        ));
+        if let Some(hint) = &problem.hint {
+            context.output.hint(hint);
+        }
+    }
+    Ok(())
+}
+
+/// Our own program, which is started anew for the servers that come with it.
+fn builtins() -> anyhow::Result<Builtins> {
+    Ok(Builtins { program: std::env::current_exe().context("cannot find the path of this program")? })
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Option<String>> {
+    let unreadable = || Failure::new(Exit::Configuration, format!("cannot read {}", path.display()));
+    match std::fs::metadata(path) {
+        Ok(found) if found.len() > BYTES_MAX as u64 => {
+            let message = format!("{} is larger than {} KiB", path.display(), BYTES_MAX >> 10);
+            return Err(Failure::new(Exit::Configuration, message).into());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(_) | Err(_) => {}
+    }
+    std::fs::read_to_string(path).map(Some).with_context(unreadable)
+}
+
+/// Where references to secrets lead: our environment and our disk.
+struct Outside<'a>(&'a Environment);
+
+impl Source for Outside<'_> {
+    fn env(&self, name: &str) -> Option<String> {
+        self.0.text(name).map(str::to_owned)
+    }
+
+    fn read_file(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+}
+
+/// Every reference leads to something.
+struct Anything;
+
+impl Source for Anything {
+    fn env(&self, _: &str) -> Option<String> {
+        Some("something".to_owned())
+    }
+
+    fn read_file(&self, _: &Path) -> io::Result<String> {
+        Ok("something".to_owned())
+    }
+}

@@ -1,0 +1,217 @@
+//! The running gateway: everything is wired here, and ends here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use casemate_config::{Loaded, Process};
+use casemate_gateway::edge;
+use casemate_gateway::gate::{Gate, Parts};
+use casemate_gateway::upstream::{BaseEnvironment, Host};
+use casemate_mcp::json::Raw;
+use casemate_sandbox::Spawner;
+use casemate_store::{RecordLog, Store};
+use casemate_transport::http::Server;
+use casemate_transport::listener::Listener;
+use casemate_transport::unix::Acceptor;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::context::Context;
+use crate::control;
+use crate::wiring::identities::Papers;
+use crate::wiring::recorder::Log;
+use live::{Cause, Live};
+use operator::{Operator, Order};
+use seat::Seat;
+use signals::{Asked, Signals};
+use watch::Watch;
+
+pub mod first_key;
+pub mod live;
+pub mod operator;
+pub mod seat;
+pub mod signals;
+pub mod watch;
+
+/// Connections of local clients at a time. Each is a person's client, or one of its sessions.
+const LOCAL_CONNECTIONS_MAX: usize = 1024;
+/// Notices of servers that wait to be passed on.
+const NOTICES_MAX: usize = 256;
+/// After the grace time, how long tasks may take to notice that all is over.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Daemon {
+    live: Arc<Live>,
+    gate: Arc<Gate>,
+    log: Arc<Log>,
+    orders: mpsc::Receiver<Order>,
+    signals: Signals,
+    watch: Option<Watch>,
+    listening: CancellationToken,
+    grace: Duration,
+    /// Freed when everything else is gone.
+    _lock: seat::Lock,
+    /// Where all servers are joined.
+    pub endpoint: String,
+    /// The first API key, when this start made it.
+    pub first_key: Option<first_key::FirstKey>,
+}
+
+/// What was read before anything was started.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration.
+    pub loaded: Loaded,
+    /// Its text, to notice changes.
+    pub text: Option<String>,
+    /// What the command line said about the address.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Starts processes.
+    pub spawner: Spawner,
+}
+
+impl Daemon {
+    /// Takes the seat of the installation and begins to serve.
+    pub async fn start(context: Arc<Context>, start: Start) -> anyhow::Result<Daemon> {
+        let signals = Signals::listen()?;
+        context.paths.prepare_data()?;
+        let seat = Seat::take(&context.paths)?;
+        let Process { listen, shutdown_grace, .. } = start.loaded.process;
+        let listener = Listener::bind_tcp(listen).await?;
+        let address = listener.local_addr().unwrap_or(listen);
+
+        let store = Store::open(context.paths.data())?;
+        let first_key = first_key::make(&store).await?;
+        let papers = Arc::new(Papers::open(store).await?);
+        let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+        let host = Arc::new(Host {
+            spawner: Arc::new(start.spawner),
+            tracker: tracker.clone(),
+            stop: stop.clone(),
+            environment: base_environment(&context)?,
+            notices,
+            client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+            result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
+        });
+        let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        let gate = Gate::start(Parts {
+            snapshot: start.loaded.snapshot,
+            identities: Arc::clone(&papers) as _,
+            recorder: Arc::clone(&log) as _,
+            host,
+            notices: noticed,
+        });
+
+        let listening = CancellationToken::new();
+        let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
+        let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
+        tracker.spawn(server.run(listener));
+        tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
+
+        let watch = watch(&context);
+        let endpoint = format!("http://{address}/mcp");
+        let live = Arc::new(Live::new(context, live::Start {
+            gate: Arc::clone(&gate),
+            shell,
+            listen: start.listen,
+            process: start.loaded.process,
+            text: start.text,
+        }));
+        let (ordered, orders) = mpsc::channel(1);
+        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
+        let following = stop.clone();
+        tracker.spawn(async move { following.run_until_cancelled(papers.follow()).await });
+        Ok(Daemon {
+            live,
+            gate,
+            log,
+            orders,
+            signals,
+            watch,
+            listening,
+            grace: shutdown_grace,
+            _lock: seat.lock,
+            endpoint,
+            first_key,
+        })
+    }
+
+    /// Serves until it is told to stop, and then stops.
+    pub async fn serve(mut self) {
+        let grace = self.until_told().await;
+        tracing::info!(grace_ms = grace.as_millis(), "stopping; a second signal stops at once");
+        let again = async {
+            while self.signals.next().await != Asked::Stop {}
+        };
+        tokio::select! {
+            () = self.gate.stop(grace) => {}
+            () = again => {
+                tracing::warn!("stopping at once");
+                self.gate.stop(Duration::ZERO).await;
+            }
+        }
+        self.listening.cancel();
+        let tracker = self.gate.tracker();
+        tracker.close();
+        if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {
+            tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
+        }
+        self.log.sync();
+        tracing::info!("stopped");
+    }
+
+    /// Follows the configuration file and reload requests; returns the grace time of the stop.
+    async fn until_told(&mut self) -> Duration {
+        loop {
+            let file_changed = async {
+                match &mut self.watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    Asked::Stop => return self.grace,
+                    Asked::Reload => drop(self.live.reload(Cause::Asked).await),
+                },
+                Some(Order::Stop { grace }) = self.orders.recv() => return grace,
+                () = file_changed => drop(self.live.reload(Cause::Noticed).await),
+            }
+        }
+    }
+}
+
+/// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.
+fn watch(context: &Context) -> Option<Watch> {
+    let file = context.paths.config();
+    let watched = file.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(anyhow::Error::from);
+    match watched.and_then(|()| Ok(Watch::start(file)?)) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "changes of the configuration are not noticed by themselves");
+            None
+        }
+    }
+}
+
+/// What every server sees: a home and a folder for temporary files of its own, never the user's.
+fn base_environment(context: &Context) -> anyhow::Result<BaseEnvironment> {
+    let folder = |path: PathBuf| crate::paths::private_folder(&path).map(|()| path);
+    let variables = context.environment.texts().into_iter();
+    Ok(BaseEnvironment {
+        home: folder(context.paths.data().join("home")).context("servers need a home")?,
+        tmp: folder(context.paths.data().join("tmp")).context("servers need a folder for temporary files")?,
+        search: context.environment.server_folders(),
+        available: variables.map(|(name, value)| (name.into(), value.into())).collect(),
+    })
+}

@@ -1,0 +1,138 @@
+//! The configuration in force, and how it is replaced.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use casemate_config::{Front, Process};
+use casemate_gateway::gate::Gate;
+use casemate_transport::http::{HostRule, HttpLimits, Origin, Shell};
+use tokio::sync::Mutex;
+
+use crate::configuration;
+use crate::context::Context;
+use crate::control::wire::Reloaded;
+use crate::failure::{Account, Problem};
+
+/// The configuration in force. A new one replaces it whole, or not at all.
+#[derive(Debug)]
+pub struct Live {
+    context: Arc<Context>,
+    gate: Arc<Gate>,
+    shell: Arc<ArcSwap<Shell>>,
+    listen: Option<SocketAddr>,
+    /// What the process was started with; it does not change.
+    process: Process,
+    state: Mutex<State>,
+}
+
+/// What the gateway was started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The gateway.
+    pub gate: Arc<Gate>,
+    /// What its listener checks.
+    pub shell: Arc<ArcSwap<Shell>>,
+    /// What the command line said about the address.
+    pub listen: Option<SocketAddr>,
+    /// What takes a restart to change.
+    pub process: Process,
+    /// The text of the configuration file.
+    pub text: Option<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The text that was last looked at, good or bad.
+    text: Option<String>,
+    problems: Vec<Problem>,
+}
+
+/// Why the configuration is read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked: references to secrets are followed anew too.
+    Asked,
+    /// The file changed; when it says what it said before, there is nothing to do.
+    Noticed,
+}
+
+impl Live {
+    /// The configuration that the gateway was started with.
+    pub fn new(context: Arc<Context>, start: Start) -> Live {
+        let state = Mutex::new(State { text: start.text, problems: Vec::new() });
+        Live { context, gate: start.gate, shell: start.shell, listen: start.listen, process: start.process, state }
+    }
+
+    /// The gateway that it is in force for.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The folders and settings of this process.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Mistakes in the file that keep the configuration before it in force.
+    pub async fn problems(&self) -> Vec<Problem> {
+        self.state.lock().await.problems.clone()
+    }
+
+    /// Reads the configuration anew. A good one is in force when this returns; a bad one changes nothing.
+    pub async fn reload(&self, cause: Cause) -> Reloaded {
+        let mut state = self.state.lock().await;
+        match self.replace(&mut state, cause) {
+            Ok(problems) => state.problems = problems,
+            // Not even readable, or no rule for the listener: as good as a mistake.
+            Err(error) => {
+                let account = Account::of(&error);
+                let place = self.context.paths.config().display().to_string();
+                let message = std::iter::once(account.message).chain(account.causes).collect::<Vec<_>>().join(": ");
+                state.problems = vec![Problem { place, message, hint: account.hints.into_iter().next() }];
+            }
+        }
+        for problem in &state.problems {
+            tracing::error!(place = problem.place, "{}; the configuration before stays in force", problem.message);
+        }
+        Reloaded { snapshot: self.gate.snapshot().version, problems: state.problems.clone() }
+    }
+
+    fn replace(&self, state: &mut State, cause: Cause) -> anyhow::Result<Vec<Problem>> {
+        let input = configuration::read(&self.context, self.listen)?;
+        let text = input.file.as_ref().map(|file| file.text.clone());
+        if cause == Cause::Noticed && text == state.text {
+            return Ok(std::mem::take(&mut state.problems));
+        }
+        state.text = text;
+        let version = self.gate.snapshot().version + 1;
+        let loaded = match configuration::compile(&self.context, &input, version)? {
+            Ok(loaded) => loaded,
+            Err(problems) => return Ok(configuration::listed(&problems)),
+        };
+        self.shell.store(Arc::new(shell(&loaded.front)?));
+        self.gate.swap(loaded.snapshot);
+        tracing::info!(version, "the new configuration is in force");
+        for key in self.process.changes(&loaded.process) {
+            tracing::warn!("{key} changed; it takes effect when the gateway is started again");
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// What the listener checks before a request is looked at.
+pub fn shell(front: &Front) -> anyhow::Result<Shell> {
+    let hosts = HostRule::with(front.hosts.iter().map(String::as_str)).context("gateway.hosts")?;
+    let further = front.origins.iter().map(|origin| Origin::parse(origin));
+    let mut origins = Origin::local();
+    for origin in further {
+        origins.push(origin.context("gateway.origins")?);
+    }
+    let limits = HttpLimits {
+        connections_max: front.connections_max,
+        connections_per_address_max: front.connections_per_address_max,
+        ..HttpLimits::default()
+    };
+    Ok(Shell { hosts, origins, limits })
+}

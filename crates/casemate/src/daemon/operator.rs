@@ -1,0 +1,161 @@
+//! What is done for the command line: the answers of the control socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_gateway::catalog::Shelf;
+use casemate_gateway::upstream::{Caller, InstanceStatus, State};
+use casemate_mcp::json::Members;
+use casemate_policy::SubjectId;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::live::{Cause, Live};
+use crate::clock;
+use crate::control::server::Handler;
+use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
+use crate::wiring::identities::Papers;
+
+/// Answers the command line.
+#[derive(Debug)]
+pub struct Operator {
+    live: Arc<Live>,
+    papers: Arc<Papers>,
+    orders: mpsc::Sender<Order>,
+    endpoint: String,
+    started: u64,
+}
+
+/// What the command line makes the gateway do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// To stop.
+    Stop {
+        /// How long calls in flight may take to finish.
+        grace: Duration,
+    },
+}
+
+impl Operator {
+    /// An operator of a gateway that starts now. Orders go where they can be followed.
+    pub fn new(live: Arc<Live>, papers: Arc<Papers>, orders: mpsc::Sender<Order>, endpoint: String) -> Operator {
+        Operator { live, papers, orders, endpoint, started: clock::unix_seconds() }
+    }
+
+    async fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            endpoint: self.endpoint.clone(),
+            config: self.live.context().paths.config().display().to_string(),
+            started: self.started,
+            snapshot: self.live.gate().snapshot().version,
+            problems: self.live.problems().await,
+        }
+    }
+
+    fn servers(&self) -> Vec<ServerState> {
+        let shelves = self.live.gate().catalog().shelves();
+        shelves.values().map(|shelf| state(shelf)).collect()
+    }
+
+    fn shelf(&self, server: &str) -> Result<Arc<Shelf>, Fault> {
+        self.live.gate().catalog().shelf(server).ok_or_else(|| Fault {
+            message: format!("no server called {server} is configured"),
+            hint: Some("`casemate list` shows those that are".to_owned()),
+        })
+    }
+
+    async fn control(&self, server: &str, action: Action) -> Result<Answer, Fault> {
+        let shelf = self.shelf(server)?;
+        let upstream = shelf.server();
+        match action {
+            Action::Stop => upstream.stop().await,
+            Action::Start => self.start(server, &shelf).await?,
+            Action::Restart => {
+                upstream.restart().await;
+                self.start(server, &shelf).await?;
+            }
+        }
+        Ok(Answer::Done(Done {}))
+    }
+
+    /// Starts an instance for the local user, who is the one that asks.
+    async fn start(&self, name: &str, shelf: &Shelf) -> Result<(), Fault> {
+        let caller = Caller {
+            subject: SubjectId::local(rustix::process::geteuid().as_raw()),
+            capabilities: Members::empty(),
+            timeout: None,
+            replay_safe: false,
+            param_headers: Vec::new(),
+        };
+        let started = shelf.server().start(&caller).await;
+        started.map(drop).map_err(|fault| Fault {
+            message: format!("{name}: {fault}"),
+            hint: Some(format!("`casemate logs {name}` shows what it said")),
+        })
+    }
+
+    fn logs(&self, server: &str, lines: usize) -> Result<Answer, Fault> {
+        let mut logs = self.shelf(server)?.server().logs();
+        let first = logs.len().saturating_sub(lines);
+        Ok(Answer::Logs(logs.split_off(first)))
+    }
+
+    async fn reload_keys(&self) -> Result<Answer, Fault> {
+        let reloaded = self.papers.reload().await;
+        reloaded.map(|()| Answer::Done(Done {})).map_err(|fault| Fault { message: fault.to_string(), hint: None })
+    }
+}
+
+impl Handler for Operator {
+    async fn handle(&self, request: Request) -> Result<Answer, Fault> {
+        match request {
+            Request::Status => Ok(Answer::Status(self.status().await)),
+            Request::Servers => Ok(Answer::Servers(self.servers())),
+            Request::Control { server, action } => self.control(&server, action).await,
+            Request::Logs { server, lines } => self.logs(&server, lines),
+            Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
+            Request::ReloadKeys => self.reload_keys().await,
+            Request::Stop { grace } => {
+                // One order waits at most; a second stop is already on its way.
+                let _ = self.orders.try_send(Order::Stop { grace });
+                Ok(Answer::Done(Done {}))
+            }
+        }
+    }
+}
+
+fn state(shelf: &Shelf) -> ServerState {
+    let status = shelf.server().status();
+    let now = Instant::now();
+    let (state, until) = match status.state {
+        State::Stopped => ("stopped", None),
+        State::Starting => ("starting", None),
+        State::Running => ("running", None),
+        State::Disabled => ("disabled", None),
+        State::Backoff { until } => ("backoff", Some(until)),
+        State::CircuitOpen { until } => ("circuit-open", Some(until)),
+    };
+    let millis = |until: Instant| until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX);
+    ServerState {
+        name: shelf.server().entry().name.to_string(),
+        state: state.to_owned(),
+        retry_ms: until.map(millis),
+        instances: status.instances.iter().map(|one| instance(one, now)).collect(),
+        restarts: status.restarts,
+        error: status.last_error,
+    }
+}
+
+fn instance(status: &InstanceStatus, now: Instant) -> Instance {
+    Instance {
+        pid: status.pid,
+        subject: status.subject.as_ref().map(ToString::to_string),
+        revision: status.revision.as_str().to_owned(),
+        age: now.saturating_duration_since(status.started).as_secs(),
+        calls: status.calls,
+        in_flight: status.in_flight,
+        containment: status.report.as_ref().map(|report| report.containment.to_string()),
+    }
+}

@@ -1,0 +1,144 @@
+//! A page of text for people: labelled lines, tables and a handful of tones.
+
+use std::fmt::Write;
+
+use super::text;
+
+/// Whether a stream gets colors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// With ANSI colors.
+    Colored,
+    /// Without.
+    Plain,
+}
+
+/// What a piece of text is; color is decoration and never the only bearer of a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Ordinary text.
+    Normal,
+    /// A heading or a name.
+    Strong,
+    /// Something that matters less.
+    Quiet,
+    /// All is well.
+    Good,
+    /// Something needs attention.
+    Warning,
+    /// Something failed.
+    Error,
+    /// A next step.
+    Hint,
+}
+
+impl Tone {
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Tone::Normal => None,
+            Tone::Strong => Some("1"),
+            Tone::Quiet => Some("2"),
+            Tone::Good => Some("32"),
+            Tone::Warning => Some("1;33"),
+            Tone::Error => Some("1;31"),
+            Tone::Hint => Some("1;36"),
+        }
+    }
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    text: String,
+    tone: Tone,
+}
+
+impl Entry {
+    /// A cell; control characters in it are escaped.
+    pub fn new(text: &str, tone: Tone) -> Entry {
+        Entry { text: text::safe_line(text), tone }
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Entry {
+    fn from(text: T) -> Entry {
+        Entry::new(text.as_ref(), Tone::Normal)
+    }
+}
+
+/// Text that is being laid out.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+    style: Style,
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new(style: Style) -> Page {
+        Page { text: String::new(), style }
+    }
+
+    /// The text of the page.
+    pub fn finish(self) -> String {
+        self.text
+    }
+
+    /// Adds a line as it is: whoever calls this has escaped what strangers wrote.
+    pub fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Adds an empty line.
+    pub fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Adds a heading.
+    pub fn heading(&mut self, heading: &str) {
+        let heading = self.toned(Tone::Strong, heading);
+        self.line(&heading);
+    }
+
+    /// Adds `label message`; control characters in the message are escaped, its further lines are indented.
+    pub fn labelled(&mut self, tone: Tone, label: &str, message: &str) {
+        let label = self.toned(tone, label);
+        let message = text::safe(message).replace('\n', "\n    ");
+        let _ = writeln!(self.text, "{label} {message}");
+    }
+
+    /// Adds a table without borders. Columns are as wide as their longest cell; the last is not padded.
+    pub fn table(&mut self, header: &[&str], rows: &[Vec<Entry>]) {
+        let header: Vec<Entry> = header.iter().map(|title| Entry::new(title, Tone::Quiet)).collect();
+        let header = if header.is_empty() { None } else { Some(&header) };
+        let mut widths: Vec<usize> = Vec::new();
+        for row in header.into_iter().chain(rows) {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (width, entry) in widths.iter_mut().zip(row) {
+                *width = (*width).max(entry.text.chars().count());
+            }
+        }
+        for row in header.into_iter().chain(rows) {
+            self.row(row, &widths);
+        }
+    }
+
+    fn row(&mut self, row: &[Entry], widths: &[usize]) {
+        let mut line = String::new();
+        for (index, (entry, width)) in row.iter().zip(widths).enumerate() {
+            let padding = if index + 1 == row.len() { 0 } else { width + 2 - entry.text.chars().count() };
+            line.push_str(&self.toned(entry.tone, &entry.text));
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+        self.line(line.trim_end());
+    }
+
+    /// The text in a tone, if this page has colors.
+    pub fn toned(&self, tone: Tone, text: &str) -> String {
+        match (self.style, tone.code()) {
+            (Style::Colored, Some(code)) => format!("\x1b[{code}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
+    }
+}

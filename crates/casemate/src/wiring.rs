@@ -1,0 +1,4 @@
+//! The gateway's ports, joined to what is behind them.
+
+pub mod identities;
+pub mod recorder;

@@ -1,0 +1,121 @@
+//! Who a credential belongs to: the keys of the store, and the kernel's word about local users.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use casemate_auth::{KeyRecord, KeyTable};
+use casemate_gateway::ports::Identities;
+use casemate_policy::{Subject, SubjectId, local_subject};
+use casemate_store::{Store, StoreFault};
+
+/// Who there is. Each change of the keys swaps the whole table, so a call sees one state of it.
+#[derive(Debug)]
+pub struct Papers {
+    store: Store,
+    ring: ArcSwap<Ring>,
+    own_uid: u32,
+    local: Option<Arc<Subject>>,
+}
+
+/// All keys, and the subject that each stands for.
+#[derive(Debug, Default)]
+struct Ring {
+    table: KeyTable,
+    subjects: HashMap<String, Arc<Subject>>,
+}
+
+impl Papers {
+    /// Reads the keys of the store.
+    pub async fn open(store: Store) -> Result<Papers, StoreFault> {
+        let own_uid = rustix::process::geteuid().as_raw();
+        let local = local_subject(own_uid, own_uid).map(Arc::new);
+        let papers = Papers { store, ring: ArcSwap::default(), own_uid, local };
+        papers.reload().await?;
+        Ok(papers)
+    }
+
+    /// Reads the keys anew. A key that was revoked is refused from here on.
+    pub async fn reload(&self) -> Result<(), StoreFault> {
+        let ring = Ring::of(self.store.keys().list().await?);
+        self.ring.store(Arc::new(ring));
+        Ok(())
+    }
+
+    /// Reads the keys anew whenever they change, whoever changes them. Never ends; it is dropped.
+    pub async fn follow(&self) {
+        let mut changes = self.store.keys().changes();
+        loop {
+            let seen = match changes.changed().await {
+                Ok(()) => self.reload().await,
+                Err(fault) => Err(fault),
+            };
+            if let Err(error) = seen {
+                tracing::error!(%error, "the keys cannot be read; those known before stay in force");
+            }
+        }
+    }
+}
+
+impl Ring {
+    fn of(records: Vec<KeyRecord>) -> Ring {
+        let subject = |record: &KeyRecord| {
+            Arc::new(Subject { id: SubjectId::key(&record.id), roles: vec![record.role.clone()] })
+        };
+        let subjects = records.iter().map(|record| (record.id.clone(), subject(record))).collect();
+        Ring { table: KeyTable::from_records(records), subjects }
+    }
+}
+
+impl Identities for Papers {
+    fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String> {
+        let ring = self.ring.load();
+        let record = ring.table.verify(presented, now_unix_s).map_err(|fault| fault.to_string())?;
+        let subject = ring.subjects.get(&record.id).ok_or("the key has no subject")?;
+        self.store.keys().touch(&record.id, now_unix_s);
+        Ok(Arc::clone(subject))
+    }
+
+    fn local(&self, uid: u32) -> Option<Arc<Subject>> {
+        self.local.clone().filter(|_| uid == self.own_uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use casemate_auth::{NewKey, issue};
+    use casemate_mcp::names::RoleName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_stands_for_its_subject_until_it_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("data")).unwrap();
+        let papers = Papers::open(store.clone()).await.unwrap();
+        let role = RoleName::parse("user").unwrap();
+        let wanted = NewKey { name: "laptop".to_owned(), role: role.clone(), expires: Some(200) };
+        let (secret, record) = issue(wanted, 100).unwrap();
+        let id = record.id.clone();
+        assert!(papers.key(secret.expose(), 150).is_err());
+
+        store.keys().insert(record).await.unwrap();
+        papers.reload().await.unwrap();
+        let subject = papers.key(secret.expose(), 150).unwrap();
+        assert_eq!(*subject, Subject { id: SubjectId::key(&id), roles: vec![role] });
+        assert!(papers.key(secret.expose(), 200).unwrap_err().contains("expired"));
+
+        store.keys().revoke(&id, 160).await.unwrap();
+        papers.reload().await.unwrap();
+        assert!(papers.key(secret.expose(), 170).unwrap_err().contains("revoked"));
+    }
+
+    #[tokio::test]
+    async fn of_local_users_only_our_own_is_somebody() {
+        let folder = tempfile::tempdir().unwrap();
+        let papers = Papers::open(Store::open(&folder.path().join("data")).unwrap()).await.unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(papers.local(own).unwrap().id, SubjectId::local(own));
+        assert!(papers.local(own + 1).is_none());
+    }
+}

@@ -1,0 +1,84 @@
+//! The log of records behind the gateway's port.
+
+use casemate_gateway::ports::{self, Recorder};
+use casemate_policy::RuleId;
+use casemate_store::RecordLog;
+use casemate_store::records::{Arguments, Ending, Intent, Outcome, Record};
+
+/// Writes records to the store's log.
+#[derive(Debug)]
+pub struct Log(RecordLog);
+
+impl Log {
+    /// A recorder on an open log.
+    pub fn new(log: RecordLog) -> Log {
+        Log(log)
+    }
+
+    /// Makes sure that everything is on disk, at the end.
+    pub fn sync(&self) {
+        if let Err(error) = self.0.sync() {
+            tracing::error!(%error, "the last records may not survive a power cut");
+        }
+    }
+}
+
+impl Recorder for Log {
+    fn intent(&self, intent: &ports::Intent<'_>) -> Result<(), String> {
+        let call = intent.call.to_string();
+        let rules: Vec<&str> = intent.rules.iter().map(RuleId::as_str).collect();
+        let record = Intent {
+            call: &call,
+            subject: intent.subject,
+            peer: present(intent.peer).filter(|peer| *peer != "unix"),
+            endpoint: intent.endpoint,
+            revision: intent.revision,
+            method: intent.method,
+            server: present(intent.server),
+            name: present(intent.name),
+            effect: intent.effect,
+            rules: &rules,
+            arguments: Some(Arguments {
+                sha256: intent.params_sha256,
+                bytes: intent.params_bytes.try_into().unwrap_or(u64::MAX),
+            }),
+            snapshot: intent.snapshot,
+        };
+        self.0.append(&Record::Intent(&record)).map(drop).map_err(|fault| told(&fault))
+    }
+
+    fn outcome(&self, outcome: &ports::Outcome<'_>) {
+        let call = outcome.call.to_string();
+        let record = Outcome {
+            call: &call,
+            result: match outcome.ending {
+                ports::Ending::Ok => Ending::Ok,
+                ports::Ending::Error => Ending::Error,
+                ports::Ending::Refused => Ending::Refused,
+                ports::Ending::Abandoned => Ending::Abandoned,
+            },
+            code: present(outcome.code),
+            bytes: outcome.bytes.try_into().unwrap_or(u64::MAX),
+            micros: outcome.took_us,
+        };
+        if let Err(fault) = self.0.append(&Record::Outcome(&record)) {
+            tracing::error!(call, error = told(&fault), "the outcome of a call could not be recorded");
+        }
+    }
+}
+
+/// The gateway's ports have empty texts where the records have nothing.
+fn present(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A fault with all its causes, on one line.
+fn told(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}

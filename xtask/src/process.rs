@@ -1,0 +1,48 @@
+//! Starting other programs.
+//!
+//! In the product only casemate-sandbox spawns. This crate is a tool for developers and starts compilers,
+//! package managers and test subjects, all of them through [`command`].
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The one constructor.
+#[expect(clippy::disallowed_methods, reason = "xtask runs on developers' machines and starts their tools")]
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// The cargo that runs us, so that the pinned toolchain is used throughout.
+pub(crate) fn cargo() -> Command {
+    command(crate::environment::cargo())
+}
+
+/// Runs a command with our own output streams; an exit code other than 0 is an error that names the command.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs a command and returns its standard output; its standard error is ours.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something that is not UTF-8"))
+}
+
+fn show(command: &Command) -> String {
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,144 @@
+//! The official conformance suite: against the fixture itself, to know that both are right, and against the
+//! same fixture through the gateway, with the upstream side over HTTP and over stdio (docs/conformance.md).
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache::Cache;
+use crate::console::say;
+use crate::installation::{Installation, Running};
+use crate::{process, target};
+
+/// The frozen requirement sets, and the fixture that each is run against.
+const SETS: [Set; 2] =
+    [Set { requirements: "2025-11-25", era: "legacy" }, Set { requirements: "2026-07-28", era: "modern" }];
+
+/// One requirement set.
+#[derive(Debug, Clone, Copy)]
+struct Set {
+    requirements: &'static str,
+    era: &'static str,
+}
+
+/// The programs that take part.
+struct Programs {
+    casemate: PathBuf,
+    fixture: PathBuf,
+    forward: PathBuf,
+    node: PathBuf,
+    suite: PathBuf,
+}
+
+/// Runs all sets directly and through the gateway. All are run, whatever fails.
+pub(crate) fn run(cache: &Cache) -> Result<()> {
+    let programs = Programs::find(cache)?;
+    let reports = tempfile::tempdir()?;
+    let mut failed = Vec::new();
+    let mut judge = |what: String, set: Set, url: &str| -> Result<()> {
+        let folder = reports.path().join(what.replace(' ', "-"));
+        if !programs.judge(&what, set, (url, &folder))? {
+            failed.push(what);
+        }
+        Ok(())
+    };
+    let upstreams = SETS.map(|set| (set, programs.serve(set)));
+    let mut configuration = String::new();
+    for (set, upstream) in &upstreams {
+        let address = upstream.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?.address;
+        judge(format!("{} directly", set.requirements), *set, &format!("http://{address}/mcp"))?;
+        // Writing to a string cannot fail.
+        let _ = write!(configuration, "{}", programs.servers(*set, address));
+    }
+    let installation = Installation::new(&programs.casemate, &configuration)?;
+    let key = installation.home().join("key");
+    fs::write(&key, installation.key("user")?)?;
+    let gateway = installation
+        .up(process::command(&programs.casemate))
+        .with_context(|| format!("the gateway printed:\n{}", installation.printed()))?;
+    for set in SETS {
+        for link in ["http", "stdio"] {
+            let server = format!("{}-{link}", set.era);
+            let forward = programs.forward(&gateway, &server, &key)?;
+            let what = format!("{} through the gateway over {link}", set.requirements);
+            judge(what, set, &format!("http://{}/mcp", forward.address))?;
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => bail!("{}; the gateway printed:\n{}", failed.join(", "), installation.printed()),
+    }
+}
+
+impl Programs {
+    fn find(cache: &Cache) -> Result<Programs> {
+        // Cargo knows what is up to date.
+        process::run(process::cargo().args([
+            "build",
+            "--locked",
+            "-p",
+            "casemate",
+            "-p",
+            "casemate-testkit",
+            "--bins",
+        ]))?;
+        let node = cache.node()?;
+        Ok(Programs {
+            casemate: target::program("debug", "casemate")?,
+            fixture: target::program("debug", "casemate-fixture")?,
+            forward: target::program("debug", "casemate-forward")?,
+            suite: node.join("conformance"),
+            node: node.join("node"),
+        })
+    }
+
+    /// The fixture over HTTP.
+    fn serve(&self, set: Set) -> Result<Running> {
+        let mut command = process::command(&self.fixture);
+        command.args(["--era", set.era, "--http", "127.0.0.1:0"]);
+        Running::announced(command).context("casemate-fixture did not start")
+    }
+
+    /// The fixture as two servers of the gateway's configuration, `ERA-http` and `ERA-stdio`.
+    fn servers(&self, set: Set, address: std::net::SocketAddr) -> String {
+        let era = set.era;
+        let fixture = toml_edit::Value::from(self.fixture.to_string_lossy().into_owned());
+        format!(
+            "[servers.{era}-http]\nurl = \"http://{address}/mcp\"\n\
+             [servers.{era}-stdio]\ncommand = [{fixture}, \"--stdio\", \"--era\", \"{era}\"]\n"
+        )
+    }
+
+    /// A forwarder that adds the key, which the suite cannot send.
+    fn forward(&self, gateway: &Running, server: &str, key: &Path) -> Result<Running> {
+        let mut command = process::command(&self.forward);
+        command.args(["--listen", "127.0.0.1:0", "--bearer-file"]).arg(key);
+        command.args(["--to", &format!("http://{}/servers/{server}/mcp", gateway.address)]);
+        Running::announced(command).context("casemate-forward did not start")
+    }
+
+    /// Runs one set against one address and says whether it passed.
+    fn judge(&self, what: &str, set: Set, (url, folder): (&str, &Path)) -> Result<bool> {
+        let mut suite = process::command(&self.node);
+        suite.arg(&self.suite).args([
+            "server",
+            "--url",
+            url,
+            "--requirements",
+            set.requirements,
+            "--output-dir",
+        ]);
+        let output = suite.arg(folder).output().context("cannot start the conformance suite")?;
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let passed = output.status.success();
+        let total = text.lines().find(|line| line.starts_with("Total:")).unwrap_or("it printed no total");
+        say(format_args!("conformance {what}: {} ({total})", if passed { "passed" } else { "FAILED" }));
+        if !passed {
+            say(text);
+        }
+        Ok(passed)
+    }
+}

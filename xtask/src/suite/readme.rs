@@ -1,0 +1,146 @@
+//! The commands of README.md, executed in a fresh home, so that the first thing a person tries works.
+//!
+//! Blocks marked `console` are run. A line that starts with `$ ` is a command and has to succeed; each line that
+//! follows has to be found in what it prints, `…` standing for anything. `casemate up` stays running for the
+//! commands after it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::cache::Cache;
+use crate::clock::Moment;
+use crate::console::say;
+use crate::{environment, installation, process, target};
+
+/// The command that does not end by itself.
+const UP: &str = "casemate up";
+
+/// One command and the lines that it has to print.
+#[derive(Debug, PartialEq, Eq)]
+struct Example<'a> {
+    command: &'a str,
+    prints: Vec<&'a str>,
+}
+
+/// Runs them all.
+pub(crate) fn run(cache: &Cache) -> Result<()> {
+    let text = fs::read_to_string(environment::root().join("README.md"))?;
+    let examples = examples(&text);
+    ensure!(examples.len() > 3, "README.md has no console blocks");
+    let home = tempfile::Builder::new().prefix("casemate-readme-").tempdir()?;
+    let shell = Shell { home: home.path(), cache, address: installation::free_address()?.to_string() };
+    let mut gateway = None;
+    for example in &examples {
+        say(format_args!("$ {}", example.command));
+        if example.command == UP {
+            gateway = Some(shell.up()?);
+        } else {
+            shell.check(example).with_context(|| format!("`{}`", example.command))?;
+        }
+    }
+    // What the first start began, the last command ends; a gateway that does not stop is an error too.
+    process::run(shell.command("casemate down")?.stdout(Stdio::null()))?;
+    let mut gateway = gateway.context("README.md never starts the gateway")?;
+    ensure!(gateway.wait()?.success(), "the gateway did not end well");
+    Ok(())
+}
+
+/// A person's terminal on a fresh machine.
+struct Shell<'a> {
+    home: &'a Path,
+    cache: &'a Cache,
+    address: String,
+}
+
+impl Shell<'_> {
+    fn check(&self, example: &Example<'_>) -> Result<()> {
+        let printed = process::capture(&mut self.command(example.command)?)?;
+        for line in &example.prints {
+            ensure!(matches(line, &printed), "it does not print \"{line}\" but:\n{printed}");
+        }
+        Ok(())
+    }
+
+    fn up(&self) -> Result<std::process::Child> {
+        let log = fs::File::create(self.home.join("up.log"))?;
+        let mut command = self.command(UP)?;
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
+        let started = Moment::now();
+        let address = self.address.parse()?;
+        while !installation::ready(address) {
+            if started.elapsed() > Duration::from_secs(30) {
+                bail!("`{UP}` is not ready:\n{}", fs::read_to_string(self.home.join("up.log"))?);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(child)
+    }
+
+    fn command(&self, line: &str) -> Result<Command> {
+        let programs = target::program("debug", "casemate")?;
+        let programs = programs.parent().context("a program lies in a folder")?;
+        let mut command = process::command("bash");
+        command.args(["-c", &format!("exec {line}")]).current_dir(self.home).stdin(Stdio::null());
+        for variable in
+            ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "CASEMATE_HOME"]
+        {
+            command.env_remove(variable);
+        }
+        command.env("HOME", self.home).env("PATH", environment::path_with(programs)?);
+        // The port of the installation that a developer may have running is not ours to take.
+        command.env("CASEMATE_LISTEN", &self.address);
+        command.env("npm_config_cache", self.cache.folder().join("npm"));
+        Ok(command)
+    }
+}
+
+/// The commands in the console blocks of a document.
+fn examples(text: &str) -> Vec<Example<'_>> {
+    let mut examples: Vec<Example<'_>> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), line.strip_prefix("$ ")) {
+            (Some(kind), _) => inside = kind == "console",
+            (None, Some(command)) if inside => examples.push(Example { command, prints: Vec::new() }),
+            (None, None) if inside => examples.last_mut().into_iter().for_each(|e| e.prints.push(line)),
+            _ => {}
+        }
+    }
+    examples
+}
+
+/// Whether a line with `…` for anything is found in a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    text.lines().any(|line| {
+        let mut rest = line;
+        pattern.split('…').filter(|part| !part.is_empty()).all(|part| {
+            let found = rest.find(part);
+            rest = found.and_then(|at| rest.get(at + part.len()..)).unwrap_or_default();
+            found.is_some()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_console_blocks_are_commands() {
+        let text = "```sh\n$ no\n```\n```console\n$ yes --all\nit…works\n$ again\n```\n$ no\n";
+        let yes = Example { command: "yes --all", prints: vec!["it…works"] };
+        assert_eq!(examples(text), [yes, Example { command: "again", prints: vec![] }]);
+    }
+
+    #[test]
+    fn an_ellipsis_stands_for_anything_in_order() {
+        assert!(matches("cm_…", "cm_abc\n"));
+        assert!(matches("…b…d…", "x\na b c d e\n"));
+        assert!(!matches("…d…b…", "a b c d e\n"));
+        assert!(!matches("…z…", "a b c d e\n"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Documents that must keep step with the code.
+
+use std::collections::BTreeSet;
+
+use super::finding::Finding;
+use super::tree::Tree;
+
+/// The file in which every refusal's code stands.
+const REFUSALS: &str = "crates/casemate-gateway/src/refusal.rs";
+/// The folder with a page per code.
+const PAGES: &str = "docs/errors/";
+
+/// Every crate has its line in the code map of ARCHITECTURE.md.
+pub(crate) fn code_map(tree: &Tree) -> Vec<Finding> {
+    let Some(map) = tree.text("ARCHITECTURE.md") else {
+        return vec![Finding::error("ARCHITECTURE.md", 0, "is missing")];
+    };
+    let crates: BTreeSet<&str> = tree.files.iter().filter_map(|file| file.package()).collect();
+    let unmapped = crates.into_iter().filter(|name| !names(map).any(|word| word == *name));
+    unmapped
+        .map(|name| Finding::error("ARCHITECTURE.md", 0, format!("the code map does not mention {name}")))
+        .collect()
+}
+
+/// Every refusal has a page, and every page a refusal.
+pub(crate) fn error_pages(tree: &Tree) -> Vec<Finding> {
+    // A code is defined by a literal; in a comment it is an example.
+    let refusals = tree.text(REFUSALS).unwrap_or_default();
+    let literals = refusals.split('"').filter(|literal| is_code(literal));
+    let defined: BTreeSet<&str> = literals.collect();
+    let described: BTreeSet<&str> = tree
+        .files
+        .iter()
+        .filter_map(|file| file.path.strip_prefix(PAGES)?.strip_suffix(".md"))
+        .filter(|name| is_code(name))
+        .collect();
+    let missing = defined.difference(&described);
+    let stale = described.difference(&defined);
+    missing
+        .map(|code| Finding::error(REFUSALS, 0, format!("{code} has no page {PAGES}{code}.md")))
+        .chain(stale.map(|code| Finding::error(&format!("{PAGES}{code}.md"), 0, "no refusal has this code")))
+        .collect()
+}
+
+/// A relative link in a document leads somewhere.
+pub(crate) fn links(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (file, text) in tree.texts().filter(|(file, _)| file.path.ends_with(".md")) {
+        for (at, line) in text.lines().enumerate() {
+            let dead = line.match_indices("](").filter_map(|(start, _)| {
+                let target = line.get(start + 2..)?.split([')', ' ', '#']).next()?;
+                let outside = target.contains("://") || target.starts_with("mailto:") || target.is_empty();
+                (!outside && !tree.has(&resolve(&file.path, target))).then_some(target)
+            });
+            findings.extend(
+                dead.map(|target| Finding::error(&file.path, at + 1, format!("{target} does not exist"))),
+            );
+        }
+    }
+    findings
+}
+
+/// An example that the README names exists.
+pub(crate) fn examples(tree: &Tree) -> Vec<Finding> {
+    let readme = tree.text("README.md").unwrap_or_default();
+    let named = readme.match_indices("examples/").filter_map(|(at, _)| {
+        let rest = readme.get(at..)?;
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c))).unwrap_or(rest.len());
+        rest.get(..end).map(|path| path.trim_end_matches(['.', '/']))
+    });
+    named
+        .filter(|path| !tree.has(path))
+        .map(|path| Finding::error("README.md", 0, format!("{path} does not exist")))
+        .collect()
+}
+
+/// Whether a word is a refusal's code: `CM` and four digits.
+fn is_code(word: &str) -> bool {
+    let digits = word.strip_prefix("CM").unwrap_or_default();
+    digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+}
+
+/// The path that a link in `from` means.
+fn resolve(from: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = match target.strip_prefix('/') {
+        Some(_) => Vec::new(),
+        None => from.split('/').collect(),
+    };
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_without_a_line_in_the_map_is_found() {
+        let of = |map: &str| {
+            code_map(&Tree::of(&[
+                ("ARCHITECTURE.md", map),
+                ("crates/casemate-mcp/Cargo.toml", ""),
+                ("crates/casemate/Cargo.toml", ""),
+            ]))
+        };
+        assert_eq!(of("`casemate-mcp` the words, `casemate` the program"), []);
+        assert_eq!(of("`casemate-mcp` the words").len(), 1, "the prefix of another name is not a mention");
+    }
+
+    #[test]
+    fn codes_and_pages_are_held_against_each_other() {
+        let refusals = (REFUSALS, "/// Such as `CM1009`.\nA = \"CM1001\", B = \"CM1002\"");
+        let page = |name: &'static str| (name, "");
+        let both = Tree::of(&[refusals, page("docs/errors/CM1001.md"), page("docs/errors/CM1002.md")]);
+        assert_eq!(error_pages(&both), []);
+        let other = Tree::of(&[refusals, page("docs/errors/CM1001.md"), page("docs/errors/CM1003.md")]);
+        assert_eq!(error_pages(&other).len(), 2);
+        let readme = Tree::of(&[page("docs/errors/README.md")]);
+        assert_eq!(error_pages(&readme), []);
+    }
+
+    #[test]
+    fn a_dead_link_is_found() {
+        let of =
+            |text: &str| links(&Tree::of(&[("docs/style.md", text), ("README.md", ""), ("docs/a/b.md", "")]));
+        assert_eq!(of("[a](../README.md#top) [b](a/b.md) [c](a) [d](https://example.org/x) [e](#here)"), []);
+        assert_eq!(of("[a](README.md)").len(), 1);
+    }
+
+    #[test]
+    fn an_example_that_does_not_exist_is_found() {
+        let of =
+            |text: &str| examples(&Tree::of(&[("README.md", text), ("examples/team/casemate.toml", "")]));
+        assert_eq!(of("see `examples/team/casemate.toml` and examples/team."), []);
+        assert_eq!(of("see examples/alone/casemate.toml").len(), 1);
+    }
+}
