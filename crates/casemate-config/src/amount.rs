@@ -50,7 +50,7 @@ fn read(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
-    let fitting = units.iter().rev().find(|(_, factor)| amount >= *factor && amount % factor == 0);
+    let fitting = units.iter().rev().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     match fitting.or(units.first()) {
         Some((unit, factor)) => format!("{}{unit}", amount / factor),
         None => amount.to_string(),

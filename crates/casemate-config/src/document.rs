@@ -14,6 +14,14 @@ use crate::secret;
 #[derive(Debug, Clone)]
 pub struct Document {
     document: DocumentMut,
+    frame: Frame,
+}
+
+/// What an editor of another system puts around the text, which the TOML library does not keep.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    byte_order_mark: bool,
+    carriage_returns: bool,
 }
 
 /// A server to add.
@@ -82,21 +90,33 @@ pub enum EditFault {
     },
 }
 
+/// Windows editors begin a file with it.
+const MARK: char = '\u{feff}';
+
 impl Document {
     /// Opens a text.
     ///
     /// # Errors
     /// When it is not TOML.
     pub fn parse(text: &str) -> Result<Document, EditFault> {
-        let document =
-            text.parse::<DocumentMut>().map_err(|error| EditFault::Syntax(error.message().to_owned()))?;
-        Ok(Document { document })
+        let syntax = |error: toml_edit::TomlError| EditFault::Syntax(error.message().to_owned());
+        let document = text.parse::<DocumentMut>().map_err(syntax)?;
+        let carriage_returns = text.contains("\r\n");
+        Ok(Document { document, frame: Frame { byte_order_mark: text.starts_with(MARK), carriage_returns } })
     }
 
-    /// The text as it is now. What was not edited is byte for byte as it was.
+    /// The text as it is now. What was not edited is byte for byte as it was, except that lines all end alike:
+    /// with a carriage return when any did.
     #[must_use]
     pub fn text(&self) -> String {
-        self.document.to_string()
+        let mut text = self.document.to_string();
+        if self.frame.carriage_returns {
+            text = text.replace("\r\n", "\n").replace('\n', "\r\n");
+        }
+        if self.frame.byte_order_mark && !text.starts_with(MARK) {
+            text.insert(0, MARK);
+        }
+        text
     }
 
     /// The names of the servers in the file.
@@ -133,13 +153,13 @@ impl Document {
     /// When there is no server of that name.
     pub fn remove(&mut self, name: &ServerName) -> Result<(), EditFault> {
         let missing = || EditFault::Missing(name.clone());
-        let before = self.text();
+        let before = self.document.to_string();
         let servers =
             self.document.get_mut("servers").and_then(Item::as_table_like_mut).ok_or_else(missing)?;
         let removed = servers.remove(name.as_str()).ok_or_else(missing)?;
         if let Some(heading) = heading(&before, &removed) {
-            let text = format!("{heading}\n{}", self.text().trim_start_matches(['\r', '\n']));
-            *self = Document::parse(&text)?;
+            let text = format!("{heading}\n{}", self.document.to_string().trim_start_matches('\n'));
+            self.document = Document::parse(&text)?.document;
         }
         Ok(())
     }
@@ -177,7 +197,7 @@ impl Document {
 /// whole file and stays when that table goes.
 fn heading<'t>(text: &'t str, table: &Item) -> Option<&'t str> {
     let prefix = table.as_table()?.decor().prefix()?.as_str()?;
-    let end = prefix.rfind("\n\n").or_else(|| prefix.rfind("\n\r\n")).filter(|_| text.starts_with(prefix))?;
+    let end = prefix.rfind("\n\n").filter(|_| text.starts_with(prefix))?;
     text.get(..=end)
 }
 

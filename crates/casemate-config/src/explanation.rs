@@ -78,7 +78,7 @@ impl Resolved {
             self.all().into_iter().filter(|explanation| starts_with(&explanation.key, &parsed)).collect();
         if found.is_empty() {
             let below = |setting: &&Setting| starts_with(setting.key, &parsed);
-            found = SETTINGS.iter().filter(below).map(|setting| bare(setting)).collect();
+            found = SETTINGS.iter().filter(below).map(bare).collect();
         }
         if found.is_empty() { Err(unknown()) } else { Ok(found) }
     }

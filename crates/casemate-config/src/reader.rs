@@ -99,12 +99,13 @@ impl Reader<'_, '_> {
                     continue;
                 }
             };
-            let path: Vec<&'static str> = path.iter().copied().chain([segment]).collect();
-            self.item(item, &path, &key.child(name), span);
+            let path = path.iter().copied().chain([segment]).collect();
+            self.item(item, &Spot { path, key: key.child(name), name: span });
         }
     }
 
-    fn item(&mut self, item: &Item, path: &[&'static str], key: &Key, name: Option<Range<usize>>) {
+    fn item(&mut self, item: &Item, spot: &Spot) {
+        let Spot { path, key, name } = spot;
         let origin = (self.report.locate)(name.clone());
         if let Some(setting) = exact(path) {
             let value = value::read(setting, key, item, &mut self.report);
@@ -115,9 +116,19 @@ impl Reader<'_, '_> {
         } else {
             let fault = Fault::new(format!("{key} has to be a table, not {}", article(item.type_name())))
                 .hint(format!("write [{key}] and its settings below it"));
-            self.report.fault(item.span().or(name), fault);
+            self.report.fault(item.span().or(name.clone()), fault);
         }
     }
+}
+
+/// Where the walk is.
+struct Spot {
+    /// The way through the table of settings.
+    path: Vec<&'static str>,
+    /// The way through the file.
+    key: Key,
+    /// Where the last name stands.
+    name: Option<Range<usize>>,
 }
 
 /// The text with the line at the offset blanked out, so that reading can go on behind a mistake. `None` when

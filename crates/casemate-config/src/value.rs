@@ -102,7 +102,7 @@ impl Reading<'_> {
             }
             Kind::Size(range) => {
                 let size = amount::size(self.text()?).map_err(|fault| self.named(fault))?;
-                self.within(&size, range, |bytes| amount::show_size(bytes)).map(|()| Value::Size(size))
+                self.within(&size, range, amount::show_size).map(|()| Value::Size(size))
             }
             Kind::Choice(choices) => {
                 check::choice(choices, self.text()?).map_err(|fault| self.named(fault)).map(Value::Text)

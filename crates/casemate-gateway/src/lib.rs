@@ -16,3 +16,6 @@ pub mod ports;
 pub mod refusal;
 pub mod snapshot;
 pub mod upstream;
+
+#[cfg(test)]
+mod tests;

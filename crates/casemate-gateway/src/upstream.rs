@@ -9,13 +9,16 @@
 //! subject and offered capabilities (or shared, or per call), stop when idle, and are replaced with backoff when
 //! they die. Nothing here outlives the [`Server`] that it belongs to, or [`Host::stop`].
 
+mod brake;
 mod breaker;
 mod caller;
 mod deadline;
 mod desk;
 mod fault;
 mod host;
+mod http;
 mod instance;
+mod level;
 mod life;
 mod listen;
 mod outlet;
@@ -24,6 +27,8 @@ mod process;
 mod server;
 mod status;
 mod stdio;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};

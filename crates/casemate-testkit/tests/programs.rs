@@ -1,5 +1,10 @@
 //! The programs as processes: what their flags promise and only a process can show.
 #![expect(clippy::disallowed_methods, reason = "these tests are about processes")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "clippy exempts test functions, not their helpers"
+)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -54,7 +54,14 @@ pub struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colors; NO_COLOR turns them off too
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 
@@ -85,7 +92,7 @@ pub enum Command {
     Disable(servers::Named),
     /// Start a server now instead of at its first call
     Start(servers::Named),
-    /// Stop a server's processes; its next call starts it again
+    /// Stop a server; calls to it are refused until it is started again
     Stop(servers::Named),
     /// Stop a server's processes and start it anew
     Restart(servers::Named),

@@ -18,5 +18,8 @@ pub fn date_time(unix_seconds: u64) -> String {
 /// This moment as the stamp of a file name, for example `20261120T150640Z`.
 pub fn stamp() -> String {
     let second = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX).strftime("%Y%m%dT%H%M%SZ").to_string()
+    jiff::Timestamp::from_second(second)
+        .unwrap_or(jiff::Timestamp::MAX)
+        .strftime("%Y%m%dT%H%M%SZ")
+        .to_string()
 }

@@ -10,20 +10,20 @@ use crate::context::Context;
 use crate::control::wire::Action;
 use crate::exit::Exit;
 
-mod call;
-mod completions;
-mod config;
-mod connect;
-mod control;
-mod doctor;
-mod down;
-mod edit;
-mod explain;
-mod install;
-mod key;
-mod list;
-mod toolkit;
-mod up;
+pub mod call;
+pub mod completions;
+pub mod config;
+pub mod connect;
+pub mod control;
+pub mod doctor;
+pub mod down;
+pub mod edit;
+pub mod explain;
+pub mod install;
+pub mod key;
+pub mod list;
+pub mod toolkit;
+pub mod up;
 
 /// Does what was asked.
 pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {

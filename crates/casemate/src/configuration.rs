@@ -30,7 +30,8 @@ pub fn read(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Inp
     }
     let variable = context.environment.text(CASEMATE_LISTEN);
     let flag = |text: String, origin| Flag { key: "gateway.listen", text, origin };
-    let variable = variable.map(|text| flag(text.to_owned(), Origin::Environment(CASEMATE_LISTEN.to_owned())));
+    let variable =
+        variable.map(|text| flag(text.to_owned(), Origin::Environment(CASEMATE_LISTEN.to_owned())));
     let typed = listen.map(|address| flag(address.to_string(), Origin::Flag("--listen".to_owned())));
     Ok(Input {
         file: text.map(|text| File { path: path.to_owned(), text }),
@@ -48,6 +49,13 @@ pub fn compile(context: &Context, input: &Input, version: u64) -> anyhow::Result
 /// Reads and compiles; mistakes are a failure that lists them all.
 pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loaded> {
     compile(context, &read(context, listen)?, 1)?.map_err(|problems| failure(&problems).into())
+}
+
+/// As [`load`], to look at what is written: references to secrets are not followed, since they need to lead
+/// somewhere only where the gateway runs.
+pub fn inspect(context: &Context) -> anyhow::Result<Loaded> {
+    let loaded = casemate_config::load(&read(context, None)?, &Anything, &builtins()?, 1);
+    loaded.map_err(|problems| failure(&problems).into())
 }
 
 /// All mistakes as one failure.
@@ -111,23 +119,28 @@ fn refuse_new_mistakes(path: &Path, before: &str, after: &str) -> anyhow::Result
     if new.is_empty() {
         return Ok(());
     }
-    let failure = Failure::new(Exit::Configuration, "nothing was changed, since the configuration would be wrong");
+    let failure =
+        Failure::new(Exit::Configuration, "nothing was changed, since the configuration would be wrong");
     Err(failure.problems(new).into())
 }
 
-/// Tells the running gateway, if there is one, that something was written, and waits until it holds. Mistakes
-/// that keep it on the old configuration are warnings here: the file is saved.
+/// Tells the running gateway, if there is one, that something was written, and waits until it holds. The file is
+/// saved, so mistakes that keep a gateway from taking it over are warnings here.
 pub fn announce(context: &Context) -> anyhow::Result<()> {
     let socket = context.paths.control_socket();
     let asked = client::ask_if_running::<Reloaded>(&socket, &Request::Reload);
-    let Some(reloaded) = context.small_runtime()?.block_on(asked)? else {
-        return Ok(());
+    let (who, problems) = match context.small_runtime()?.block_on(asked)? {
+        Some(reloaded) => ("the running gateway keeps the configuration it had", reloaded.problems),
+        None => {
+            let compiled = compile(context, &read(context, None)?, 1)?;
+            (
+                "a gateway would not start",
+                compiled.err().map(|problems| listed(&problems)).unwrap_or_default(),
+            )
+        }
     };
-    for problem in &reloaded.problems {
-        context.output.warn(&format!(
-            "the running gateway keeps the configuration it had: {}: {}",
-            problem.place, problem.message
-        ));
+    for problem in problems {
+        context.output.warn(&format!("{who}: {}: {}", problem.place, problem.message));
         if let Some(hint) = &problem.hint {
             context.output.hint(hint);
         }

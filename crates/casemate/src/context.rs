@@ -48,7 +48,8 @@ impl Context {
             None => EnvFilter::default().add_directive(level.into()),
         };
         let colors = std::io::stderr().is_terminal() && self.environment.colors_wanted();
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors);
+        let lines =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors);
         if self.environment.text(CASEMATE_LOG_FORMAT) == Some("json") {
             lines.json().init();
         } else {

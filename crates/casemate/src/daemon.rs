@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use casemate_auth::KeySecret;
 use casemate_config::{Loaded, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
@@ -13,7 +14,7 @@ use casemate_gateway::upstream::{BaseEnvironment, Host};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
-use casemate_transport::http::Server;
+use casemate_transport::http::{Client, ClientOptions, Server};
 use casemate_transport::listener::Listener;
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
@@ -42,6 +43,10 @@ pub mod watch;
 const LOCAL_CONNECTIONS_MAX: usize = 1024;
 /// Notices of servers that wait to be passed on.
 const NOTICES_MAX: usize = 256;
+/// The longest that a call can be configured to take is a day.
+const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
+/// The largest answer that can be configured to pass is 1 GiB.
+const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 /// After the grace time, how long tasks may take to notice that all is over.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -61,7 +66,7 @@ pub struct Daemon {
     /// Where all servers are joined.
     pub endpoint: String,
     /// The first API key, when this start made it.
-    pub first_key: Option<first_key::FirstKey>,
+    pub first_key: Option<KeySecret>,
 }
 
 /// What was read before anything was started.
@@ -95,6 +100,7 @@ impl Daemon {
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let host = Arc::new(Host {
             spawner: Arc::new(start.spawner),
+            http: Client::new(dialing()),
             tracker: tracker.clone(),
             stop: stop.clone(),
             environment: base_environment(&context)?,
@@ -119,13 +125,16 @@ impl Daemon {
 
         let watch = watch(&context);
         let endpoint = format!("http://{address}/mcp");
-        let live = Arc::new(Live::new(context, live::Start {
-            gate: Arc::clone(&gate),
-            shell,
-            listen: start.listen,
-            process: start.loaded.process,
-            text: start.text,
-        }));
+        let live = Arc::new(Live::new(
+            context,
+            live::Start {
+                gate: Arc::clone(&gate),
+                shell,
+                listen: start.listen,
+                process: start.loaded.process,
+                text: start.text,
+            },
+        ));
         let (ordered, orders) = mpsc::channel(1);
         let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
@@ -150,9 +159,7 @@ impl Daemon {
     pub async fn serve(mut self) {
         let grace = self.until_told().await;
         tracing::info!(grace_ms = grace.as_millis(), "stopping; a second signal stops at once");
-        let again = async {
-            while self.signals.next().await != Asked::Stop {}
-        };
+        let again = async { while self.signals.next().await != Asked::Stop {} };
         tokio::select! {
             () = self.gate.stop(grace) => {}
             () = again => {
@@ -198,9 +205,24 @@ fn watch(context: &Context) -> Option<Watch> {
     match watched.and_then(|()| Ok(Watch::start(file)?)) {
         Ok(watch) => Some(watch),
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "changes of the configuration are not noticed by themselves");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "changes of the configuration are not noticed by themselves"
+            );
             None
         }
+    }
+}
+
+/// The configuration's own limits are judged by the gateway, which names what was exceeded; the client below it
+/// has the bounds that no configuration can go beyond.
+fn dialing() -> ClientOptions {
+    ClientOptions {
+        head_time_max: CALL_TIME_MAX,
+        body_time_max: CALL_TIME_MAX,
+        body_bytes_max: ANSWER_BYTES_MAX,
+        event_bytes_max: ANSWER_BYTES_MAX,
+        ..ClientOptions::default()
     }
 }
 

@@ -67,7 +67,11 @@ pub const VARIABLES: &[Variable] = &[
         default: "info for `up`, else warn; -v adds",
     },
     Variable { name: CASEMATE_LOG_FORMAT, about: "`json` logs one JSON object per line.", default: "text" },
-    Variable { name: NO_COLOR, about: "Any non-empty value turns colors off.", default: "colors on a terminal" },
+    Variable {
+        name: NO_COLOR,
+        about: "Any non-empty value turns colors off.",
+        default: "colors on a terminal",
+    },
     Variable {
         name: XDG_CONFIG_HOME,
         about: "Configuration is in casemate/ below it, unless CASEMATE_HOME is set.",
@@ -83,7 +87,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set.",
         default: "~/.local/state",
     },
-    Variable { name: HOME, about: "The home folder, from which the XDG defaults follow.", default: "required" },
+    Variable {
+        name: HOME,
+        about: "The home folder, from which the XDG defaults follow.",
+        default: "required",
+    },
     Variable {
         name: CLAUDE_CONFIG_DIR,
         about: "Where `install claude-code` finds Claude Code's file.",
@@ -104,7 +112,6 @@ pub struct Environment {
 impl Environment {
     /// Takes the variables of this process.
     pub fn of_process() -> Environment {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
         Environment::of(std::env::vars_os())
     }
 
@@ -112,7 +119,9 @@ impl Environment {
     pub fn of<Name: Into<OsString>, Value: Into<OsString>>(
         variables: impl IntoIterator<Item = (Name, Value)>,
     ) -> Environment {
-        Environment { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+        Environment {
+            variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        }
     }
 
     /// The value of a variable; an empty one counts as absent, as the XDG specification has it.
@@ -199,7 +208,8 @@ impl Environment {
 
     /// All variables that are text.
     pub fn texts(&self) -> Vec<(String, String)> {
-        let text = |(name, value): (&OsStr, &OsStr)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        let text =
+            |(name, value): (&OsStr, &OsStr)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
         self.all().filter_map(text).collect()
     }
 

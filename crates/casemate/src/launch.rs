@@ -117,9 +117,10 @@ fn spec(context: &Context) -> anyhow::Result<Spec> {
 
 fn did_not_start(said: Option<Account>) -> anyhow::Error {
     let said = said.unwrap_or_default();
-    let failure = Failure::new(Exit::Unreachable, "a gateway was started in the background, but it ended at once")
-        .problems(said.problems)
-        .hint("run `casemate up` to see it happen");
+    let failure =
+        Failure::new(Exit::Unreachable, "a gateway was started in the background, but it ended at once")
+            .problems(said.problems)
+            .hint("run `casemate up` to see it happen");
     let failure = said.hints.into_iter().fold(failure, Failure::hint);
     let reasons: Vec<String> = std::iter::once(said.message).chain(said.causes).collect();
     match reasons.join(": ") {

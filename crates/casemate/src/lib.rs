@@ -10,21 +10,21 @@ use std::sync::Arc;
 use clap::Parser;
 
 pub mod args;
-mod clock;
-mod commands;
-mod configuration;
-mod context;
-mod control;
-mod daemon;
+pub mod clock;
+pub mod commands;
+pub mod configuration;
+pub mod context;
+pub mod control;
+pub mod daemon;
 pub mod environment;
 pub mod exit;
-mod failure;
-mod launch;
-mod link;
-mod output;
-mod pages;
-mod paths;
-mod wiring;
+pub mod failure;
+pub mod launch;
+pub mod link;
+pub mod output;
+pub mod pages;
+pub mod paths;
+pub mod wiring;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {

@@ -49,7 +49,11 @@ impl Client {
     }
 
     /// Asks, and waits for the answer.
-    pub fn ask(&mut self, method: &str, mut params: Map<String, Value>) -> anyhow::Result<Result<Raw, ErrorObject>> {
+    pub fn ask(
+        &mut self,
+        method: &str,
+        mut params: Map<String, Value>,
+    ) -> anyhow::Result<Result<Raw, ErrorObject>> {
         self.asked += 1;
         params.insert("_meta".to_owned(), meta());
         let request = json!({ "jsonrpc": "2.0", "id": self.asked, "method": method, "params": params });
@@ -62,11 +66,14 @@ impl Client {
                 return Err(gone().into());
             }
             let limits = Limits { bytes_max: line.len(), ..Limits::default() };
-            let frame = Frame::parse(Bytes::from(line), &limits).context("the gateway gave an unreadable answer")?;
+            let frame =
+                Frame::parse(Bytes::from(line), &limits).context("the gateway gave an unreadable answer")?;
             // Progress and log messages may come first.
             match frame {
                 Frame::Response { id: None, outcome } => return Ok(outcome),
-                Frame::Response { id: Some(Id::Number(id)), outcome } if id == self.asked => return Ok(outcome),
+                Frame::Response { id: Some(Id::Number(id)), outcome } if id == self.asked => {
+                    return Ok(outcome);
+                }
                 _ => {}
             }
         }

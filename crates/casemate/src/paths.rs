@@ -25,10 +25,15 @@ pub struct Paths {
 
 impl Paths {
     /// Finds the folders. A flag wins over its variable, and a home over the XDG folders.
-    pub fn resolve(environment: &Environment, home: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Paths> {
+    pub fn resolve(
+        environment: &Environment,
+        home: Option<&Path>,
+        config: Option<&Path>,
+    ) -> anyhow::Result<Paths> {
         let home = home.map(PathBuf::from).or_else(|| environment.get(CASEMATE_HOME).map(PathBuf::from));
         let home = home.map(absolute).transpose()?;
-        let config = config.map(PathBuf::from).or_else(|| environment.get(CASEMATE_CONFIG).map(PathBuf::from));
+        let config =
+            config.map(PathBuf::from).or_else(|| environment.get(CASEMATE_CONFIG).map(PathBuf::from));
         let config = config.map(absolute).transpose()?;
         let within = |home_part: &str, xdg: Option<PathBuf>, xdg_part: &str| match &home {
             Some(home) => Ok(home.join(home_part)),
@@ -133,7 +138,9 @@ impl Paths {
             "the path of the socket {} has {length} bytes; the kernel takes {SOCKET_PATH_BYTES_MAX}",
             socket.display()
         );
-        Err(Failure::new(Exit::Configuration, message).hint("choose a shorter folder with --home or CASEMATE_HOME").into())
+        Err(Failure::new(Exit::Configuration, message)
+            .hint("choose a shorter folder with --home or CASEMATE_HOME")
+            .into())
     }
 }
 
@@ -142,9 +149,12 @@ fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {
 }
 
 fn no_home() -> anyhow::Error {
-    Failure::new(Exit::Configuration, "neither HOME nor CASEMATE_HOME is set, so there is no folder to work in")
-        .hint("set CASEMATE_HOME, or pass --home DIR")
-        .into()
+    Failure::new(
+        Exit::Configuration,
+        "neither HOME nor CASEMATE_HOME is set, so there is no folder to work in",
+    )
+    .hint("set CASEMATE_HOME, or pass --home DIR")
+    .into()
 }
 
 /// Creates a folder that only its owner may enter. One that others may enter is refused: the sockets and keys
@@ -164,7 +174,9 @@ pub fn check_private(folder: &Path) -> anyhow::Result<()> {
     let us = rustix::process::geteuid().as_raw();
     if found.uid() != us {
         let message = format!("the folder {} belongs to user {}, not to you", folder.display(), found.uid());
-        return Err(Failure::new(Exit::Configuration, message).hint("choose another folder with --home").into());
+        return Err(Failure::new(Exit::Configuration, message)
+            .hint("choose another folder with --home")
+            .into());
     }
     if found.mode() & 0o077 != 0 {
         let message = format!("the folder {} may be entered by other users", folder.display());

@@ -1,6 +1,6 @@
 //! The commands of README.md, executed in a fresh home, so that the first thing a person tries works.
 //!
-//! Blocks marked `console` are run. A line that starts with `$ ` is a command and has to succeed; each line that
+//! Blocks marked `toml` have to be configurations without a mistake. Blocks marked `console` are run. A line that starts with `$ ` is a command and has to succeed; each line that
 //! follows has to be found in what it prints, `…` standing for anything. `casemate up` stays running for the
 //! commands after it.
 
@@ -21,9 +21,9 @@ const UP: &str = "casemate up";
 
 /// One command and the lines that it has to print.
 #[derive(Debug, PartialEq, Eq)]
-struct Example<'a> {
-    command: &'a str,
-    prints: Vec<&'a str>,
+struct Example {
+    command: String,
+    prints: Vec<String>,
 }
 
 /// Runs them all.
@@ -33,6 +33,9 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
     ensure!(examples.len() > 3, "README.md has no console blocks");
     let home = tempfile::Builder::new().prefix("casemate-readme-").tempdir()?;
     let shell = Shell { home: home.path(), cache, address: installation::free_address()?.to_string() };
+    for configuration in blocks(&text, "toml") {
+        shell.accept(&configuration).with_context(|| format!("the configuration\n{configuration}"))?;
+    }
     let mut gateway = None;
     for example in &examples {
         say(format_args!("$ {}", example.command));
@@ -57,12 +60,18 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    fn check(&self, example: &Example<'_>) -> Result<()> {
-        let printed = process::capture(&mut self.command(example.command)?)?;
+    fn check(&self, example: &Example) -> Result<()> {
+        let printed = process::capture(&mut self.command(&example.command)?)?;
         for line in &example.prints {
             ensure!(matches(line, &printed), "it does not print \"{line}\" but:\n{printed}");
         }
         Ok(())
+    }
+
+    fn accept(&self, configuration: &str) -> Result<()> {
+        fs::write(self.home.join("readme.toml"), configuration)?;
+        let mut command = self.command("casemate --config readme.toml config check")?;
+        process::capture(command.env("WIKI_AUTHORIZATION", "Bearer x")).map(drop)
     }
 
     fn up(&self) -> Result<std::process::Child> {
@@ -99,18 +108,35 @@ impl Shell<'_> {
 }
 
 /// The commands in the console blocks of a document.
-fn examples(text: &str) -> Vec<Example<'_>> {
-    let mut examples: Vec<Example<'_>> = Vec::new();
-    let mut inside = false;
-    for line in text.lines() {
-        match (line.strip_prefix("```"), line.strip_prefix("$ ")) {
-            (Some(kind), _) => inside = kind == "console",
-            (None, Some(command)) if inside => examples.push(Example { command, prints: Vec::new() }),
-            (None, None) if inside => examples.last_mut().into_iter().for_each(|e| e.prints.push(line)),
-            _ => {}
+fn examples(text: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for line in blocks(text, "console").iter().flat_map(|block| block.lines()) {
+        match line.strip_prefix("$ ") {
+            Some(command) => examples.push(Example { command: command.to_owned(), prints: Vec::new() }),
+            None => examples.last_mut().into_iter().for_each(|example| example.prints.push(line.to_owned())),
         }
     }
     examples
+}
+
+/// The fenced blocks of one kind in a document.
+fn blocks(text: &str, kind: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(found), None) if found == kind => open = Some(String::new()),
+            // A block of another kind is open until its end, which opens nothing either.
+            (Some(_), None) => {}
+            (None, Some(block)) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
 }
 
 /// Whether a line with `…` for anything is found in a text.
@@ -132,8 +158,8 @@ mod tests {
     #[test]
     fn only_console_blocks_are_commands() {
         let text = "```sh\n$ no\n```\n```console\n$ yes --all\nit…works\n$ again\n```\n$ no\n";
-        let yes = Example { command: "yes --all", prints: vec!["it…works"] };
-        assert_eq!(examples(text), [yes, Example { command: "again", prints: vec![] }]);
+        let yes = Example { command: "yes --all".to_owned(), prints: vec!["it…works".to_owned()] };
+        assert_eq!(examples(text), [yes, Example { command: "again".to_owned(), prints: vec![] }]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn a_table_is_explained_by_all_that_is_below_it() {
         let list = resolved.explain(key).unwrap();
         list.iter().map(|one| one.key.clone()).collect::<Vec<_>>().join(" ")
     };
-    expect![[r#"servers.git.command servers.git.env.A servers.git.tools."a b".timeout"#]]
+    expect![[r#"servers.git.args servers.git.circuit.failures servers.git.circuit.open_for servers.git.command servers.git.enabled servers.git.env.A servers.git.instances servers.git.restart.backoff_max servers.git.restart.backoff_min servers.git.sharing servers.git.timeout.call servers.git.timeout.hard servers.git.timeout.idle servers.git.timeout.start servers.git.tools."a b".timeout"#]]
         .assert_eq(&keys("servers.git"));
     expect!["gateway.limits.body_time gateway.limits.calls_in_flight gateway.limits.connections gateway.limits.connections_per_address gateway.limits.list_time gateway.limits.request_size gateway.limits.result_size gateway.limits.session_idle gateway.limits.sessions"].assert_eq(&keys("gateway.limits"));
     expect!["profiles.NAME.servers profiles.NAME.only profiles.NAME.hidden profiles.NAME.tools.SERVER/TOOL.rename profiles.NAME.tools.SERVER/TOOL.description profiles.NAME.tools.SERVER/TOOL.fixed.ARGUMENT"].assert_eq(&keys("profiles"));

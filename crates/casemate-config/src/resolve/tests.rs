@@ -83,17 +83,9 @@ command = "npx -y thing@1"
 [servers.e]
 command = ["x", 5]
 args = "y"
-[servers.f]
-url = "https://x/y"
-headers = { Host = "x", "bad name" = "y", "mcp-param-x" = "z" }
-[[servers.g]]
-[servers."bad name"]
-[profiles.p__q]
-[roles]
-r = { allow = ["**", "x/"], deny = true }
 "#,
         expect![[r#"
-            etc/casemate.toml:2:11: gateway has to be a table, not integer
+            etc/casemate.toml:2:11: gateway has to be a table, not an integer
               hint: write [gateway] and its settings below it
             etc/casemate.toml:5:11: servers.a.enabled is a string, and has to be true or false
               hint: like false
@@ -121,18 +113,39 @@ r = { allow = ["**", "x/"], deny = true }
               hint: like ["npx", "-y", "@modelcontextprotocol/server-everything@2026.8.31"]
             etc/casemate.toml:18:8: servers.e.args is a string, and has to be a list of texts
               hint: like ["--verbose"]
-            etc/casemate.toml:21:13: "Host": this header is set by Casemate itself
-            etc/casemate.toml:21:25: "bad name": not the name of a header
-            etc/casemate.toml:21:43: "mcp-param-x": this header is set by Casemate itself
-            etc/casemate.toml:22:1: servers.g has to be a table, not array of tables
+        "#]],
+    );
+}
+
+#[test]
+fn wrong_names_and_patterns_have_hints() {
+    check(
+        r#"
+[servers.f]
+url = "https://x/y"
+headers = { Host = "x", "bad name" = "y", "mcp-param-x" = "z" }
+[[servers.g]]
+[servers."bad name"]
+[profiles.p__q]
+[roles]
+r = { allow = ["**", "x/"], deny = true }
+"#,
+        expect![[r#"
+            etc/casemate.toml:4:13: "Host": this header is set by Casemate itself
+              hint: remove it, or correct its name
+            etc/casemate.toml:4:25: "bad name": not the name of a header
+              hint: remove it, or correct its name
+            etc/casemate.toml:4:43: "mcp-param-x": this header is set by Casemate itself
+              hint: remove it, or correct its name
+            etc/casemate.toml:5:1: servers.g has to be a table, not an array of tables
               hint: write [servers.g] and its settings below it
-            etc/casemate.toml:23:10: "bad name": a server name cannot have ' ' at position 3: use letters, digits, `-` and single `_`
-            etc/casemate.toml:24:11: "p__q": a profile name cannot have '_' at position 2: use letters, digits, `-` and single `_`
-            etc/casemate.toml:26:16: roles.r.allow: pattern "**": the part before the first `/` is a server's whole name or a single `*`: a server name cannot have '*' at position 0: use letters, digits, `-` and single `_`
+            etc/casemate.toml:6:10: "bad name": a server name cannot have ' ' at position 3: use letters, digits, `-` and single `_`
+            etc/casemate.toml:7:11: "p__q": a profile name cannot have '_' at position 2: use letters, digits, `-` and single `_`
+            etc/casemate.toml:9:16: roles.r.allow: pattern "**": the part before the first `/` is a server's whole name or a single `*`: a server name cannot have '*' at position 0: use letters, digits, `-` and single `_`
               hint: like ["github/get_*", "wiki"]
-            etc/casemate.toml:26:22: roles.r.allow: pattern "x/": the tool name is empty
+            etc/casemate.toml:9:22: roles.r.allow: pattern "x/": the tool name is empty
               hint: like ["github/get_*", "wiki"]
-            etc/casemate.toml:26:36: roles.r.deny is a boolean, and has to be a list of patterns
+            etc/casemate.toml:9:36: roles.r.deny is a boolean, and has to be a list of patterns
               hint: like ["github/delete_*"]
         "#]],
     );
@@ -200,22 +213,6 @@ tools.slow.timeout = "11m"
 [servers.built]
 builtin = "system"
 headers.A = "b"
-[roles.owner]
-allow = ["*"]
-[profiles.empty]
-[profiles.team]
-servers = ["times", "tmes", "nothing-like-it", "built", "built"]
-only = ["none/x", "*"]
-[profiles.team.tools."times/a"]
-rename = "same"
-[profiles.team.tools."times/b"]
-rename = "same"
-[profiles.team.tools."none/c"]
-description = "x"
-[profiles.team.tools.odd]
-[profiles.team.tools."times/d"]
-rename = "not a name"
-fixed.limit = inf
 "#,
         expect![[r#"
             etc/casemate.toml:2:10: [servers.none] has none of `command`, `url` and `builtin`
@@ -236,27 +233,60 @@ fixed.limit = inf
               hint: raise timeout.hard of the server
             etc/casemate.toml:18:1: `headers` in [servers.built] means nothing beside `builtin`
               hint: it belongs to a server with `url`
-            etc/casemate.toml:19:8: the role owner is built in and cannot be redefined
+        "#]],
+    );
+}
+
+#[test]
+fn profiles_and_roles_that_cannot_be_are_refused() {
+    check(
+        r#"
+[servers.none]
+[servers.times]
+command = ["x"]
+[servers.built]
+builtin = "system"
+[roles.owner]
+allow = ["*"]
+[profiles.empty]
+[profiles.team]
+servers = ["times", "tmes", "nothing-like-it", "built", "built"]
+only = ["none/x", "*"]
+[profiles.team.tools."times/a"]
+rename = "same"
+[profiles.team.tools."times/b"]
+rename = "same"
+[profiles.team.tools."none/c"]
+description = "x"
+[profiles.team.tools.odd]
+[profiles.team.tools."times/d"]
+rename = "not a name"
+fixed.limit = inf
+"#,
+        expect![[r#"
+            etc/casemate.toml:2:10: [servers.none] has none of `command`, `url` and `builtin`
+              hint: say what the server is, like command = ["npx", "-y", "package@1.2.3"]
+            etc/casemate.toml:7:8: the role owner is built in and cannot be redefined
               hint: choose another name
-            etc/casemate.toml:21:11: [profiles.empty] joins no server
+            etc/casemate.toml:9:11: [profiles.empty] joins no server
               hint: say which, like servers = ["system"]
-            etc/casemate.toml:23:21: profiles.team: there is no server called tmes
+            etc/casemate.toml:11:21: profiles.team: there is no server called tmes
               hint: did you mean "times"?
-            etc/casemate.toml:23:29: profiles.team: there is no server called nothing-like-it
-              hint: there is built, none, stray, times, two
-            etc/casemate.toml:23:57: profiles.team: the server built is there twice
+            etc/casemate.toml:11:29: profiles.team: there is no server called nothing-like-it
+              hint: there is built, none, times
+            etc/casemate.toml:11:57: profiles.team: the server built is there twice
               hint: remove one of them
-            etc/casemate.toml:24:9: profiles.team: the pattern "none/x" is about a server that is not here
+            etc/casemate.toml:12:9: profiles.team: the pattern "none/x" is about a server that is not here
               hint: this profile joins built, times
-            etc/casemate.toml:28:1: profiles.team.tools."times/b": another tool has this name already
+            etc/casemate.toml:16:1: profiles.team.tools."times/b": another tool has this name already
               hint: names are unique within a profile
-            etc/casemate.toml:29:22: profiles.team.tools."none/c": the profile does not join the server none
+            etc/casemate.toml:17:22: profiles.team.tools."none/c": the profile does not join the server none
               hint: it joins built, times
-            etc/casemate.toml:31:22: "odd": not a server and its tool
+            etc/casemate.toml:19:22: "odd": not a server and its tool
               hint: quoted, with a slash: "server/tool"
-            etc/casemate.toml:33:10: profiles.team.tools."times/d".rename: "not a name" cannot be shown as a tool name
+            etc/casemate.toml:21:10: profiles.team.tools."times/d".rename: "not a name" cannot be shown as a tool name
               hint: 1 to 48 letters, digits, `-` and `_`, which is what models' vendors take
-            etc/casemate.toml:34:15: profiles.team.tools."times/d".fixed.limit: JSON has no infinite number
+            etc/casemate.toml:22:15: profiles.team.tools."times/d".fixed.limit: JSON has no infinite number
               hint: like "our-organization"
         "#]],
     );
@@ -328,7 +358,9 @@ env = { A = "env:NOWHERE" }
         etc/casemate.toml:5:9: the environment variable TOKEN is not set
           hint: set TOKEN before starting casemate, or write "file:PATH"
         etc/casemate.toml:5:26: the secret file etc/secrets/b cannot be read: entity not found
+          hint: a relative path starts at the folder of the configuration
         etc/casemate.toml:5:48: the secret file /abs/c cannot be read: entity not found
+          hint: a relative path starts at the folder of the configuration
     "#]]
     .assert_eq(&format!("{}\n", world.load(&written(text)).unwrap_err()));
     world.env.insert("TOKEN".into(), "t\nwo".into());
@@ -344,7 +376,7 @@ env = { A = "env:NOWHERE" }
     let entry = loaded.snapshot.servers.get("a").unwrap();
     let casemate_gateway::snapshot::Source::Command(command) = &entry.source else { panic!() };
     let expose = secrecy::ExposeSecret::<str>::expose_secret;
-    let values: Vec<&str> = command.env.values().map(|value| expose(value)).collect();
+    let values: Vec<&str> = command.env.values().map(expose).collect();
     assert_eq!(values, ["t\nwo", "bee", "see\n", "plain"]);
     assert_eq!(command.cwd.as_deref(), Some(Path::new("etc/work")));
     assert!(!format!("{:?}", loaded.snapshot).contains("bee"), "secrets are never shown");
@@ -442,7 +474,8 @@ fn without_a_file_the_built_in_server_runs() {
     assert_eq!(loaded.snapshot.version, 7);
     let names: Vec<&str> = loaded.snapshot.servers.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["system"]);
-    let casemate_gateway::snapshot::Source::Command(command) = &loaded.snapshot.servers.get("system").unwrap().source
+    let casemate_gateway::snapshot::Source::Command(command) =
+        &loaded.snapshot.servers.get("system").unwrap().source
     else {
         panic!()
     };

@@ -22,7 +22,6 @@ pub(super) struct Ticket {
     pub(super) id: Id,
     pub(super) method: Method,
     pub(super) revision: Revision,
-    pub(super) session: Option<Arc<Session>>,
 }
 
 /// The answer to one request, ready to be written.

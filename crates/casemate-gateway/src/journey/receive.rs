@@ -53,7 +53,6 @@ impl Received {
             id: self.id.clone(),
             method: self.call.method.clone(),
             revision: self.call.meta.revision,
-            session: self.session.clone().filter(|_| self.call.method == Method::Initialize),
         }
     }
 
@@ -149,7 +148,8 @@ impl Reader {
         let claimed = claims.and_then(|claims| claims.revision.as_deref());
         let modern = named.is_some() || claimed.and_then(Revision::parse).is_some_and(Revision::is_modern);
         let call = if modern {
-            if let Some(claims) = claims {
+            // A body that does not say its revision is told so first: there is nothing to hold the headers against.
+            if let Some(claims) = claims.filter(|_| named.is_some()) {
                 claims::agree(claims, &method, params.as_ref(), named.as_deref())?;
             }
             modern::call(method, params).map_err(prescribed)?
@@ -209,7 +209,7 @@ impl Reader {
 
     fn unreadable(&self, id: Id, method: Method, refusal: Refusal) -> Result<Message, Refusal> {
         let revision = self.hello.as_ref().map_or(Revision::LATEST, |hello| hello.revision);
-        let ticket = Ticket { id, method, revision, session: None };
+        let ticket = Ticket { id, method, revision };
         Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
     }
 }
@@ -218,7 +218,7 @@ impl Refusal {
     /// An answer to the request, when its id could be read; otherwise the refusal belongs to no request.
     fn answer_to(self, id: Option<&Id>) -> Result<Vec<Message>, Refusal> {
         let id = id.cloned().ok_or_else(|| self.clone())?;
-        let ticket = Ticket { id, method: Method::Other("".into()), revision: Revision::LATEST, session: None };
+        let ticket = Ticket { id, method: Method::Other("".into()), revision: Revision::LATEST };
         Ok(vec![Message::Unreadable(deliver(&ticket, Err(self)))])
     }
 }

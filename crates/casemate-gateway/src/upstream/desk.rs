@@ -21,7 +21,7 @@ use super::deadline::Activity;
 use super::outlet::Outlet;
 use super::{Event, Fault, guard};
 
-pub(super) use inbound::{Asked, Reaction};
+pub(super) use inbound::{Reaction, answered_id};
 
 /// What becomes of a request.
 pub(super) type Outcome = Result<Answer, Fault>;
@@ -167,11 +167,6 @@ impl Ticket {
     pub(super) async fn outcome(&mut self) -> Outcome {
         let gone = || Fault::Gone { sent: true, why: "the instance was dropped".into() };
         (&mut self.answer).await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// What became of it, if that is known already.
-    pub(super) fn outcome_now(&mut self) -> Option<Outcome> {
-        self.answer.try_recv().ok()
     }
 }
 

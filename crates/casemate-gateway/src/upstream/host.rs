@@ -8,6 +8,7 @@ use std::sync::Arc;
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spec;
 use casemate_sandbox::environment::{self, Variable};
+use casemate_transport::http::Client;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,9 @@ use crate::snapshot::CommandSource;
 pub struct Host {
     /// Starts processes.
     pub spawner: Arc<dyn Launcher>,
+    /// Dials; one pool of connections for each HTTP server. Its times and sizes must not be shorter than what entries may
+    /// ask for (`timeouts.hard`) and [`Host::result_bytes_max`]: the bounds of this room are the ones that name a fault.
+    pub http: Client,
     /// Every task of this room runs on it.
     pub tracker: TaskTracker,
     /// Ends everything.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
 use super::desk::Outcome;
+use super::http::{Door, Legacy, Modern};
 use super::life::Life;
 use super::listen::Watching;
 use super::outlet::Outlet;
@@ -28,6 +29,8 @@ pub(super) struct Seed {
     pub(super) entry: Arc<ServerEntry>,
     pub(super) host: Arc<Host>,
     pub(super) outlet: Arc<Outlet>,
+    /// The way to an HTTP server, or why there is none.
+    pub(super) door: Option<Result<Arc<Door>, String>>,
     /// Whose it will be; nobody's when shared.
     pub(super) subject: Option<SubjectId>,
     /// What is offered to the server.
@@ -51,7 +54,7 @@ pub(super) fn frame_limits(result_bytes_max: usize) -> Limits {
 }
 
 /// A call on its way to a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Request<'a> {
     pub(super) caller: &'a Caller,
     pub(super) call: &'a Call,
@@ -79,6 +82,8 @@ pub(super) struct Instance {
 #[derive(Debug)]
 pub(super) enum Link {
     Stdio(Stdio),
+    Legacy(Legacy),
+    Modern(Modern),
 }
 
 /// What opening a link yields.
@@ -98,9 +103,11 @@ impl Instance {
     pub(super) async fn open(seed: Seed) -> Result<Instance, Fault> {
         let time = seed.entry.timeouts.start;
         let work = async {
-            match &seed.entry.source {
-                Source::Command(source) => super::stdio::open(&seed, source).await,
-                Source::Http(_) => Err(Fault::Start { why: "not yet".into() }),
+            match (&seed.entry.source, &seed.door) {
+                (Source::Command(source), _) => super::stdio::open(&seed, source).await,
+                (Source::Http(_), Some(Ok(door))) => super::http::open(&seed, door).await,
+                (Source::Http(_), Some(Err(why))) => Err(Fault::Start { why: why.clone() }),
+                (Source::Http(_), None) => Err(Fault::Start { why: "it has no address".to_owned() }),
             }
         };
         let opened = tokio::select! {
@@ -128,6 +135,8 @@ impl Instance {
     pub(super) async fn call(&self, request: Request<'_>) -> Outcome {
         match &self.link {
             Link::Stdio(link) => link.call(request).await,
+            Link::Legacy(link) => link.call(request).await,
+            Link::Modern(link) => link.call(request).await,
         }
     }
 
@@ -135,6 +144,8 @@ impl Instance {
     pub(super) async fn notify(&self, notice: &Notice) {
         match &self.link {
             Link::Stdio(link) => link.notify(notice).await,
+            Link::Legacy(link) => link.notify(notice).await,
+            Link::Modern(link) => link.notify(notice).await,
         }
     }
 
@@ -142,12 +153,22 @@ impl Instance {
     pub(super) async fn watch(&self, uri: &str, change: Watching) -> Outcome {
         match &self.link {
             Link::Stdio(link) => link.watch(uri, change).await,
+            Link::Legacy(link) => link.watch(uri, change).await,
+            Link::Modern(link) => link.watch(uri, change),
         }
     }
 
     /// Whether the loss of a connection is the loss of the instance.
     pub(super) fn is_process(&self) -> bool {
         matches!(self.link, Link::Stdio(_))
+    }
+
+    /// A call found it unusable. A process that cannot be reached is of no use to others, either; a connection that broke
+    /// says nothing about the next one.
+    pub(super) fn leave(&self) {
+        if self.is_process() {
+            self.life.stop();
+        }
     }
 
     /// Takes a place in it, so that it is not stopped as idle. To be called under the lock that guards stopping.
@@ -174,6 +195,7 @@ impl Instance {
     pub(super) fn status(&self) -> InstanceStatus {
         let (pid, report): (Option<u32>, Option<Report>) = match &self.link {
             Link::Stdio(link) => (link.pid(), link.report()),
+            Link::Legacy(_) | Link::Modern(_) => (None, None),
         };
         InstanceStatus {
             pid,

@@ -11,6 +11,8 @@ pub(super) enum End {
     Asked,
     /// It ended by itself: a failure, with what happened.
     Lost(String),
+    /// Its session is no longer known to the server: nobody's fault, and the next one takes its place.
+    Expired,
 }
 
 /// The two steps in which an instance ends. Clones share them.
@@ -49,6 +51,15 @@ impl Life {
         _ = self.end.set(end);
         self.stopping.cancel();
         self.ended.cancel();
+    }
+
+    /// Waits until those who still wait for an answer have to be sent away. An expired session is no reason: what
+    /// the server had begun it may still finish.
+    pub(super) async fn cut_off(&self) {
+        self.stopping.cancelled().await;
+        if self.end.get() == Some(&End::Expired) {
+            std::future::pending().await
+        }
     }
 
     /// Waits for the end and says how it came.

@@ -1,11 +1,12 @@
 //! One configured server at run time.
 
 mod launch;
+mod permit;
 mod room;
-mod supervisor;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use casemate_mcp::call::{Answer, Call, Notice};
@@ -15,24 +16,27 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Pass;
 use super::deadline::Deadline;
+use super::desk::Outcome;
 use super::instance::{Instance, Lease, Request};
 use super::listen::Watching;
 use super::outlet::Outlet;
-use super::{Caller, Event, Fault, Hello, Host, Status, guard};
+use super::{Caller, Event, Fault, Hello, Host, Status, guard, http};
 use crate::snapshot::{ServerEntry, Sharing};
-use room::{Key, Room, Rooms};
+use permit::Permit;
+use room::{Key, Room};
 
 /// How long calls in flight may take to finish when the server is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How often it is looked whether they have.
 const STOP_LOOK: Duration = Duration::from_millis(20);
+/// How long an instance may take to end after that. It is killed in any case; this is how long a person waits.
+const END_GRACE: Duration = Duration::from_secs(6);
 /// How often one call looks for an instance that does not end under its hands.
 const LEASE_TRIES: usize = 3;
 
 /// One configured server at run time. A changed entry gets a new one; the old one is stopped. Dropping it ends its
-/// instances at once.
+/// instances without a grace time for calls.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -44,21 +48,31 @@ struct Shared {
     entry: Arc<ServerEntry>,
     host: Arc<Host>,
     outlet: Arc<Outlet>,
+    /// The way to an HTTP server; all instances share its connections.
+    door: Option<Result<Arc<http::Door>, String>>,
     /// Ends all instances.
     stop: CancellationToken,
-    room: Rooms,
-    /// Whether a success has to be reported to the breaker: nearly never, so that a call takes no second lock.
+    room: Mutex<Room>,
+    /// Whether the breaker remembers a failure, so that a call that succeeds need not take a lock to find out.
     troubled: AtomicBool,
+    /// Numbers instances and, with `sharing = "call"`, the calls that have one of their own.
+    serial: AtomicU64,
 }
 
 impl Server {
     /// A server that has not been started.
     #[must_use]
     pub fn new(entry: Arc<ServerEntry>, host: Arc<Host>) -> Arc<Server> {
-        let outlet = Arc::new(Outlet::new(entry.name.clone(), host.notices.clone()));
-        let stop = host.stop.child_token();
-        let room = Rooms::new(Room::new(entry.resilience));
-        let shared = Shared { entry, host, outlet, stop, room, troubled: AtomicBool::new(false) };
+        let shared = Shared {
+            outlet: Arc::new(Outlet::new(entry.name.clone(), host.notices.clone())),
+            door: http::Door::of(&entry, &host),
+            stop: host.stop.child_token(),
+            room: Mutex::new(Room::new(entry.resilience)),
+            troubled: AtomicBool::new(false),
+            serial: AtomicU64::new(0),
+            entry,
+            host,
+        };
         Arc::new(Server { shared: Arc::new(shared) })
     }
 
@@ -73,16 +87,16 @@ impl Server {
     /// # Errors
     /// A [`Fault`]; never about a single call.
     pub async fn hello(&self, caller: &Caller) -> Result<Arc<Hello>, Fault> {
-        let permit = self.admit()?;
+        let mut permit = self.admit()?;
         let key = self.shared.key(caller);
         if self.shared.entry.sharing == Sharing::Call
             && let Some(hello) = guard(&self.shared.room).hello(&key)
         {
             return Ok(hello);
         }
-        let visit = self.visit(key, caller).await?;
-        permit.succeeded();
-        Ok(Arc::clone(&visit.lease.instance().hello))
+        let place = self.shared.place(key).await?;
+        permit.handshake_done();
+        Ok(Arc::clone(&place.lease.instance().hello))
     }
 
     /// Sends a call and waits for its answer. Dropping the future cancels the call upstream.
@@ -95,15 +109,19 @@ impl Server {
         call: &Call,
         events: mpsc::Sender<Event>,
     ) -> Result<Answer, Fault> {
-        let permit = self.admit()?;
+        let mut permit = self.admit()?;
         let timeouts = &self.shared.entry.timeouts;
         let deadline = Deadline { quiet: caller.timeout.unwrap_or(timeouts.call), hard: timeouts.hard };
-        let mut outcome = self.attempt(&permit, caller, Request { caller, call, events: events.clone(), deadline }).await;
-        if let Err(Fault::Gone { sent, .. }) = &outcome
-            && (!sent || caller.replay_safe || only_reads(&call.method))
-        {
-            outcome = self.attempt(&permit, caller, Request { caller, call, events, deadline }).await;
-        }
+        let request = Request { caller, call, events, deadline };
+        let (outcome, instance) = self.attempt(request.clone()).await?;
+        let (outcome, instance) = match outcome {
+            Err(Fault::Gone { sent, .. }) if !sent || caller.replay_safe || only_reads(&call.method) => {
+                instance.leave();
+                self.attempt(request).await?
+            }
+            outcome => (outcome, instance),
+        };
+        permit.note(&outcome, &instance);
         outcome
     }
 
@@ -116,25 +134,26 @@ impl Server {
     }
 
     /// Watches a resource until [`Server::unwatch`] was called as often, over lost sessions and restarts. The answer
-    /// is the server's: it may refuse.
+    /// is the server's: it may refuse, and then nothing is watched.
     ///
     /// # Errors
-    /// A [`Fault`] when the server cannot be reached.
+    /// A [`Fault`] when the server cannot be reached, or has no instance that lasts.
     pub async fn watch(&self, caller: &Caller, uri: &str) -> Result<Answer, Fault> {
         if self.shared.entry.sharing == Sharing::Call {
             let why = "it is started anew for every call, so no resource of it can be watched".to_owned();
             return Err(Fault::Protocol { why });
         }
-        let permit = self.admit()?;
+        let mut permit = self.admit()?;
         let key = self.shared.key(caller);
+        // The instance comes first: one that starts takes over the watches that are counted by then.
+        let place = self.shared.place(key.clone()).await?;
         if !guard(&self.shared.room).begin_watch(&key, uri)? {
             return Ok(Answer::Result(Raw::EMPTY_OBJECT));
         }
-        let mut promise = Promise { shared: &self.shared, key: &key, uri, kept: false };
-        let visit = self.visit(key.clone(), caller).await?;
-        let outcome = visit.lease.instance().watch(uri, Watching::Begin).await;
-        promise.kept = matches!(outcome, Ok(Answer::Result(_)));
-        permit.note(&outcome, visit.lease.instance());
+        let mut promise = Promise { shared: &self.shared, key: &key, uri, is_kept: false };
+        let outcome = place.lease.instance().watch(uri, Watching::Begin).await;
+        promise.is_kept = matches!(outcome, Ok(Answer::Result(_)));
+        permit.note(&outcome, place.lease.instance());
         outcome
     }
 
@@ -143,10 +162,7 @@ impl Server {
         let key = self.shared.key(caller);
         let lease = {
             let mut room = guard(&self.shared.room);
-            if !room.end_watch(&key, uri) {
-                return;
-            }
-            room.lease(&key)
+            if room.end_watch(&key, uri) { room.lease(&key) } else { None }
         };
         if let Some(lease) = lease {
             _ = lease.instance().watch(uri, Watching::End).await;
@@ -156,9 +172,12 @@ impl Server {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let dropped = self.shared.outlet.dropped();
-        let enabled = self.shared.entry.enabled;
-        guard(&self.shared.room).status(Instant::now(), enabled, dropped)
+        let mut status = guard(&self.shared.room).status(Instant::now());
+        status.dropped = self.shared.outlet.dropped();
+        if !self.shared.entry.enabled {
+            status.state = super::State::Disabled;
+        }
+        status
     }
 
     /// Starts an instance for a caller, and takes back a [`Server::stop`].
@@ -179,15 +198,14 @@ impl Server {
 
     /// Ends all instances, with the same grace; the next call starts a new one. Forgets past failures.
     pub async fn restart(&self) {
-        let instances = guard(&self.shared.room).halt();
-        finish(instances).await;
+        self.stop().await;
         let mut room = guard(&self.shared.room);
         room.resume();
         room.breaker.succeeded();
     }
 
     /// The last lines that its instances wrote to stderr, or to stdout without being messages; each starts with the
-    /// stream's name. They are a stranger's text: control characters and all.
+    /// stream's name. They are a stranger's text, control characters and all.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
         self.shared.outlet.lines()
@@ -198,43 +216,134 @@ impl Server {
         if !self.shared.entry.enabled {
             return Err(Fault::Disabled);
         }
-        let mut room = guard(&self.shared.room);
-        if room.is_halted() || self.shared.stop.is_cancelled() {
+        if self.shared.stop.is_cancelled() {
             return Err(Fault::Stopping);
         }
-        let pass = room.breaker.admit(Instant::now());
-        let pass = pass.map_err(|retry_after| Fault::CircuitOpen { retry_after })?;
-        Ok(Permit { shared: &self.shared, pass: std::cell::Cell::new(pass) })
+        Permit::ask(&self.shared)
     }
 
-    async fn attempt(&self, permit: &Permit<'_>, caller: &Caller, request: Request<'_>) -> Result<Answer, Fault> {
-        let visit = self.visit(self.shared.key(caller), caller).await?;
-        let instance = visit.lease.instance();
+    /// Sends a call to an instance, and says which one it was.
+    async fn attempt(&self, request: Request<'_>) -> Result<(Outcome, Arc<Instance>), Fault> {
+        let place = self.shared.place(self.shared.key(request.caller)).await?;
+        let instance = Arc::clone(place.lease.instance());
         instance.count_call();
         let outcome = instance.call(request).await;
-        permit.note(&outcome, instance);
-        outcome
+        Ok((outcome, instance))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Shared {
+    /// Which instance serves a caller.
+    fn key(&self, caller: &Caller) -> Key {
+        let own = || (Some(caller.subject.clone()), caller.capabilities.raw().clone());
+        let (subject, offered) = match self.entry.sharing {
+            Sharing::Shared => (None, Raw::EMPTY_OBJECT),
+            Sharing::Subject | Sharing::Call => own(),
+        };
+        let call = match self.entry.sharing {
+            Sharing::Call => self.next_serial(),
+            Sharing::Shared | Sharing::Subject => 0,
+        };
+        Key { subject, offered, call }
+    }
+
+    fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Finds a place in an instance, starting one when none runs.
-    async fn visit(&self, key: Key, caller: &Caller) -> Result<Visit<'_>, Fault> {
-        let offered = self.shared.offered(caller);
+    async fn place(self: &Arc<Shared>, key: Key) -> Result<Place<'_>, Fault> {
+        let solo = (key.call != 0).then(|| Solo { shared: self, key: key.clone() });
         for _ in 0..LEASE_TRIES {
-            let mut outcome = {
-                let mut room = guard(&self.shared.room);
+            let mut started = {
+                let mut room = guard(&self.room);
                 match room.lease(&key) {
-                    Some(lease) => return Ok(Visit::new(&self.shared, key, lease)),
-                    None => launch::join(&self.shared, &mut room, &key, &offered)?,
+                    Some(lease) => return Ok(Place { lease, _solo: solo }),
+                    None => launch::join(self, &mut room, &key)?,
                 }
             };
-            let brief = Brief::new(&self.shared, &key);
-            match outcome.wait_for(Option::is_some).await.map(|done| done.clone()) {
-                Ok(Some(Err(fault))) => return Err(fault),
-                Ok(_) => {}
-                Err(_) => return Err(Fault::Stopping),
-            }
-            brief.done();
+            let outcome = started.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
+            outcome.map_err(|_| Fault::Stopping)?.transpose()?;
         }
         Err(Fault::Gone { sent: false, why: "it ends as soon as it has started".into() })
     }
+}
+
+/// A place in an instance, for one call.
+struct Place<'a> {
+    lease: Lease,
+    _solo: Option<Solo<'a>>,
+}
+
+/// An instance that serves one call alone. It ends with the call, also when the call is given up while the
+/// instance is being started.
+struct Solo<'a> {
+    shared: &'a Shared,
+    key: Key,
+}
+
+impl Drop for Solo<'_> {
+    fn drop(&mut self) {
+        guard(&self.shared.room).discard(&self.key);
+    }
+}
+
+/// A watch that counts only once the server agreed.
+struct Promise<'a> {
+    shared: &'a Shared,
+    key: &'a Key,
+    uri: &'a str,
+    is_kept: bool,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            guard(&self.shared.room).end_watch(self.key, self.uri);
+        }
+    }
+}
+
+/// Requests that change nothing by their nature.
+fn only_reads(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Discover
+            | Method::Ping
+            | Method::ToolsList
+            | Method::ResourcesList
+            | Method::TemplatesList
+            | Method::ResourcesRead
+            | Method::PromptsList
+            | Method::PromptsGet
+            | Method::Complete
+            | Method::TasksGet
+            | Method::TasksResult
+            | Method::TasksList
+    )
+}
+
+/// Ends instances: first their calls may finish, then they may.
+async fn finish(instances: Vec<Arc<Instance>>) {
+    let idle = async {
+        while instances.iter().any(|instance| instance.in_flight() > 0) {
+            sleep(STOP_LOOK).await;
+        }
+    };
+    _ = timeout(STOP_GRACE, idle).await;
+    for instance in &instances {
+        instance.life.stop();
+    }
+    let ended = async {
+        for instance in &instances {
+            instance.life.ended().await;
+        }
+    };
+    _ = timeout(END_GRACE, ended).await;
 }

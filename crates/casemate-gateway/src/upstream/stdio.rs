@@ -5,7 +5,7 @@ mod process;
 mod reader;
 mod wire;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::call::{Answer, Call, Notice};
@@ -18,10 +18,11 @@ use tokio::sync::watch;
 
 use super::desk::{Outcome, Ticket};
 use super::instance::{Link, Opened, Request, Seed};
+use super::level::Level;
 use super::life::Life;
 use super::listen::{self, Ear, Interest, Watching};
 use super::probe::Era;
-use super::{Fault, Hello, guard, identity};
+use super::{Fault, Hello, identity};
 use crate::snapshot::CommandSource;
 use wire::Wire;
 
@@ -30,12 +31,12 @@ use wire::Wire;
 pub(super) struct Stdio {
     wire: Arc<Wire>,
     hello: Arc<Hello>,
-    /// From which level on the server was told to send log messages.
-    level: Mutex<Option<Box<str>>>,
+    level: Level,
     /// What the listen stream shall carry, for modern servers.
     interest: Option<watch::Sender<Interest>>,
     client_info: Raw,
     own_time: Duration,
+    is_shared: bool,
 }
 
 /// Starts the process and does the handshake.
@@ -55,10 +56,11 @@ pub(super) async fn open(seed: &Seed, source: &CommandSource) -> Result<Opened, 
     let link = Stdio {
         wire,
         hello: Arc::clone(&hello),
-        level: Mutex::default(),
+        level: Level::default(),
         interest,
         client_info: seed.host.client_info.clone(),
         own_time: seed.entry.timeouts.call,
+        is_shared: seed.subject.is_none(),
     };
     Ok(Opened { link: Link::Stdio(link), hello, proven, life })
 }
@@ -153,19 +155,11 @@ impl Stdio {
         modern::params(&call, self.wire.desk.offered().raw(), progress)
     }
 
-    /// Legacy servers are told the level once and not with each call. They take messages in their order, so the call
-    /// need not wait for this answer; the ticket is kept beside the call so that the answer is expected.
+    /// A process takes messages in their order, so the call need not wait for the answer to this; the ticket is kept
+    /// beside the call so that the answer is expected. Clients that share an instance would overrule each other.
     async fn set_level(&self, call: &Call) -> Option<Ticket> {
-        let level = call.meta.log_level.as_ref()?;
-        if self.hello.revision.is_modern() || !self.hello.capabilities.has("logging") {
-            return None;
-        }
-        let before = guard(&self.level).replace(level.clone());
-        if before.as_ref() == Some(level) {
-            return None;
-        }
+        let params = if self.is_shared { None } else { self.level.change(call, &self.hello) }?;
         let ticket = self.wire.desk.open(&Method::LoggingSetLevel, None).ok()?;
-        let params = Members::empty().edit().set("level", Raw::of(&**level)).finish();
         let text = request_text(&Id::Number(ticket.id()), &Method::LoggingSetLevel, Some(&params));
         self.wire.send(text).await.ok()?;
         Some(ticket)

@@ -228,7 +228,7 @@ pub(crate) fn play(part: &str, rest: &[String]) {
     let folder = std::path::Path::new(&rest[0]);
     if part == "detach" {
         let script = "echo to the log; exec 3>$FIFO; echo waiting >&3; while [ ! -e go ]; do sleep 0.01; done; \
-                      echo went on >&3; while :; do sleep 1000; done";
+                      echo went on >&3; exec sleep 1000";
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let spec = stage::spec("sh", &["-c", script], folder);
         let mut missing = spec.clone();
@@ -243,10 +243,12 @@ pub(crate) fn play(part: &str, rest: &[String]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let spawner = Spawner::start_with(stage::only(containment)).unwrap();
     runtime.block_on(async {
-        let spec = stage::spec("sh", &["-c", WITH_DAEMON], folder);
+        // Our death closes its standard input, and this server does not care.
+        let stubborn = format!("{WITH_DAEMON}; exec sleep 1000");
+        let spec = stage::spec("sh", &["-c", &stubborn], folder);
         let mut cell = spawner.spawn(spec).await.unwrap();
-        let mut all = Vec::new();
-        cell.io.stdout.read_to_end(&mut all).await.unwrap();
+        // For ever, as far as this process can tell.
+        cell.io.stdout.read_to_end(&mut Vec::new()).await.unwrap();
     });
 }
 

@@ -8,7 +8,7 @@ mod events;
 mod fault;
 mod link;
 mod pool;
-mod resume;
+mod resumption;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -26,7 +26,7 @@ use thiserror::Error;
 
 pub use events::Events;
 pub use fault::ClientFault;
-pub use resume::{ResumePlan, ResumingEvents};
+pub use resumption::{ResumePlan, ResumingEvents};
 
 use super::head::essence;
 use super::inbound::{self, BodyFault, Pace};

@@ -32,7 +32,7 @@ pub struct HttpLimits {
     /// Connections at a time from one IPv4 address or IPv6 /64 network; Unix sockets are not counted. Default
     /// 1,024: all local clients share one address, and a stranger still cannot take every place.
     pub connections_per_address_max: usize,
-    /// Bytes of request line and headers together. Default 32 KiB: large tokens fit. At least 8 KiB are read.
+    /// Bytes of request line and headers together. Default 32 KiB: large tokens fit.
     pub header_bytes_max: usize,
     /// Headers of one request. Default 100, which is also the fastest: others take a heap allocation each time.
     pub header_count_max: usize,

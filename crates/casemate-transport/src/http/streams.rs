@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 use super::events::Event;
 use state::{GENERAL, Position, State};
 
-/// Bounds on what one session keeps for replay.
+/// Bounds on what one session keeps for replay. Where nothing can be forgotten and nobody can wait, a stream may
+/// hold one event beyond them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Events kept, over all streams of the session. Default 256: a call with a long progress report.

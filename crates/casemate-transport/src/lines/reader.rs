@@ -75,6 +75,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             let mut line = self.buffer.split_to(self.scanned + offset);
             self.buffer.advance(1);
             self.scanned = 0;
+            self.release();
             if line.last() == Some(&b'\r') {
                 line.truncate(line.len() - 1);
             }
@@ -96,9 +97,17 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             let skipped = self.skipped.get_or_insert(0);
             *skipped = skipped.saturating_add(self.buffer.len() as u64);
             self.buffer.clear();
+            self.release();
         }
         self.scanned = self.buffer.len();
         None
+    }
+
+    /// Gives up a buffer that one long line has made large, once nothing is in it: the next lines need no such.
+    fn release(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > READ_BYTES_MAX {
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// Turns the bytes before a line end into a line, unless they are blank.

@@ -64,7 +64,8 @@ impl Expiry {
         };
         // A thousand years is long enough, and keeps every later sum in bounds.
         let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-        let seconds = seconds.filter(|seconds| (1..=1000 * 366 * 86_400).contains(seconds)).ok_or_else(wrong)?;
+        let seconds =
+            seconds.filter(|seconds| (1..=1000 * 366 * 86_400).contains(seconds)).ok_or_else(wrong)?;
         Ok(Expiry::After(Duration::from_secs(seconds)))
     }
 }
@@ -79,7 +80,9 @@ mod tests {
         assert_eq!(at("30m"), Some(1000 + 1800));
         assert_eq!(at("90d"), Some(1000 + 90 * 86_400));
         assert_eq!(at("1970-01-02"), Some(86_400));
-        for wrong in ["", "d", "0d", "90", "-1d", "90 d", "1y", "1960-01-01", "2027-02-30", "99999999999999999999d"] {
+        for wrong in
+            ["", "d", "0d", "90", "-1d", "90 d", "1y", "1960-01-01", "2027-02-30", "99999999999999999999d"]
+        {
             assert_eq!(at(wrong), None, "{wrong}");
         }
     }

@@ -55,7 +55,7 @@ fn arguments(typed: &str) -> anyhow::Result<Map<String, Value>> {
 struct ToolResult {
     #[serde(default)]
     content: Vec<Content>,
-    structured_content: Option<serde_json::Value>,
+    structured_content: Option<Value>,
     #[serde(default)]
     is_error: bool,
     result_type: Option<String>,
@@ -97,8 +97,12 @@ impl Content {
     fn shown(self) -> String {
         match self {
             Content::Text { text } => text,
-            Content::Image { mime_type, data } => format!("[image, {mime_type}, {} bytes of base64]", data.len()),
-            Content::Audio { mime_type, data } => format!("[audio, {mime_type}, {} bytes of base64]", data.len()),
+            Content::Image { mime_type, data } => {
+                format!("[image, {mime_type}, {} bytes of base64]", data.len())
+            }
+            Content::Audio { mime_type, data } => {
+                format!("[audio, {mime_type}, {} bytes of base64]", data.len())
+            }
             Content::ResourceLink { uri } => format!("[resource {uri}]"),
             Content::Resource { resource } => {
                 resource.text.unwrap_or_else(|| format!("[resource {}]", resource.uri))
@@ -111,9 +115,12 @@ impl Content {
 fn print(context: &Context, result: &Raw) -> anyhow::Result<Exit> {
     let read: ToolResult = result.parse().context("the tool's answer is not a tool result")?;
     if read.result_type.as_deref() == Some("input_required") {
-        return Err(Failure::new(Exit::Failure, "the tool asks a question, which `casemate call` cannot answer")
-            .hint("call it from a client that can ask you")
-            .into());
+        return Err(Failure::new(
+            Exit::Failure,
+            "the tool asks a question, which `casemate call` cannot answer",
+        )
+        .hint("call it from a client that can ask you")
+        .into());
     }
     if context.output.form() == Form::Json {
         context.output.write(&[result.as_bytes(), b"\n"].concat())?;

@@ -34,7 +34,7 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
-    let resolved = configuration::load(context, None)?.resolved;
+    let resolved = configuration::inspect(context)?.resolved;
     let found = match &what.key {
         Some(key) => {
             resolved.explain(key).map_err(|unknown| Failure::new(Exit::Usage, unknown.to_string()))?
@@ -57,10 +57,14 @@ impl Report for Checked<'_> {
     fn lay_out(&self, page: &mut Page) {
         let file = match self.file {
             Some(file) => file.display().to_string(),
-            None => "there is no file, so the built-in configuration holds".to_owned(),
+            None => "no file, so the built-in configuration holds".to_owned(),
         };
-        page.labelled(Tone::Good, "ok:", &format!("{file}, {} servers", self.servers));
+        page.labelled(Tone::Good, "ok:", &format!("{file} ({})", counted(self.servers)));
     }
+}
+
+fn counted(servers: usize) -> String {
+    if servers == 1 { "1 server".to_owned() } else { format!("{servers} servers") }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,7 +68,12 @@ impl Findings {
         let mut detail: Vec<String> = std::iter::once(account.message).chain(account.causes).collect();
         let problems = account.problems.iter();
         detail.extend(problems.map(|problem| format!("\n{}: {}", problem.place, problem.message)));
-        self.0.push(Finding { what, verdict: Verdict::Wrong, detail: detail.join(": "), hints: account.hints });
+        self.0.push(Finding {
+            what,
+            verdict: Verdict::Wrong,
+            detail: detail.join(": "),
+            hints: account.hints,
+        });
     }
 
     fn folders(&mut self, context: &Context) {
@@ -129,13 +134,24 @@ impl Findings {
         let socket = context.paths.control_socket();
         let asked = client::ask_if_running::<Status>(&socket, &Request::Status);
         match context.small_runtime()?.block_on(asked) {
-            Ok(None) => self.add("gateway", Verdict::Note, "does not run; `casemate up` or a client starts it"),
+            Ok(None) => {
+                self.add("gateway", Verdict::Note, "does not run; `casemate up` or a client starts it")
+            }
+            Ok(Some(status)) if !status.problems.is_empty() => {
+                self.add(
+                    "gateway",
+                    Verdict::Wrong,
+                    "runs, and keeps the configuration from before the last change",
+                );
+                self.hint("`casemate config check` lists the mistakes in the file");
+            }
             Ok(Some(status)) if status.version == env!("CARGO_PKG_VERSION") => {
                 let detail = format!("runs at {} (process {})", status.endpoint, status.pid);
                 self.add("gateway", Verdict::Good, detail);
             }
             Ok(Some(status)) => {
-                let detail = format!("runs, but in version {}; this is {}", status.version, env!("CARGO_PKG_VERSION"));
+                let detail =
+                    format!("runs, but in version {}; this is {}", status.version, env!("CARGO_PKG_VERSION"));
                 self.add("gateway", Verdict::Note, detail);
                 self.hint("`casemate down`, then `casemate up`");
             }
@@ -153,7 +169,8 @@ impl Findings {
             }
             Ok(spawner) => {
                 let report = spawner.report();
-                let verdict = if report.containment == Containment::Reaper { Verdict::Note } else { Verdict::Good };
+                let verdict =
+                    if report.containment == Containment::Reaper { Verdict::Note } else { Verdict::Good };
                 self.add("cells", verdict, format!("servers are held together by {}", report.containment));
                 for refused in &report.refused {
                     self.hint(format!("stronger is {refused}, which this host refuses"));
@@ -166,7 +183,11 @@ impl Findings {
         for (program, purpose) in [("npx", "servers from npm"), ("uvx", "servers from PyPI")] {
             match context.environment.program(program) {
                 Some(path) => self.add("program", Verdict::Good, path.display().to_string()),
-                None => self.add("program", Verdict::Note, format!("{program} is not installed; {purpose} need it")),
+                None => self.add(
+                    "program",
+                    Verdict::Note,
+                    format!("{program} is not installed; {purpose} need it"),
+                ),
             }
         }
     }

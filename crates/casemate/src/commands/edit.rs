@@ -60,8 +60,9 @@ pub fn set_state(context: &Context, name: &ServerName, state: State) -> anyhow::
 pub fn import(context: &Context, import: &Import) -> anyhow::Result<Exit> {
     let text = read(&import.file)?;
     let secret = |key: &str, value: &str| looks_like_secret(key, value).is_some();
-    let read = import::read(&text, &secret)
-        .with_context(|| Failure::new(Exit::Failure, format!("{} cannot be imported", import.file.display())))?;
+    let read = import::read(&text, &secret).with_context(|| {
+        Failure::new(Exit::Failure, format!("{} cannot be imported", import.file.display()))
+    })?;
     let mut names = Vec::new();
     let mut skipped = Vec::new();
     configuration::edit(context, |document| {
@@ -127,9 +128,8 @@ fn read(file: &Path) -> anyhow::Result<String> {
     if file == Path::new("-") {
         return std::io::read_to_string(std::io::stdin().lock()).context("cannot read standard input");
     }
-    casemate_builder::file::read(file)?.with_context(|| {
-        Failure::new(Exit::Failure, format!("there is no file {}", file.display()))
-    })
+    casemate_builder::file::read(file)?
+        .with_context(|| Failure::new(Exit::Failure, format!("there is no file {}", file.display())))
 }
 
 fn print(context: &Context, name: &ServerName, now: &'static str) -> anyhow::Result<Exit> {

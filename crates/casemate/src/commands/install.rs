@@ -58,17 +58,22 @@ fn find(id: &str) -> anyhow::Result<&'static Client> {
 
 fn file(context: &Context, client: &Client, chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(chosen) = chosen {
-        return std::path::absolute(chosen).with_context(|| format!("cannot make {} absolute", chosen.display()));
+        return std::path::absolute(chosen)
+            .with_context(|| format!("cannot make {} absolute", chosen.display()));
     }
     let homes = homes(&context.environment).ok_or_else(|| {
-        Failure::new(Exit::Configuration, format!("HOME is not set, so the file of {} cannot be found", client.name))
-            .hint("name it with --file")
+        Failure::new(
+            Exit::Configuration,
+            format!("HOME is not set, so the file of {} cannot be found", client.name),
+        )
+        .hint("name it with --file")
     })?;
     Ok(client.file(&homes))
 }
 
 fn homes(environment: &Environment) -> Option<Homes> {
-    let mut homes = Homes::of(if cfg!(target_os = "macos") { Os::MacOs } else { Os::Linux }, &environment.home()?);
+    let mut homes =
+        Homes::of(if cfg!(target_os = "macos") { Os::MacOs } else { Os::Linux }, &environment.home()?);
     if cfg!(target_os = "linux") {
         homes.config = environment.config_home()?;
     }
@@ -100,7 +105,9 @@ fn launch(context: &Context) -> anyhow::Result<Launch> {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8, which JSON needs", path.display()))
+    path.to_str()
+        .map(str::to_owned)
+        .with_context(|| format!("{} is not UTF-8, which JSON needs", path.display()))
 }
 
 #[derive(Debug, Serialize)]

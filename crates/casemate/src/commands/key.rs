@@ -33,7 +33,9 @@ async fn create(context: &Context, store: &Store, create: &Create) -> anyhow::Re
     let now = clock::unix_seconds();
     let expires = create.expires.map(|expiry| expiry.at(now));
     if expires.is_some_and(|expires| expires <= now) {
-        return Err(Failure::new(Exit::Usage, "the key would have expired already").hint("choose a later date").into());
+        return Err(Failure::new(Exit::Usage, "the key would have expired already")
+            .hint("choose a later date")
+            .into());
     }
     let wanted = NewKey { name: create.name.clone(), role: create.role.clone(), expires };
     let (secret, record) = issue(wanted, now)?;
@@ -81,7 +83,7 @@ fn check_role(context: &Context, role: &RoleName) -> anyhow::Result<()> {
     if Builtin::find(role).is_some() {
         return Ok(());
     }
-    let roles = configuration::load(context, None)?.snapshot.roles;
+    let roles = configuration::inspect(context)?.snapshot.roles;
     if roles.contains(role) {
         return Ok(());
     }

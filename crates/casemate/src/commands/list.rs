@@ -1,11 +1,12 @@
 //! `casemate list` and `casemate show`: the servers, as they are configured and as they are.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
-use casemate_gateway::snapshot::{ServerEntry, Sharing, Source};
+use casemate_gateway::snapshot::{CommandSource, ServerEntry, Sharing, Source};
 use casemate_mcp::names::ServerName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,7 +26,7 @@ const PAGES_MAX: usize = 1000;
 
 /// Lists the servers.
 pub fn list(context: &Context) -> anyhow::Result<Exit> {
-    let configured = configuration::load(context, None)?.snapshot.servers;
+    let configured = configuration::inspect(context)?.snapshot.servers;
     let running = states(context)?;
     let servers = configured.values().map(|entry| Server::of(entry, running.as_ref())).collect();
     context.output.print(&Servers { gateway: running.is_some(), servers })?;
@@ -34,7 +35,7 @@ pub fn list(context: &Context) -> anyhow::Result<Exit> {
 
 /// Shows one server.
 pub fn show(context: &Context, name: &ServerName) -> anyhow::Result<Exit> {
-    let loaded = configuration::load(context, None)?;
+    let loaded = configuration::inspect(context)?;
     let entry = loaded.snapshot.servers.get(name).ok_or_else(|| {
         Failure::new(Exit::Failure, format!("no server called {name} is configured"))
             .hint("`casemate list` shows those that are")
@@ -107,6 +108,7 @@ impl Server {
         Server {
             name: entry.name.to_string(),
             source: match &entry.source {
+                Source::Command(command) if is_built_in(command) => "built in".to_owned(),
                 Source::Command(command) => {
                     let words = std::iter::once(&command.program).chain(&command.args);
                     words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
@@ -141,7 +143,8 @@ impl Server {
 
     fn row(&self) -> Vec<Entry> {
         let instances = self.instances();
-        let pids: Vec<String> = instances.iter().filter_map(|one| one.pid).map(|pid| pid.to_string()).collect();
+        let pids: Vec<String> =
+            instances.iter().filter_map(|one| one.pid).map(|pid| pid.to_string()).collect();
         let calls: usize = instances.iter().map(|one| one.in_flight).sum();
         vec![
             Entry::new(&self.name, Tone::Strong),
@@ -152,6 +155,11 @@ impl Server {
             shortened(&self.source).into(),
         ]
     }
+}
+
+fn is_built_in(command: &CommandSource) -> bool {
+    let ours = std::env::current_exe().is_ok_and(|ours| ours == Path::new(&command.program));
+    ours && command.args.first().is_some_and(|first| first == "toolkit")
 }
 
 /// A word of a command line as a person would type it.
@@ -216,7 +224,8 @@ impl Report for Shown {
             lay_out_state(state, page);
         }
         match &self.tools {
-            None => page.line(&page.toned(Tone::Quiet, "Its tools are shown when a gateway runs and it is enabled.")),
+            None => page
+                .line(&page.toned(Tone::Quiet, "Its tools are shown when a gateway runs and it is enabled.")),
             Some(tools) => {
                 page.gap();
                 page.heading("tools");

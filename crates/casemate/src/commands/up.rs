@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use casemate_auth::KeySecret;
 use casemate_sandbox::Spawner;
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
@@ -14,7 +15,6 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::args::gateway::Up;
 use crate::configuration;
 use crate::context::Context;
-use crate::daemon::first_key::FirstKey;
 use crate::daemon::{Daemon, Start};
 use crate::exit::Exit;
 use crate::launch::Word;
@@ -41,7 +41,8 @@ pub fn run(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
 
 fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let input = configuration::read(context, up.listen)?;
-    let loaded = configuration::compile(context, &input, 1)?.map_err(|problems| configuration::failure(&problems))?;
+    let loaded =
+        configuration::compile(context, &input, 1)?.map_err(|problems| configuration::failure(&problems))?;
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
     let start = Start {
         loaded,
@@ -72,17 +73,17 @@ fn announce(context: &Context, daemon: &Daemon, up: &Up) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal() && context.output.form() == Form::Human;
     let key = match &daemon.first_key {
         None => Key::Old,
-        Some(key) if terminal => Key::Shown(key.secret.expose()),
+        Some(key) if terminal => Key::Shown(key.expose()),
         kept => keep_key(context, kept.as_ref())?.map_or(Key::Old, Key::Kept),
     };
     context.output.print(&Welcome::new(context, daemon, key))
 }
 
 /// Puts the first key where only its owner can read it.
-fn keep_key(context: &Context, key: Option<&FirstKey>) -> anyhow::Result<Option<PathBuf>> {
+fn keep_key(context: &Context, key: Option<&KeySecret>) -> anyhow::Result<Option<PathBuf>> {
     let Some(key) = key else { return Ok(None) };
     let path = context.paths.first_key();
-    paths::write_private(&path, format!("{}\n", key.secret.expose()).as_bytes())
+    paths::write_private(&path, format!("{}\n", key.expose()).as_bytes())
         .with_context(|| format!("cannot write the first API key to {}", path.display()))?;
     Ok(Some(path))
 }
@@ -144,10 +145,10 @@ impl Report for Welcome<'_> {
         page.gap();
         let config = self.config.display();
         let config = if self.has_config { config.to_string() } else { format!("{config} (none yet)") };
-        page.table(&[], &[
-            vec!["  endpoint".into(), self.endpoint.into()],
-            vec!["  configuration".into(), config.into()],
-        ]);
+        page.table(
+            &[],
+            &[vec!["  endpoint".into(), self.endpoint.into()], vec!["  configuration".into(), config.into()]],
+        );
         page.gap();
         page.line("  Add it to a client with one line, for example:");
         page.line(&page.toned(Tone::Strong, "    casemate install claude-code"));

@@ -21,7 +21,10 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Asks the gateway that runs; `None` when none does.
-pub async fn ask_if_running<T: DeserializeOwned>(socket: &Path, request: &Request) -> anyhow::Result<Option<T>> {
+pub async fn ask_if_running<T: DeserializeOwned>(
+    socket: &Path,
+    request: &Request,
+) -> anyhow::Result<Option<T>> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if nobody_listens(&error) => return Ok(None),
@@ -79,10 +82,10 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: &Request) ->
     }
     .context(Failure::new(Exit::Unreachable, "the gateway went away before it answered"))?;
     if status.is_success() {
-        return serde_json::from_slice(&body).context(Failure::new(
-            Exit::Failure,
-            "the gateway gave an answer of another version of Casemate",
-        ).hint("restart it: `casemate down`, then `casemate up`"));
+        return serde_json::from_slice(&body).context(
+            Failure::new(Exit::Failure, "the gateway gave an answer of another version of Casemate")
+                .hint("restart it: `casemate down`, then `casemate up`"),
+        );
     }
     let fault: Fault = serde_json::from_slice(&body).context("the gateway gave an unreadable answer")?;
     let failure = Failure::new(Exit::Failure, fault.message);

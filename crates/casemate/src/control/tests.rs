@@ -85,7 +85,9 @@ async fn the_two_ends_understand_each_other() {
         assert_eq!(refused.to_string(), "no server is named rock");
         assert_eq!(exit_of(&refused), Exit::Failure);
         let unknown = Request::Control { server: "a/b".to_owned(), action: Action::Start };
-        assert!(client::ask::<Done>(&socket, &unknown).await.unwrap_err().to_string().contains("does not know"));
+        assert!(
+            client::ask::<Done>(&socket, &unknown).await.unwrap_err().to_string().contains("does not know")
+        );
         stop.cancel();
     };
     tokio::join!(server::serve(listener, Arc::new(Fake), stop.clone()), ends);

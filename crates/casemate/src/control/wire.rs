@@ -49,7 +49,7 @@ pub enum Request {
 pub enum Action {
     /// Start it now.
     Start,
-    /// Stop its processes; its next call starts it again.
+    /// Stop it; calls to it are refused until it is started again.
     Stop,
     /// Stop its processes and start it anew.
     Restart,

@@ -7,23 +7,14 @@ use casemate_store::Store;
 
 use crate::clock;
 
-/// A key that was just made and has to be shown, once.
-#[derive(Debug)]
-pub struct FirstKey {
-    /// The key.
-    pub secret: KeySecret,
-    /// Its public id.
-    pub id: String,
-}
-
-/// Makes a key when the installation never had one, not even one that was revoked.
-pub async fn make(store: &Store) -> anyhow::Result<Option<FirstKey>> {
+/// Makes a key when the installation never had one, not even one that was revoked. It has to be shown, once.
+pub async fn make(store: &Store) -> anyhow::Result<Option<KeySecret>> {
     if !store.keys().list().await?.is_empty() {
         return Ok(None);
     }
     let role = RoleName::parse(Builtin::User.as_str())?;
-    let (secret, record) = issue(NewKey { name: "first".to_owned(), role, expires: None }, clock::unix_seconds())?;
-    let id = record.id.clone();
+    let (secret, record) =
+        issue(NewKey { name: "first".to_owned(), role, expires: None }, clock::unix_seconds())?;
     store.keys().insert(record).await?;
-    Ok(Some(FirstKey { secret, id }))
+    Ok(Some(secret))
 }

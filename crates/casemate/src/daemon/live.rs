@@ -62,7 +62,14 @@ impl Live {
     /// The configuration that the gateway was started with.
     pub fn new(context: Arc<Context>, start: Start) -> Live {
         let state = Mutex::new(State { text: start.text, problems: Vec::new() });
-        Live { context, gate: start.gate, shell: start.shell, listen: start.listen, process: start.process, state }
+        Live {
+            context,
+            gate: start.gate,
+            shell: start.shell,
+            listen: start.listen,
+            process: start.process,
+            state,
+        }
     }
 
     /// The gateway that it is in force for.
@@ -89,12 +96,17 @@ impl Live {
             Err(error) => {
                 let account = Account::of(&error);
                 let place = self.context.paths.config().display().to_string();
-                let message = std::iter::once(account.message).chain(account.causes).collect::<Vec<_>>().join(": ");
+                let message =
+                    std::iter::once(account.message).chain(account.causes).collect::<Vec<_>>().join(": ");
                 state.problems = vec![Problem { place, message, hint: account.hints.into_iter().next() }];
             }
         }
         for problem in &state.problems {
-            tracing::error!(place = problem.place, "{}; the configuration before stays in force", problem.message);
+            tracing::error!(
+                place = problem.place,
+                "{}; the configuration before stays in force",
+                problem.message
+            );
         }
         Reloaded { snapshot: self.gate.snapshot().version, problems: state.problems.clone() }
     }

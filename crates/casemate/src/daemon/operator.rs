@@ -38,7 +38,12 @@ pub enum Order {
 
 impl Operator {
     /// An operator of a gateway that starts now. Orders go where they can be followed.
-    pub fn new(live: Arc<Live>, papers: Arc<Papers>, orders: mpsc::Sender<Order>, endpoint: String) -> Operator {
+    pub fn new(
+        live: Arc<Live>,
+        papers: Arc<Papers>,
+        orders: mpsc::Sender<Order>,
+        endpoint: String,
+    ) -> Operator {
         Operator { live, papers, orders, endpoint, started: clock::unix_seconds() }
     }
 
@@ -104,7 +109,9 @@ impl Operator {
 
     async fn reload_keys(&self) -> Result<Answer, Fault> {
         let reloaded = self.papers.reload().await;
-        reloaded.map(|()| Answer::Done(Done {})).map_err(|fault| Fault { message: fault.to_string(), hint: None })
+        reloaded
+            .map(|()| Answer::Done(Done {}))
+            .map_err(|fault| Fault { message: fault.to_string(), hint: None })
     }
 }
 
@@ -137,7 +144,8 @@ fn state(shelf: &Shelf) -> ServerState {
         State::Backoff { until } => ("backoff", Some(until)),
         State::CircuitOpen { until } => ("circuit-open", Some(until)),
     };
-    let millis = |until: Instant| until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX);
+    let millis =
+        |until: Instant| until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX);
     ServerState {
         name: shelf.server().entry().name.to_string(),
         state: state.to_owned(),

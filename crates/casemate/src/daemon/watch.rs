@@ -57,7 +57,13 @@ impl Watch {
 fn folders(file: &Path) -> BTreeSet<PathBuf> {
     let target = file.canonicalize().ok();
     let named = [Some(file), target.as_deref()];
-    named.into_iter().flatten().filter_map(Path::parent).filter(|folder| folder.is_dir()).map(PathBuf::from).collect()
+    named
+        .into_iter()
+        .flatten()
+        .filter_map(Path::parent)
+        .filter(|folder| folder.is_dir())
+        .map(PathBuf::from)
+        .collect()
 }
 
 #[cfg(test)]

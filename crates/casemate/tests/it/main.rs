@@ -1,1 +1,9 @@
-//! One end-to-end test binary.
+//! End-to-end tests: the real program, run as a user would run it.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "the tests run the program as a user would")]
+
+mod configuration;
+mod help;
+mod home;
+mod keys;

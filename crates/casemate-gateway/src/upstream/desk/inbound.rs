@@ -8,6 +8,8 @@ use casemate_mcp::dialect::modern::SUBSCRIPTION_ID;
 use casemate_mcp::frame::{ErrorObject, Frame, Id, code, error_text, response_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +75,7 @@ impl Desk {
             Frame::Request { id, method: Method::Ping, .. } => {
                 Reaction::Reply(response_text(&id, &Raw::EMPTY_OBJECT))
             }
-            Frame::Request { id, method, params } => match self.ask(&id, method, params, origin) {
+            Frame::Request { id, method, params } => match self.ask(&id, Notice { method, params }, origin) {
                 Ok(asked) => Reaction::Ask(asked),
                 Err(error) => Reaction::Reply(error_text(Some(&id), &error)),
             },
@@ -172,10 +174,10 @@ impl Desk {
     fn ask(
         self: &Arc<Desk>,
         id: &Id,
-        method: Method,
-        params: Option<Members>,
+        question: Notice,
         origin: Option<i64>,
     ) -> Result<Asked, ErrorObject> {
+        let Notice { method, params } = question;
         if !self.may_ask(&method) {
             let message = format!("{method} was not offered to this server");
             return Err(ErrorObject::new(code::METHOD_NOT_FOUND, message));
@@ -212,6 +214,17 @@ impl Desk {
             _ => false,
         }
     }
+}
+
+/// The id of an answer that is no valid frame, so that its call need not wait for the timeout.
+pub(in crate::upstream) fn answered_id(text: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: i64,
+        method: Option<IgnoredAny>,
+    }
+    let envelope: Envelope = serde_json::from_slice(text).ok()?;
+    envelope.method.is_none().then_some(envelope.id)
 }
 
 type Ear = (tokio::sync::mpsc::Sender<Event>, Arc<Activity>);

@@ -78,7 +78,7 @@ async fn live(mut reader: Reader, handle: Box<dyn ProcessHandle>, wire: Arc<Wire
     };
     let why = match &end {
         End::Lost(why) => why.clone(),
-        End::Asked => "it was stopped".to_owned(),
+        End::Asked | End::Expired => "it was stopped".to_owned(),
     };
     life.end(end);
     wire.desk.close(&why);

@@ -5,21 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_mcp::frame::{self, Frame};
 use casemate_mcp::json::Limits;
 use casemate_transport::lines::{Line, LineReader};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::wire::Wire;
 use crate::upstream::Fault;
-use crate::upstream::desk::Reaction;
+use crate::upstream::brake::Brake;
+use crate::upstream::desk::{Reaction, answered_id};
 use crate::upstream::instance::{Seed, frame_limits};
 use crate::upstream::outlet::Outlet;
 
@@ -27,9 +24,6 @@ use crate::upstream::outlet::Outlet;
 const NOISE_BYTES_MAX: u64 = 1024 * 1024;
 /// Lines between two messages that are put up with.
 const NOISE_LINES_MAX: u32 = 10_000;
-/// Messages per [`FLOOD_WINDOW`] that nobody asked for; whoever sends more is read more slowly.
-const UNASKED_MAX: u32 = 10_000;
-const FLOOD_WINDOW: Duration = Duration::from_secs(1);
 
 type Output = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -44,8 +38,7 @@ pub(super) struct Reader {
     result_bytes_max: usize,
     noise_bytes: u64,
     noise_lines: u32,
-    window: Instant,
-    unasked: u32,
+    brake: Brake,
 }
 
 /// Why nothing more is read.
@@ -73,8 +66,7 @@ impl Reader {
             result_bytes_max: seed.host.result_bytes_max,
             noise_bytes: 0,
             noise_lines: 0,
-            window: Instant::now(),
-            unasked: 0,
+            brake: Brake::new(),
         }
     }
 
@@ -97,7 +89,7 @@ impl Reader {
             if self.noise_bytes > NOISE_BYTES_MAX || self.noise_lines > NOISE_LINES_MAX {
                 return Silence::Broken("it floods its output with text that is no message".to_owned());
             }
-            self.brake().await;
+            self.brake.hold().await;
         }
     }
 
@@ -133,9 +125,9 @@ impl Reader {
     fn receive(&mut self, frame: Frame) {
         match self.wire.desk.receive(frame, None) {
             Reaction::Delivered => {}
-            Reaction::Unasked => self.unasked += 1,
+            Reaction::Unasked => self.brake.count(),
             Reaction::Reply(text) => {
-                self.unasked += 1;
+                self.brake.count();
                 self.wire.send_now(text);
             }
             Reaction::Ask(asked) => {
@@ -155,27 +147,6 @@ impl Reader {
         self.outlet.log("protocol", format!("a message of {bytes} bytes; at most {limit} are taken").as_bytes());
         self.wire.desk.fail(None, Fault::TooBig { limit });
     }
-
-    /// Reads more slowly what nobody asked for: the pipe fills up, and the process has to wait.
-    async fn brake(&mut self) {
-        if self.unasked <= UNASKED_MAX {
-            return;
-        }
-        // When the window is long over, this returns at once.
-        sleep_until(self.window + FLOOD_WINDOW).await;
-        (self.window, self.unasked) = (Instant::now(), 0);
-    }
-}
-
-/// The id of an answer that is no valid frame, so that its call need not wait for the timeout.
-fn answered_id(text: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        id: i64,
-        method: Option<IgnoredAny>,
-    }
-    let envelope: Envelope = serde_json::from_slice(text).ok()?;
-    envelope.method.is_none().then_some(envelope.id)
 }
 
 /// Counts the bytes of the line that is being read: one without end is not read forever.

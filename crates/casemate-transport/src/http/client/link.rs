@@ -98,8 +98,7 @@ impl Drop for Flow {
         // The reader of events stops at the one it wanted; the end of the stream commonly lies right behind it.
         let mut cx = Context::from_waker(Waker::noop());
         if !self.ended && !self.body.is_end_stream() {
-            let rest = Pin::new(&mut *self).poll_frame(&mut cx);
-            self.ended = matches!(rest, Poll::Ready(None));
+            let _ = Pin::new(&mut *self).poll_frame(&mut cx);
         }
         if let Some(mut link) = self.link.take()
             && (self.ended || self.body.is_end_stream())

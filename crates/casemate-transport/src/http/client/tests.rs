@@ -131,6 +131,35 @@ async fn a_stream_that_was_read_to_the_wanted_event_keeps_its_connection() {
 }
 
 #[tokio::test]
+async fn an_end_that_comes_after_the_wanted_event_is_seen_at_the_drop() {
+    const EVENT: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap());
+    let endpoint = Client::new(ClientOptions::default()).endpoint(&uri.parse().unwrap()).unwrap();
+    let mut stream = None;
+    for _ in 0..2 {
+        let serve = async {
+            let mut stream = match stream.take() {
+                Some(stream) => stream,
+                None => listener.accept().await.unwrap().0,
+            };
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0, "the connection is used again");
+            stream.write_all(EVENT.as_bytes()).await.unwrap();
+            stream
+        };
+        let call = endpoint.post(HeaderMap::new(), Bytes::new());
+        let (answer, mut served) = tokio::join!(call, serve);
+        let Ok(Posted::Events { mut events, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(events.next().await.unwrap().unwrap().data, "1");
+        served.write_all(b"0\r\n\r\n").await.unwrap();
+        // The reactor has to hear of it; there is no event to wait for that would not read it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(events);
+        stream = Some(served);
+    }
+}
+
+#[tokio::test]
 async fn calls_at_once_take_a_connection_each_and_leave_them_to_the_next() {
     let setup = setup().await;
     for _ in 0..3 {
@@ -238,6 +267,29 @@ async fn what_is_too_long_or_too_late_is_refused() {
     let endpoint = Client::new(options).endpoint(&uri.parse().unwrap()).unwrap();
     let fault = endpoint.post(HeaderMap::new(), Bytes::new()).await.unwrap_err();
     assert!(matches!(fault, ClientFault::HeadTime) && fault.may_have_been_sent(), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_gets_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("https://{}/", listener.local_addr().unwrap());
+    let endpoint = Client::new(ClientOptions::default()).endpoint(&uri.parse().unwrap()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", HeaderValue::from_static("Bearer secret"));
+    let call = endpoint.post(headers, Bytes::new());
+    let plain = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = vec![0; 4096];
+        let count = stream.read(&mut hello).await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        hello.truncate(count);
+        hello
+    };
+    let (fault, hello) = tokio::join!(call, plain);
+    let fault = fault.unwrap_err();
+    assert!(matches!(fault, ClientFault::Connect { .. }) && fault.never_sent(), "{fault:?}");
+    assert_eq!(hello.first(), Some(&0x16), "a TLS handshake");
+    assert!(!hello.windows(6).any(|part| part == b"secret"));
 }
 
 #[tokio::test]

@@ -305,4 +305,22 @@ impl State {
         self.events -= log.events.len();
         self.bytes -= log.events.iter().map(Bytes::len).sum::<usize>();
     }
+
+    /// How many streams are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Whether the totals are those of the logs, and how much is kept.
+    #[cfg(test)]
+    pub(super) fn audit(&self) -> (usize, usize) {
+        let events = self.logs.iter().map(|log| log.events.len()).sum();
+        let bytes = self.logs.iter().flat_map(|log| &log.events).map(Bytes::len).sum();
+        assert_eq!((self.events, self.bytes), (events, bytes));
+        for log in &self.logs {
+            assert!((log.first..=log.next()).contains(&log.unread), "{log:?}");
+        }
+        (events, bytes)
+    }
 }

@@ -210,6 +210,75 @@ async fn a_closed_session_ends_everything() {
     assert!(reader.next().await.is_none());
 }
 
+/// A small generator of numbers (Knuth's MMIX constants), so that a failure repeats.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+#[test]
+fn whatever_happens_the_accounts_are_right_and_readers_see_no_gap_they_were_not_told_of() {
+    const EVENTS: usize = 12;
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    for seed in 0..200 {
+        let mut dice = Dice(seed);
+        let streams = streams(EVENTS, 60);
+        let mut writers: Vec<StreamWriter> = Vec::new();
+        // A reader, and the event it has to see next.
+        let mut readers: Vec<(Subscription, Option<Position>)> = Vec::new();
+        let mut ids = vec!["0-0".to_owned()];
+        for _ in 0..400 {
+            match dice.roll(9) {
+                0 if writers.len() < 5 => {
+                    let (writer, reader) = streams.open(None);
+                    writers.push(writer);
+                    readers.push((reader, None));
+                }
+                1 => assert!(streams.push_general(Bytes::from(vec![b'g'; dice.roll(20)]))),
+                2 => readers.push((streams.attach_general(None), None)),
+                3 => {
+                    let id = &ids[dice.roll(ids.len())];
+                    if let Ok(reader) = streams.resume(id, None) {
+                        let last = Position::parse(id).unwrap();
+                        readers.push((reader, Some(Position { seq: last.seq + 1, ..last })));
+                    }
+                }
+                4 if !readers.is_empty() => drop(readers.swap_remove(dice.roll(readers.len()))),
+                5 if !writers.is_empty() => drop(writers.swap_remove(dice.roll(writers.len()))),
+                6 | 7 if !writers.is_empty() => {
+                    let message = Bytes::from(vec![b'c'; dice.roll(20)]);
+                    let writer = &writers[dice.roll(writers.len())];
+                    // A writer that has to wait gives up.
+                    let _ = std::pin::pin!(writer.send(message)).poll(&mut cx);
+                }
+                _ if !readers.is_empty() => {
+                    let at = dice.roll(readers.len());
+                    let (reader, due) = &mut readers[at];
+                    if let Poll::Ready(Some(event)) = reader.poll_next(&mut cx) {
+                        let id = event.id.unwrap();
+                        let seen = Position::parse(&id).unwrap();
+                        assert!(
+                            due.is_none_or(|due| due == seen || seen.stream == GENERAL),
+                            "{due:?} {seen:?}"
+                        );
+                        *due = Some(Position { seq: seen.seq + 1, ..seen });
+                        ids.push(id.into());
+                    }
+                }
+                _ => {}
+            }
+            let (events, _) = streams.shared.lock().audit();
+            assert!(events <= EVENTS + streams.shared.lock().len(), "{events} events");
+        }
+        streams.close();
+        assert_eq!(streams.shared.lock().audit(), (0, 0));
+    }
+}
+
 #[test]
 fn an_idle_session_is_small() {
     let size = size_of::<Shared>() + size_of::<Streams>();

@@ -13,6 +13,8 @@ use crate::http::head::LAST_EVENT_ID;
 
 /// What a server may ask us to wait at most: a longer wait would only keep the call's place.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// What we wait at least, so that a server cannot make us spin.
+const RETRY_MIN: Duration = Duration::from_millis(10);
 
 /// How to come back to a stream.
 #[derive(Debug, Clone)]
@@ -51,11 +53,11 @@ impl ResumingEvents {
         Self { plan, state: State::Reading(events), last_id: None, tries: 0 }
     }
 
-    /// The next event; `None` at the end of a stream that gave no id to resume with. Cancel safe: a wait goes on
-    /// where it was, a GET is repeated.
+    /// The next event; `None` when the stream ended and cannot be gone on with: it gave no id, or coming back
+    /// brought nothing for too many times. Cancel safe: a wait goes on where it was, a GET is repeated.
     ///
     /// # Errors
-    /// [`ClientFault`] when the stream broke and cannot be resumed: no id, too many tries, or a server that
+    /// [`ClientFault`] when the stream broke and cannot be resumed, for the same reasons or because the server
     /// answers with something else than a stream ([`ClientFault::NotResumed`]).
     pub async fn next(&mut self) -> Result<Option<Event>, ClientFault> {
         loop {
@@ -88,7 +90,7 @@ impl ResumingEvents {
             self.last_id = Some(id);
         }
         if let Some(retry) = events.retry() {
-            self.plan.retry = retry.min(RETRY_MAX);
+            self.plan.retry = retry.clamp(RETRY_MIN, RETRY_MAX);
         }
         if self.last_id.is_some() && self.tries < self.plan.tries_max {
             self.wait();

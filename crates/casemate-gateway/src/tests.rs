@@ -1,0 +1,7 @@
+//! The real pipeline, from a client's socket to a server and back, with every part of the gateway in between.
+
+mod bad_input;
+mod calls;
+mod harness;
+mod lists;
+mod sessions;

@@ -1,0 +1,269 @@
+//! A gateway in this process with fixtures behind it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use casemate_mcp::json::Raw;
+use casemate_mcp::names::{RoleName, ServerName};
+use casemate_policy::{RoleDef, Roles, Subject, SubjectId};
+use casemate_sandbox::{Report, Spec};
+use casemate_testkit::client::McpHttp;
+use casemate_testkit::fixture::Guard;
+use casemate_testkit::{Era, Fixture};
+use casemate_transport::http::{Server as HttpServer, Shell};
+use casemate_transport::listener::Listener;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::edge::http::Http;
+use crate::gate::{Gate, Parts};
+use crate::ports::{Identities, Intent, Outcome, Recorder};
+use crate::snapshot::{
+    CommandSource, HttpSource, Limits, Resilience, ServerEntry, Sharing, Snapshot, Source, Timeouts,
+};
+use crate::upstream::{BaseEnvironment, Host, Launcher, Process, ProcessHandle, Soon};
+
+/// A running gateway; it ends with this value.
+pub(super) struct Harness {
+    pub(super) gate: Arc<Gate>,
+    pub(super) records: Arc<Records>,
+    pub(super) launcher: Arc<Links>,
+    address: std::net::SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.gate.host().stop.cancel();
+    }
+}
+
+impl Harness {
+    /// A gateway over these servers. The key `owner` may do everything, `reader` only what `roles` say.
+    pub(super) async fn start(servers: Vec<ServerEntry>) -> Harness {
+        Harness::with_limits(servers, Limits::default()).await
+    }
+
+    pub(super) async fn with_limits(servers: Vec<ServerEntry>, limits: Limits) -> Harness {
+        let (notices, inbox) = mpsc::channel(64);
+        let tracker = TaskTracker::new();
+        let launcher = Arc::new(Links::default());
+        let records = Arc::new(Records::default());
+        let host = Host {
+            spawner: Arc::clone(&launcher) as Arc<dyn Launcher>,
+            tracker: tracker.clone(),
+            stop: CancellationToken::new(),
+            environment: BaseEnvironment {
+                home: "/tmp".into(),
+                tmp: "/tmp".into(),
+                search: Vec::new(),
+                available: Vec::new(),
+            },
+            notices,
+            http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
+            client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+            result_bytes_max: limits.result_bytes_max,
+        };
+        let gate = Gate::start(Parts {
+            snapshot: snapshot(servers, limits),
+            identities: Arc::new(Keys),
+            recorder: Arc::clone(&records) as Arc<dyn Recorder>,
+            host: Arc::new(host),
+            notices: inbox,
+        });
+        let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let shell = Arc::new(ArcSwap::from_pointee(Shell::default()));
+        let service = Arc::new(Http::new(Arc::clone(&gate)));
+        tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
+        Harness { gate, records, launcher, address, stop }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A client of a path that has a key and has said nothing yet.
+    pub(super) fn client(&self, path: &str, key: &str) -> McpHttp {
+        McpHttp::new(&self.url(path)).bearer(key)
+    }
+
+    pub(super) async fn legacy(&self, path: &str) -> McpHttp {
+        let mut client = self.client(path, "owner");
+        client.initialize("2025-11-25", json!({"elicitation": {}, "sampling": {}, "roots": {}})).await.unwrap();
+        client
+    }
+
+    pub(super) fn modern(&self, path: &str) -> McpHttp {
+        self.client(path, "owner").modern(json!({}))
+    }
+}
+
+pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
+    let reader = RoleDef { allow: vec!["one/echo".into(), "one/resource:*".into()], deny: Vec::new() };
+    Snapshot {
+        version: 1,
+        servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
+        profiles: BTreeMap::new(),
+        roles: Roles::compile([(RoleName::parse("reader").unwrap(), reader)]).unwrap(),
+        limits,
+    }
+}
+
+/// A fixture over HTTP in this process, and the entry that leads to it.
+pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, Guard) {
+    let (address, guard) = fixture.listen("127.0.0.1:0").await.unwrap();
+    (http_entry(name, &format!("http://{address}/mcp")), guard)
+}
+
+pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
+    let url = url.parse().unwrap();
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+}
+
+/// An entry whose "process" is a fixture of that era behind a pipe.
+pub(super) fn stdio_entry(name: &str, era: &str) -> ServerEntry {
+    entry(
+        name,
+        Source::Command(CommandSource { program: era.into(), args: Vec::new(), env: BTreeMap::new(), cwd: None }),
+    )
+}
+
+fn entry(name: &str, source: Source) -> ServerEntry {
+    let name = ServerName::parse(name).unwrap();
+    let mut digest = [0; 32];
+    digest.iter_mut().zip(name.as_str().bytes()).for_each(|(to, from)| *to = from);
+    ServerEntry {
+        name,
+        source,
+        enabled: true,
+        sharing: Sharing::Subject,
+        timeouts: Timeouts::default(),
+        resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
+        tools: BTreeMap::new(),
+        digest,
+    }
+}
+
+/// Two keys: `owner`, and `reader` with the role of that name; `other` is a second owner.
+#[derive(Debug)]
+struct Keys;
+
+impl Identities for Keys {
+    fn key(&self, presented: &str, _: u64) -> Result<Arc<Subject>, String> {
+        let role = match presented {
+            "owner" | "other" => "owner",
+            "reader" => "reader",
+            _ => return Err("unknown".into()),
+        };
+        Ok(Arc::new(Subject { id: SubjectId::key(presented), roles: vec![RoleName::parse(role).unwrap()] }))
+    }
+
+    fn local(&self, _: u32) -> Option<Arc<Subject>> {
+        self.key("owner", 0).ok()
+    }
+}
+
+/// Keeps records as lines, and can be waited on.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) lines: watch::Sender<Vec<String>>,
+    pub(super) full: Mutex<bool>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Records { lines: watch::channel(Vec::new()).0, full: Mutex::new(false) }
+    }
+}
+
+impl Recorder for Records {
+    fn intent(&self, intent: &Intent<'_>) -> Result<(), String> {
+        if *self.full.lock().unwrap() {
+            return Err("no space left".into());
+        }
+        let Intent { subject, server, method, name, effect, .. } = intent;
+        self.lines.send_modify(|lines| lines.push(format!("{effect} {subject} {method} {server}/{name}")));
+        Ok(())
+    }
+
+    fn outcome(&self, outcome: &Outcome<'_>) {
+        let line = format!("{} {}", outcome.ending.as_str(), outcome.code);
+        self.lines.send_modify(|lines| lines.push(line.trim().to_owned()));
+    }
+}
+
+impl Records {
+    /// Waits until a line was written.
+    pub(super) async fn wait_for(&self, line: &str) {
+        self.lines.subscribe().wait_for(|lines| lines.iter().any(|other| other == line)).await.unwrap();
+    }
+}
+
+/// Starts fixtures behind pipes instead of processes; the program's name is the era.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    pub(super) guards: Mutex<Vec<Arc<Guard>>>,
+}
+
+struct Link(Arc<Guard>);
+
+impl Launcher for Links {
+    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
+        Box::pin(async move {
+            let era = match spec.program.to_str() {
+                Some("modern") => Era::Modern,
+                Some("dual") => Era::Dual,
+                Some("legacy") => Era::Legacy,
+                _ => return Err("no such program".to_owned()),
+            };
+            let (link, guard) = Fixture::new(era).spawn_link().map_err(|fault| fault.to_string())?;
+            let (stdout, stdin) = tokio::io::split(link);
+            let guard = Arc::new(guard);
+            self.guards.lock().unwrap().push(Arc::clone(&guard));
+            Ok(Process {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                stderr: Box::new(tokio::io::empty()),
+                handle: Box::new(Link(guard)),
+            })
+        })
+    }
+}
+
+impl ProcessHandle for Link {
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn report(&self) -> Option<Report> {
+        None
+    }
+
+    fn wait(&self) -> Soon<'_, String> {
+        Box::pin(async {
+            self.0.stopped().await;
+            "ended".to_owned()
+        })
+    }
+
+    fn terminate(&self, _: Duration) -> Soon<'_, ()> {
+        Box::pin(async { self.0.token().cancel() })
+    }
+}
+
+/// Runs something beside the test.
+#[expect(clippy::disallowed_methods, reason = "a test aborts this task itself; nothing has to wait for it")]
+pub(super) fn background<F>(task: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    tokio::spawn(task)
+}

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use casemate_testkit::{Era, Fixture};
+use serde_json::json;
+
+use super::harness::{Harness, http_server, stdio_entry};
+use crate::snapshot::Limits;
+
+#[tokio::test]
+async fn a_session_is_nobody_elses() {
+    let harness = Harness::start(vec![stdio_entry("one", "legacy")]).await;
+    let mut owner = harness.client("/mcp", "owner");
+    owner.initialize("2025-06-18", json!({})).await.unwrap();
+    let id = owner.session().unwrap().to_owned();
+    for (path, key) in [("/mcp", "other"), ("/servers/one/mcp", "owner")] {
+        let thief = harness.client(path, key).header("mcp-session-id", &id);
+        let status = thief.post(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, &[]).await.unwrap().status;
+        assert_eq!(status, 404, "{path} {key}");
+        assert_eq!(thief.listen(None).await.unwrap().status, 404);
+        assert_eq!(thief.delete().await.unwrap(), 404);
+    }
+    assert_eq!(owner.delete().await.unwrap(), 204);
+    assert_eq!(owner.delete().await.unwrap(), 404);
+}
+
+#[tokio::test]
+async fn a_foreign_session_id_on_a_modern_call_gets_nothing_of_that_session() {
+    let (server, _guard) = http_server("one", Fixture::new(Era::Legacy)).await;
+    let harness = Harness::start(vec![server]).await;
+    let victim = harness.legacy("/mcp").await;
+    let id = victim.session().unwrap().to_owned();
+    let mut general = victim.listen(None).await.unwrap();
+    let thief = harness.client("/mcp", "other").header("mcp-session-id", &id).modern(json!({}));
+    let params = json!({"name": "one__test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": 1}});
+    let mut exchange = thief.open("tools/call", params).await.unwrap();
+    assert!(exchange.header("mcp-session-id").is_none());
+    while exchange.next().await.unwrap().is_some() {}
+    drop(exchange);
+    let nothing = tokio::time::timeout(Duration::from_millis(100), general.next()).await;
+    assert!(nothing.is_err(), "the victim's stream stays silent: {nothing:?}");
+}
+
+#[tokio::test]
+async fn sessions_are_bounded() {
+    let limits = Limits { sessions_max: 2, ..Limits::default() };
+    let harness = Harness::with_limits(vec![], limits).await;
+    for _ in 0..2 {
+        harness.client("/mcp", "owner").initialize("2025-11-25", json!({})).await.unwrap();
+    }
+    let refused = harness.client("/mcp", "owner").initialize("2025-11-25", json!({})).await.unwrap_err();
+    assert!(refused.to_string().contains("sessions"), "{refused}");
+    harness.client("/mcp", "other").initialize("2025-11-25", json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_lets_calls_finish_and_refuses_new_ones() {
+    let (server, guard) = http_server("one", Fixture::new(Era::Modern)).await;
+    let harness = Harness::start(vec![server]).await;
+    let (client, late) = (harness.modern("/mcp"), harness.modern("/mcp"));
+    let call = super::harness::background(async move { client.call("one__sleep_ms", json!({"ms": 300})).await });
+    guard.calls().wait_for(|calls| *calls == 1).await.unwrap();
+    let gate = std::sync::Arc::clone(&harness.gate);
+    let stop = super::harness::background(async move { gate.stop(Duration::from_secs(10)).await });
+    harness.gate.stopping().await;
+    let refused = late.post(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, &[]).await.unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+    assert!(call.await.unwrap().is_ok(), "the call in flight finishes");
+    stop.await.unwrap();
+}

@@ -1,0 +1,6 @@
+//! The room as a whole, against processes that are tasks on pipes and servers that are tasks on sockets.
+
+mod fakes;
+mod lifecycle;
+mod misbehavior;
+mod stdio;

@@ -1,0 +1,309 @@
+//! What people read first.
+
+use expect_test::{Expect, expect};
+
+use crate::home::Home;
+
+#[track_caller]
+fn check(arguments: &[&str], expected: &Expect) {
+    expected.assert_eq(&Home::new().run(arguments).shown());
+}
+
+#[test]
+fn the_short_help_fits_on_a_screen() {
+    check(&["-h"], &expect![[r#"
+        exit 0
+        --- stdout
+        One guarded gate in front of all your MCP servers
+
+        Usage: casemate [OPTIONS] <COMMAND>
+
+        Commands:
+          up           Run the gateway until it is told to stop
+          down         Stop the running gateway
+          connect      Speak MCP on stdin and stdout with the gateway, starting one when none runs
+          add          Add a server to the configuration
+          list         List the servers and how they are
+          show         Show one server: its configuration, its state, its tools
+          remove       Remove a server from the configuration
+          enable       Let clients see a server again
+          disable      Keep a server in the configuration, but serve it to nobody
+          start        Start a server now instead of at its first call
+          stop         Stop a server; calls to it are refused until it is started again
+          restart      Stop a server's processes and start it anew
+          logs         Show what a server wrote to stderr
+          call         Call a tool and print its answer
+          import       Add the servers of any client's `mcpServers` JSON
+          install      Put Casemate into a client's configuration
+          uninstall    Take Casemate out of a client's configuration
+          key          Create, list and revoke API keys
+          config       Check and explain the configuration
+          doctor       Look for what could keep Casemate from working
+          explain      Explain an error code, for example CM1207
+          completions  Print shell completions
+          man          Print the manual page
+
+        Options:
+          -h, --help     Print help (see more with '--help')
+          -V, --version  Print version
+
+        Global options:
+              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                               folders]
+              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                               installation]
+              --json           Print data as JSON on stdout, and errors as JSON on stderr
+          -v, --verbose...     Log more; twice for details, three times for everything
+              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+
+        Start here: `casemate up`, then `casemate install claude-code`.
+    "#]]);
+}
+
+#[test]
+fn help_of_up() {
+    check(&["up", "-h"], &expect![[r#"
+        exit 0
+        --- stdout
+        Run the gateway until it is told to stop
+
+        Usage: casemate up [OPTIONS]
+
+        Options:
+              --listen <ADDR>  Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's,
+                               else 127.0.0.1:7332]
+          -h, --help           Print help
+          -V, --version        Print version
+
+        Global options:
+              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                               folders]
+              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                               installation]
+              --json           Print data as JSON on stdout, and errors as JSON on stderr
+          -v, --verbose...     Log more; twice for details, three times for everything
+              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+    "#]]);
+}
+
+#[test]
+fn help_of_add() {
+    check(&["add", "-h"], &expect![[r#"
+        exit 0
+        --- stdout
+        Add a server to the configuration
+
+        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+               casemate add [OPTIONS] <NAME> --url <URL>
+
+        Arguments:
+          <NAME>        Name of the server: letters, digits, `-` and `_`
+          [COMMAND]...  Program to run, and its arguments
+
+        Options:
+              --url <URL>           Address of a remote server that speaks Streamable HTTP
+              --env <KEY=VALUE>     Variable for the server's process: KEY=VALUE, KEY=env:NAME or
+                                    KEY=file:PATH
+              --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+              --cwd <DIR>           Working directory of the server's process
+          -h, --help                Print help
+          -V, --version             Print version
+
+        Global options:
+              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                               folders]
+              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                               installation]
+              --json           Print data as JSON on stdout, and errors as JSON on stderr
+          -v, --verbose...     Log more; twice for details, three times for everything
+              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+
+        Examples:
+          casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31
+          casemate add github --env GITHUB_TOKEN=env:GITHUB_TOKEN -- npx -y @example/github@1.2.3
+          casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki
+    "#]]);
+}
+
+#[test]
+fn help_of_call() {
+    check(&["call", "-h"], &expect![[r#"
+        exit 0
+        --- stdout
+        Call a tool and print its answer
+
+        Usage: casemate call [OPTIONS] <SERVER> <TOOL> [JSON]
+
+        Arguments:
+          <SERVER>  Name of the server
+          <TOOL>    Name of the tool, as the server itself calls it
+          [JSON]    Arguments as a JSON object; `-` reads them from stdin [default: {}]
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Global options:
+              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                               folders]
+              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                               installation]
+              --json           Print data as JSON on stdout, and errors as JSON on stderr
+          -v, --verbose...     Log more; twice for details, three times for everything
+              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+
+        Example:
+          casemate call system get_memory_stats '{}'
+    "#]]);
+}
+
+#[test]
+fn help_of_key_create() {
+    check(&["key", "create", "-h"], &expect![[r#"
+        exit 0
+        --- stdout
+        Create a key and print it, once, alone on stdout
+
+        Usage: casemate key create [OPTIONS]
+
+        Options:
+              --name <NAME>     What the key is for, to recognize it in lists and records [default: unnamed]
+              --role <ROLE>     What the key may do [default: user]
+              --expires <WHEN>  When the key stops working: after a span such as 12h or 90d, or on a date
+                                such as 2027-01-31
+          -h, --help            Print help
+          -V, --version         Print version
+
+        Global options:
+              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                               folders]
+              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                               installation]
+              --json           Print data as JSON on stdout, and errors as JSON on stderr
+          -v, --verbose...     Log more; twice for details, three times for everything
+              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+    "#]]);
+}
+
+#[test]
+fn mistakes_on_the_command_line_say_what_was_expected() {
+    check(&["add"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: the following required arguments were not provided:
+          --url <URL>
+          <NAME>
+
+        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+               casemate add [OPTIONS] <NAME> --url <URL>
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["add", "x", "--url", "https://x.example/mcp", "--", "npx"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--url <URL>' cannot be used with '[COMMAND]...'
+
+        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+               casemate add [OPTIONS] <NAME> --url <URL>
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["add", "x", "--env", "A", "--", "npx"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'A' for '--env <KEY=VALUE>': expected KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["call", "a__b", "c"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'a__b' for '<SERVER>': a server name cannot have '_' at position 2: use letters, digits, `-` and single `_`
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["call", "a", "c", "[1]"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: the arguments are not a JSON object
+          because: invalid type: sequence, expected a map at line 1 column 0
+        hint: write them in single quotes: '{"message": "hi"}'
+    "#]]);
+    check(&["key", "create", "--expires", "soon"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'soon' for '--expires <WHEN>': expected a span such as 30m, 12h, 90d or 4w, or a date such as 2027-01-31
+
+        For more information, try '--help'.
+    "#]]);
+    check(&["lst"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: unrecognized subcommand 'lst'
+
+          tip: some similar subcommands exist: 'stop', 'list'
+
+        Usage: casemate [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn what_needs_a_gateway_says_so_when_none_runs() {
+    check(&["start", "system"], &expect![[r#"
+        exit 4
+        --- stderr
+        error: no gateway runs
+        hint: start one with `casemate up`
+    "#]]);
+    check(&["logs", "system", "--json"], &expect![[r#"
+        exit 4
+        --- stderr
+        {"error":{"exit":4,"message":"no gateway runs","hints":["start one with `casemate up`"]}}
+    "#]]);
+    check(&["down"], &expect![[r#"
+        exit 0
+        --- stdout
+        No gateway was running.
+    "#]]);
+}
+
+#[test]
+fn codes_are_explained_and_unknown_ones_lead_to_the_list() {
+    check(&["explain", "CM0000"], &expect![[r#"
+        exit 2
+        --- stderr
+        error: there is no error code `CM0000`
+        hint: `casemate explain` lists them all
+    "#]]);
+    let list = Home::new().run(&["explain"]).ok();
+    for line in list.lines() {
+        let (code, title) = line.split_once("  ").unwrap();
+        assert!(code.starts_with("CM") && !title.trim().is_empty(), "{line}");
+        let page = Home::new().run(&["explain", code]).ok();
+        assert!(page.contains(code), "{page}");
+    }
+}
+
+#[test]
+fn completions_and_manual_know_every_command() {
+    let home = Home::new();
+    let help = home.run(&["-h"]).ok();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    let bash = home.run(&["completions", "bash"]).ok();
+    let man = home.run(&["man"]).ok();
+    home.run(&["man", "--directory", home.path().join("man").to_str().unwrap()]).ok();
+    for command in commands {
+        assert!(bash.contains(command), "{command}");
+        assert!(man.contains(&format!("casemate\\-{command}")), "{command}");
+        assert!(home.read(&format!("man/casemate-{command}.1")).contains(".TH"), "{command}");
+    }
+}
