@@ -38,6 +38,7 @@ const RULES: &[Rule] = &[
     rooms::left_overs,
     documents::code_map,
     documents::error_pages,
+    documents::promises,
     documents::links,
     documents::examples,
     traces::binaries,

@@ -42,6 +42,24 @@ pub(crate) fn error_pages(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
+/// The files and tests that THREAT_MODEL.md names exist.
+pub(crate) fn promises(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, line) in tree.text("THREAT_MODEL.md").unwrap_or_default().lines().enumerate() {
+        let spans =
+            line.split('`').skip(1).step_by(2).filter(|span| span.contains(".rs") || span.contains(".toml"));
+        for span in spans {
+            let (path, test) = span.split_once("::").unwrap_or((span, ""));
+            let text = tree.text(path).or_else(|| tree.text(&format!("crates/{path}")));
+            let holds = text.is_some_and(|text| text.contains(&format!("fn {test}")) || test.is_empty());
+            if !holds {
+                findings.push(Finding::error("THREAT_MODEL.md", at + 1, format!("{span} does not exist")));
+            }
+        }
+    }
+    findings
+}
+
 /// A relative link in a document leads somewhere.
 pub(crate) fn links(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -129,6 +147,21 @@ mod tests {
         assert_eq!(error_pages(&other).len(), 2);
         let readme = Tree::of(&[page("docs/errors/README.md")]);
         assert_eq!(error_pages(&readme), []);
+    }
+
+    #[test]
+    fn a_promise_without_its_file_or_test_is_found() {
+        let of = |text: &str| {
+            let source = ("crates/casemate-mcp/src/json.rs", "#[test]\nfn it_holds() {}\n");
+            promises(&Tree::of(&[("THREAT_MODEL.md", text), source, ("deny.toml", "")])).len()
+        };
+        assert_eq!(
+            of(
+                "| a `word` | `casemate-mcp/src/json.rs`, `deny.toml` | `casemate-mcp/src/json.rs::it_holds` |"
+            ),
+            0
+        );
+        assert_eq!(of("| a | `casemate-mcp/src/gone.rs` | `casemate-mcp/src/json.rs::it_is_gone` |"), 2);
     }
 
     #[test]

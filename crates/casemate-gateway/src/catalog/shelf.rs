@@ -32,6 +32,8 @@ pub struct Shelf {
     current: ArcSwapOption<Loaded>,
     /// The server said that something changed since the last load began.
     stale: AtomicBool,
+    /// A list went out without this server: its clients are told when it is there.
+    missed: AtomicBool,
     /// The load in flight, or how the last one ended.
     load: Mutex<Option<watch::Receiver<Option<LoadEnd>>>>,
     generation: Arc<AtomicU64>,
@@ -60,6 +62,7 @@ impl Shelf {
             host,
             current: ArcSwapOption::empty(),
             stale: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
             load: Mutex::new(None),
             generation,
             changes,
@@ -115,6 +118,9 @@ impl Shelf {
             // Late or failed, the list goes out without it, and a notice follows when it is there.
             _ = tokio::time::timeout_at(deadline, load.wait_for(Option::is_some)).await;
         }
+        if self.known().is_none() {
+            self.missed.store(true, Ordering::Release);
+        }
     }
 
     /// Whether nobody has to wait for the definitions.
@@ -161,6 +167,7 @@ impl Shelf {
         self.stale.store(false, Ordering::Release);
         let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
         let old = self.known();
+        let is_first = old.is_none();
         let changed = old.as_ref().is_none_or(|old| !old.same(&new));
         let definitions = match old {
             Some(old) if !changed => old,
@@ -169,8 +176,10 @@ impl Shelf {
         self.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant() })));
         if changed {
             self.generation.fetch_add(1, Ordering::AcqRel);
-            // When the queue is full, clients have been told of a change that they have not looked at yet.
-            _ = self.changes.try_send(Arc::clone(&self.server));
+            if self.missed.swap(false, Ordering::AcqRel) || !is_first {
+                // When the queue is full, clients have been told of a change that they have not looked at yet.
+                _ = self.changes.try_send(Arc::clone(&self.server));
+            }
         }
         Ok(())
     }

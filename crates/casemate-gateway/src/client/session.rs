@@ -204,8 +204,14 @@ impl Sessions {
     pub fn sweep(&self, idle_max: Duration) {
         let now = clock::unix_now().as_secs();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle: Vec<_> = open.values().filter(|session| session.is_idle(idle_max, now)).cloned().collect();
+        let sessions: Vec<_> = open.values().cloned().collect();
         drop(open);
+        for session in &sessions {
+            if let Outlet::General(streams) = &session.outlet {
+                streams.sweep();
+            }
+        }
+        let idle = sessions.into_iter().filter(|session| session.is_idle(idle_max, now));
         for session in idle {
             self.end(&session);
         }

@@ -9,9 +9,10 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use casemate_mcp::call::Answer;
-use casemate_mcp::frame::Id;
-use casemate_mcp::json::Members;
+use casemate_mcp::frame::{Id, notification_text};
+use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::SubjectId;
 use tokio::sync::{mpsc, oneshot};
@@ -59,6 +60,11 @@ struct Open {
 impl Desk {
     pub(super) fn new(subject: Option<SubjectId>, offered: Members, outlet: Arc<Outlet>) -> Arc<Desk> {
         Arc::new(Desk { subject, offered, outlet, book: Mutex::default() })
+    }
+
+    /// Whose instance it is.
+    pub(super) fn subject(&self) -> Option<&SubjectId> {
+        self.subject.as_ref()
     }
 
     /// What was offered to the server.
@@ -174,4 +180,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         guard(&self.desk.book).open.remove(&self.id);
     }
+}
+
+/// Tells a server that nobody waits for a request any more.
+pub(super) fn cancellation(id: i64) -> Bytes {
+    let params = Members::empty().edit().set("requestId", Raw::of(&id)).finish();
+    notification_text(&Method::Cancelled, Some(&params))
 }

@@ -53,6 +53,11 @@ impl Life {
         self.ended.cancel();
     }
 
+    /// Whether the end has come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Waits until those who still wait for an answer have to be sent away. An expired session is no reason: what
     /// the server had begun it may still finish.
     pub(super) async fn cut_off(&self) {

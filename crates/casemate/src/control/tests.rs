@@ -71,7 +71,7 @@ fn what_is_no_request_is_none() {
 #[tokio::test]
 async fn the_two_ends_understand_each_other() {
     let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("control.sock");
+    let socket = folder.path().join("run/control.sock");
     let none: Option<Status> = client::ask_if_running(&socket, &Request::Status).await.unwrap();
     assert_eq!(none, None);
 

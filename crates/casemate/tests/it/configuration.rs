@@ -30,7 +30,8 @@ fn all_mistakes_are_reported_at_once_with_line_and_hint() {
             hint: there is "subject", "shared", "call"
           [HOME]/cm/casemate.toml:9:23: roles.reader.allow: has an integer, which is not a text
             hint: like ["github/get_*", "wiki"]
-    "#]].assert_eq(&home.run(&["config", "check"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["config", "check"]).shown());
     expect![[r#"
         exit 3
         --- stderr
@@ -41,7 +42,8 @@ fn all_mistakes_are_reported_at_once_with_line_and_hint() {
             hint: there is "subject", "shared", "call"
           [HOME]/cm/casemate.toml:9:23: roles.reader.allow: has an integer, which is not a text
             hint: like ["github/get_*", "wiki"]
-    "#]].assert_eq(&home.run(&["up"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["up"]).shown());
 }
 
 #[test]
@@ -79,7 +81,8 @@ fn servers_are_added_switched_and_removed_and_comments_stay() {
 
         [servers.wiki.headers]
         X-Team = "file:team"
-    "##]].assert_eq(&home.read("cm/casemate.toml"));
+    "##]]
+    .assert_eq(&home.read("cm/casemate.toml"));
     expect![[r#"
         exit 0
         --- stdout
@@ -88,7 +91,8 @@ fn servers_are_added_switched_and_removed_and_comments_stay() {
         system      -         0          0      -     built in
         wiki        -         0          0      -     https://wiki.example/mcp
         No gateway runs; `casemate up` starts one.
-    "#]].assert_eq(&home.run(&["list"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["list"]).shown());
 
     home.run(&["enable", "everything"]).ok();
     home.run(&["remove", "wiki"]).ok();
@@ -97,7 +101,8 @@ fn servers_are_added_switched_and_removed_and_comments_stay() {
         # mine
         [servers.system]
         builtin = "system" # figures
-    "##]].assert_eq(&home.read("cm/casemate.toml"));
+    "##]]
+    .assert_eq(&home.read("cm/casemate.toml"));
 }
 
 #[test]
@@ -113,7 +118,8 @@ fn the_first_server_makes_the_file_and_keeps_the_built_in_one() {
 
         [servers.time]
         command = ["uvx", "mcp-server-time@1"]
-    "##]].assert_eq(&home.read("cm/casemate.toml"));
+    "##]]
+    .assert_eq(&home.read("cm/casemate.toml"));
 }
 
 #[test]
@@ -127,7 +133,8 @@ fn a_secret_is_not_written_into_the_file_and_never_repeated() {
         --- stderr
         error: the value of GITHUB_TOKEN is not kept in a file: it looks like a GitHub token
         hint: put it into a variable or file, and write "env:GITHUB_TOKEN" or "file:PATH"
-    "#]].assert_eq(&refused.shown());
+    "#]]
+    .assert_eq(&refused.shown());
     assert!(!home.root().join("casemate.toml").exists());
 }
 
@@ -155,20 +162,23 @@ fn edits_that_cannot_be_made_say_why() {
         --- stderr
         error: a server called a is configured already
         hint: `casemate remove a`, or choose another name
-    "#]].assert_eq(&home.run(&["add", "a", "--", "npx", "b"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["add", "a", "--", "npx", "b"]).shown());
     expect![[r#"
         exit 1
         --- stderr
         error: no server called b is configured
         hint: `casemate list` shows those that are
-    "#]].assert_eq(&home.run(&["remove", "b"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["remove", "b"]).shown());
     expect![[r#"
         exit 3
         --- stderr
         error: nothing was changed, since the configuration would be wrong
           [HOME]/cm/casemate.toml:11:7: servers.c.url: "ftp://c.example" is not an http or https address
             hint: like "https://mcp.example.com/mcp"
-    "#]].assert_eq(&home.run(&["add", "c", "--url", "ftp://c.example"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["add", "c", "--url", "ftp://c.example"]).shown());
     home.write("cm/casemate.toml", "[servers\n");
     expect![[r#"
         exit 3
@@ -176,7 +186,8 @@ fn edits_that_cannot_be_made_say_why() {
         error: [HOME]/cm/casemate.toml cannot be edited
           because: the configuration is not valid TOML: unclosed table, expected `]`
         hint: `casemate config check` names the line
-    "#]].assert_eq(&home.run(&["add", "d", "--", "npx", "d"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["add", "d", "--", "npx", "d"]).shown());
 }
 
 #[test]
@@ -187,7 +198,8 @@ fn a_file_that_was_named_has_to_be_there() {
         --- stderr
         error: there is no configuration file at [CURRENT]/none.toml
         hint: leave out --config and CASEMATE_CONFIG to start without one; `casemate add` creates it
-    "#]].assert_eq(
+    "#]]
+    .assert_eq(
         &home
             .run(&["--config", "none.toml", "config", "check"])
             .shown()
@@ -216,7 +228,8 @@ fn values_are_explained_with_their_origin() {
         --- stderr
         error: no setting is called "gateway.lisen"
         hint: did you mean `gateway.listen`?
-    "#]].assert_eq(&home.run(&["config", "explain", "gateway.lisen"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["config", "explain", "gateway.lisen"]).shown());
     let mut command = home.command(&["config", "explain", "gateway.listen", "--json"]);
     let explained = home.ended(&command.env("CASEMATE_LISTEN", "127.0.0.1:7500").output().unwrap()).ok();
     let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
@@ -273,7 +286,8 @@ fn any_clients_file_is_imported_without_its_secrets() {
 
         [servers.wiki]
         url = "https://wiki.example/mcp"
-    "##]].assert_eq(&home.read("cm/casemate.toml"));
+    "##]]
+    .assert_eq(&home.read("cm/casemate.toml"));
     expect![[r#"
         exit 0
         --- stdout
@@ -285,7 +299,8 @@ fn any_clients_file_is_imported_without_its_secrets() {
         skipped: wiki: a server called wiki is configured already
             hint: `casemate remove wiki`, or choose another name
         look: gh: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
-    "#]].assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
+    "#]]
+    .assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
 }
 
 #[test]
@@ -309,7 +324,8 @@ fn a_client_is_installed_and_uninstalled_and_nothing_else_changes() {
         --- stderr
         error: no client is called "emacs"
         hint: one of claude-desktop, claude-code, cursor, vscode
-    "#]].assert_eq(&home.run(&["install", "emacs"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["install", "emacs"]).shown());
 }
 
 #[test]

@@ -11,7 +11,9 @@ fn check(arguments: &[&str], expected: &Expect) {
 
 #[test]
 fn the_short_help_fits_on_a_screen() {
-    check(&["-h"], &expect![[r#"
+    check(
+        &["-h"],
+        &expect![[r#"
         exit 0
         --- stdout
         One guarded gate in front of all your MCP servers
@@ -57,12 +59,15 @@ fn the_short_help_fits_on_a_screen() {
               --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
 
         Start here: `casemate up`, then `casemate install claude-code`.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn help_of_up() {
-    check(&["up", "-h"], &expect![[r#"
+    check(
+        &["up", "-h"],
+        &expect![[r#"
         exit 0
         --- stdout
         Run the gateway until it is told to stop
@@ -83,12 +88,15 @@ fn help_of_up() {
               --json           Print data as JSON on stdout, and errors as JSON on stderr
           -v, --verbose...     Log more; twice for details, three times for everything
               --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn help_of_add() {
-    check(&["add", "-h"], &expect![[r#"
+    check(
+        &["add", "-h"],
+        &expect![[r#"
         exit 0
         --- stdout
         Add a server to the configuration
@@ -122,12 +130,15 @@ fn help_of_add() {
           casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31
           casemate add github --env GITHUB_TOKEN=env:GITHUB_TOKEN -- npx -y @example/github@1.2.3
           casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn help_of_call() {
-    check(&["call", "-h"], &expect![[r#"
+    check(
+        &["call", "-h"],
+        &expect![[r#"
         exit 0
         --- stdout
         Call a tool and print its answer
@@ -154,12 +165,15 @@ fn help_of_call() {
 
         Example:
           casemate call system get_memory_stats '{}'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn help_of_key_create() {
-    check(&["key", "create", "-h"], &expect![[r#"
+    check(
+        &["key", "create", "-h"],
+        &expect![[r#"
         exit 0
         --- stdout
         Create a key and print it, once, alone on stdout
@@ -182,12 +196,15 @@ fn help_of_key_create() {
               --json           Print data as JSON on stdout, and errors as JSON on stderr
           -v, --verbose...     Log more; twice for details, three times for everything
               --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn mistakes_on_the_command_line_say_what_was_expected() {
-    check(&["add"], &expect![[r#"
+    check(
+        &["add"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: the following required arguments were not provided:
@@ -198,8 +215,11 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
                casemate add [OPTIONS] <NAME> --url <URL>
 
         For more information, try '--help'.
-    "#]]);
-    check(&["add", "x", "--url", "https://x.example/mcp", "--", "npx"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["add", "x", "--url", "https://x.example/mcp", "--", "npx"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: the argument '--url <URL>' cannot be used with '[COMMAND]...'
@@ -208,36 +228,51 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
                casemate add [OPTIONS] <NAME> --url <URL>
 
         For more information, try '--help'.
-    "#]]);
-    check(&["add", "x", "--env", "A", "--", "npx"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["add", "x", "--env", "A", "--", "npx"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: invalid value 'A' for '--env <KEY=VALUE>': expected KEY=VALUE, KEY=env:NAME or KEY=file:PATH
 
         For more information, try '--help'.
-    "#]]);
-    check(&["call", "a__b", "c"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["call", "a__b", "c"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: invalid value 'a__b' for '<SERVER>': a server name cannot have '_' at position 2: use letters, digits, `-` and single `_`
 
         For more information, try '--help'.
-    "#]]);
-    check(&["call", "a", "c", "[1]"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["call", "a", "c", "[1]"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: the arguments are not a JSON object
           because: invalid type: sequence, expected a map at line 1 column 0
         hint: write them in single quotes: '{"message": "hi"}'
-    "#]]);
-    check(&["key", "create", "--expires", "soon"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["key", "create", "--expires", "soon"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: invalid value 'soon' for '--expires <WHEN>': expected a span such as 30m, 12h, 90d or 4w, or a date such as 2027-01-31
 
         For more information, try '--help'.
-    "#]]);
-    check(&["lst"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["lst"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: unrecognized subcommand 'lst'
@@ -247,37 +282,50 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
         Usage: casemate [OPTIONS] <COMMAND>
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_needs_a_gateway_says_so_when_none_runs() {
-    check(&["start", "system"], &expect![[r#"
+    check(
+        &["start", "system"],
+        &expect![[r#"
         exit 4
         --- stderr
         error: no gateway runs
         hint: start one with `casemate up`
-    "#]]);
-    check(&["logs", "system", "--json"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["logs", "system", "--json"],
+        &expect![[r#"
         exit 4
         --- stderr
         {"error":{"exit":4,"message":"no gateway runs","hints":["start one with `casemate up`"]}}
-    "#]]);
-    check(&["down"], &expect![[r#"
+    "#]],
+    );
+    check(
+        &["down"],
+        &expect![[r#"
         exit 0
         --- stdout
         No gateway was running.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn codes_are_explained_and_unknown_ones_lead_to_the_list() {
-    check(&["explain", "CM0000"], &expect![[r#"
+    check(
+        &["explain", "CM0000"],
+        &expect![[r#"
         exit 2
         --- stderr
         error: there is no error code `CM0000`
         hint: `casemate explain` lists them all
-    "#]]);
+    "#]],
+    );
     let list = Home::new().run(&["explain"]).ok();
     for line in list.lines() {
         let (code, title) = line.split_once("  ").unwrap();

@@ -52,7 +52,8 @@ fn a_role_that_does_not_exist_is_refused_and_a_configured_one_is_not() {
         --- stderr
         error: there is no role `reader`
         hint: there is auditor, operator, owner, user
-    "#]].assert_eq(&home.run(&["key", "create", "--role", "reader"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["key", "create", "--role", "reader"]).shown());
     home.write("cm/casemate.toml", "[roles.reader]\nallow = [\"system\"]\n");
     home.run(&["key", "create", "--role", "reader"]).ok();
 }
@@ -64,7 +65,8 @@ fn an_unknown_key_cannot_be_revoked() {
         --- stderr
         error: there is no key with the id `3fd1a2`
         hint: `casemate key list` shows the ids
-    "#]].assert_eq(&Home::new().run(&["key", "revoke", "3fd1a2"]).shown());
+    "#]]
+    .assert_eq(&Home::new().run(&["key", "revoke", "3fd1a2"]).shown());
 }
 
 #[test]
@@ -78,5 +80,6 @@ fn data_that_others_may_enter_is_refused() {
         --- stderr
         error: the folder [HOME]/cm/data may be entered by other users
         hint: run `chmod 700 [HOME]/cm/data`
-    "#]].assert_eq(&home.run(&["key", "list"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["key", "list"]).shown());
 }

@@ -4,6 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "the tests run the program as a user would")]
 
 mod configuration;
+mod connecting;
+mod gateway;
 mod help;
 mod home;
 mod keys;
+mod serving;

@@ -4,15 +4,13 @@ use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 
+use casemate_transport::http::head::PROTOCOL_VERSION;
 use casemate_transport::http::{BodyFault, ClientFault, Endpoint};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use crate::snapshot::{HttpSource, ServerEntry, Source};
 use crate::upstream::{Fault, Host};
-
-/// `MCP-Protocol-Version`: the revision of a request.
-pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// The way to one HTTP server. All its instances share the connections.
 pub(in crate::upstream) struct Door {
@@ -43,7 +41,7 @@ impl Door {
     /// The headers of a request in a revision, with room for those of its method.
     pub(super) fn headers(&self, revision: &'static str) -> HeaderMap {
         let mut headers = self.headers.clone();
-        headers.insert(VERSION, HeaderValue::from_static(revision));
+        headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision));
         headers
     }
 

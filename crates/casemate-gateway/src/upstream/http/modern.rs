@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use casemate_mcp::call::{Answer, Call, Notice};
 use casemate_mcp::dialect::modern;
-use casemate_mcp::frame::{Id, code, notification_text, request_text};
+use casemate_mcp::frame::{Id, notification_text, request_text};
 use casemate_mcp::header::encode_value;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_transport::http::Posted;
+use casemate_transport::http::head::{MCP_METHOD, MCP_NAME};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::sync::watch;
 
@@ -23,11 +24,6 @@ use crate::upstream::listen::{self, Ear, Interest, Watching};
 use crate::upstream::outlet::Outlet;
 use crate::upstream::probe::{self, Era, Verdict};
 use crate::upstream::{Caller, Fault, Hello, identity};
-
-/// `Mcp-Method`: repeats the method of the body.
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-/// `Mcp-Name`: repeats what the body's params name.
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// The bookkeeping around a stateless endpoint.
 #[derive(Debug)]
@@ -144,7 +140,7 @@ fn is_foreign(found: &Found) -> bool {
     is_error
         && match &found.outcome {
             Err(Fault::Protocol { .. }) => true,
-            Ok(Answer::Error(error)) => error.code == NO_SESSION && error.code != code::INVALID_PARAMS,
+            Ok(Answer::Error(error)) => error.code == NO_SESSION,
             _ => false,
         }
 }
@@ -160,11 +156,11 @@ impl Wire {
     fn headers(&self, method: &Method, params: Option<&Members>) -> HeaderMap {
         let mut headers = self.door.headers(Revision::LATEST.as_str());
         if let Some(value) = header_value(method.as_str()) {
-            headers.insert(METHOD, value);
+            headers.insert(MCP_METHOD, value);
         }
         let name = method.name_member().and_then(|member| params?.string(member));
         if let Some(value) = name.and_then(|name| header_value(&name)) {
-            headers.insert(NAME, value);
+            headers.insert(MCP_NAME, value);
         }
         headers
     }

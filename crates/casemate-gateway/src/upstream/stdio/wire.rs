@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use casemate_mcp::frame::{Id, notification_text, request_text};
-use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::frame::{Id, request_text};
+use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_sandbox::Report;
 use casemate_transport::lines::{LineFault, LineSender};
 use tokio::time::timeout;
 
-use crate::upstream::desk::{Desk, Outcome, Ticket};
+use crate::upstream::desk::{Desk, Outcome, Ticket, cancellation};
 use crate::upstream::{Fault, guard};
 
 /// The pipe into a process, and the requests that went through it.
@@ -99,12 +99,6 @@ impl Drop for Errand<'_> {
             self.wire.send_now(cancellation(self.ticket.id()));
         }
     }
-}
-
-/// Tells a server that nobody waits for a request any more.
-fn cancellation(id: i64) -> Bytes {
-    let params = Members::empty().edit().set("requestId", Raw::of(&id)).finish();
-    notification_text(&Method::Cancelled, Some(&params))
 }
 
 /// Between the tokens of checked JSON a line break is white space; inside a string there is none.
