@@ -63,7 +63,12 @@ impl Catalog {
             let kept = old.get(name).filter(|shelf| shelf.server().entry().digest == entry.digest);
             let shelf = kept.cloned().unwrap_or_else(|| {
                 let server = Server::new(Arc::clone(entry), Arc::clone(host));
-                Arc::new(Shelf::new(server, Arc::clone(host), Arc::clone(&self.generation), self.changes.clone()))
+                Arc::new(Shelf::new(
+                    server,
+                    Arc::clone(host),
+                    Arc::clone(&self.generation),
+                    self.changes.clone(),
+                ))
             });
             new.insert(name.clone(), shelf);
         }

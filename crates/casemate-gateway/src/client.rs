@@ -9,4 +9,4 @@ mod session;
 pub use bus::{Bus, Listener, Listening, Wants};
 pub use outlet::Outlet;
 pub use questions::Questions;
-pub use session::{InFlight, Session, Sessions, SessionFault, Watch};
+pub use session::{InFlight, Session, SessionFault, Sessions, Watch};

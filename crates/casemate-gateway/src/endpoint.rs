@@ -55,7 +55,9 @@ mod tests {
         for path in ["/mcp", "/servers/git/mcp", "/profiles/work/mcp"] {
             assert_eq!(Endpoint::of_path(path).expect(path).to_string(), path);
         }
-        for path in ["/", "/mcp/", "/servers//mcp", "/servers/a/b/mcp", "/servers/../mcp", "/servers/git", "//mcp"] {
+        for path in
+            ["/", "/mcp/", "/servers//mcp", "/servers/a/b/mcp", "/servers/../mcp", "/servers/git", "//mcp"]
+        {
             assert_eq!(Endpoint::of_path(path), None, "{path}");
         }
     }

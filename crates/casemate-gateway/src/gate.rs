@@ -171,7 +171,11 @@ impl Gate {
     }
 
     /// Brings what servers say outside of calls to the clients that want it.
-    async fn follow(self: Arc<Self>, mut notices: mpsc::Receiver<ServerNotice>, mut changed: mpsc::Receiver<Arc<Server>>) {
+    async fn follow(
+        self: Arc<Self>,
+        mut notices: mpsc::Receiver<ServerNotice>,
+        mut changed: mpsc::Receiver<Arc<Server>>,
+    ) {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
@@ -205,7 +209,8 @@ impl Gate {
     fn tell_changed(&self, server: &Server, methods: &[Method]) {
         let name = &server.entry().name;
         let snapshot = self.snapshot.load();
-        for listener in self.bus.listeners().into_iter().filter(|listener| sees(&snapshot, listener, server)) {
+        for listener in self.bus.listeners().into_iter().filter(|listener| sees(&snapshot, listener, server))
+        {
             tracing::debug!(server = %name, subject = %listener.subject.id, "definitions changed");
             methods.iter().for_each(|method| listener.tell(method, None));
         }
@@ -220,9 +225,11 @@ impl Gate {
             // What a server tells one subject's instance is nobody else's business.
             let whose = notice.subject.as_ref().is_none_or(|subject| *subject == listener.subject.id);
             let resource = Resource::Resource(&notice.server, uri);
-            let allowed = snapshot.roles.decide(&listener.subject, Action::Subscribe, &resource).effect == Effect::Allow;
+            let allowed = snapshot.roles.decide(&listener.subject, Action::Subscribe, &resource).effect
+                == Effect::Allow;
             if whose && allowed {
-                listener.tell(&Method::ResourceUpdated, Some(params.edit().set("uri", Raw::of(&shown)).finish()));
+                listener
+                    .tell(&Method::ResourceUpdated, Some(params.edit().set("uri", Raw::of(&shown)).finish()));
             }
         }
     }

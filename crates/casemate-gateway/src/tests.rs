@@ -3,5 +3,6 @@
 mod bad_input;
 mod calls;
 mod harness;
+mod hostile;
 mod lists;
 mod sessions;

@@ -91,7 +91,8 @@ impl Parameter {
 fn whole(value: &Value) -> Option<u64> {
     // Beyond this, neighboring whole numbers are the same floating-point number.
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number));
+    let float =
+        || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number));
     value.as_u64().or_else(|| float().map(|number| number as u64))
 }
 

@@ -86,10 +86,7 @@ fn interval(arguments: &Arguments) -> Duration {
 pub(crate) enum Fault {
     /// A file of `/proc` could not be read.
     #[error("{} cannot be read", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// A file of `/proc` is not written as we know it.
     #[error("{} is not written as expected", path.display())]
     Format { path: PathBuf },

@@ -186,7 +186,10 @@ mod tests {
             (json!({ "share": null }), "`share` has to be a number from 0 to 100, not null"),
             (json!({ "place": "abcd" }), "`place` has to be a text of 1 to 3 characters, not \"abcd\""),
             (json!({ "place": "" }), "`place` has to be a text of 1 to 3 characters, not \"\""),
-            (json!({ "door": 1 }), "`door` is not an argument of knock, which takes `times`, `share`, `place`"),
+            (
+                json!({ "door": 1 }),
+                "`door` is not an argument of knock, which takes `times`, `share`, `place`",
+            ),
         ];
         for (sent, expected) in cases {
             assert_eq!(check(&sent).unwrap_err(), format!("Wrong arguments: {expected}."));

@@ -128,7 +128,8 @@ impl Tool {
             find_param_headers(&schema, &mut Vec::new(), &mut param_headers);
         }
         let hints = raw.object("annotations");
-        let says = |hint| hints.as_ref().and_then(|hints| hints.get(hint)).is_some_and(|raw| raw.as_str() == "true");
+        let says =
+            |hint| hints.as_ref().and_then(|hints| hints.get(hint)).is_some_and(|raw| raw.as_str() == "true");
         Tool {
             schema: OnceLock::new(),
             param_headers,
@@ -138,7 +139,11 @@ impl Tool {
 }
 
 /// Collects `x-mcp-header` annotations that are reachable through `properties` alone, as the protocol demands.
-fn find_param_headers(schema: &Members, path: &mut Vec<Box<str>>, found: &mut Vec<(Box<str>, Vec<Box<str>>)>) {
+fn find_param_headers(
+    schema: &Members,
+    path: &mut Vec<Box<str>>,
+    found: &mut Vec<(Box<str>, Vec<Box<str>>)>,
+) {
     let Some(properties) = schema.object("properties") else { return };
     for (name, property) in properties.iter() {
         let Some(property) = property.members() else { continue };
@@ -163,7 +168,9 @@ impl Definitions {
     /// Adds an item; the first of a name counts, since a second one could stand for something else.
     pub fn add(&mut self, kind: Kind, item: Item) {
         let item = Arc::new(item);
-        let (Some(list), Some(names)) = (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize)) else {
+        let (Some(list), Some(names)) =
+            (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize))
+        else {
             return;
         };
         if !names.contains_key(&item.name) {

@@ -106,7 +106,12 @@ mod tests {
         ] {
             assert!(Schema::compile(&raw(bad)).is_err(), "{bad}");
         }
-        assert!(Schema::compile(&raw(r##"{"$defs":{"a":{"type":"string"}},"properties":{"x":{"$ref":"#/$defs/a"}}}"##)).is_ok());
+        assert!(
+            Schema::compile(&raw(
+                r##"{"$defs":{"a":{"type":"string"}},"properties":{"x":{"$ref":"#/$defs/a"}}}"##
+            ))
+            .is_ok()
+        );
     }
 
     #[test]

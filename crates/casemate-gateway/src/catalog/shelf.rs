@@ -149,7 +149,8 @@ impl Shelf {
     /// Joins the load in flight or begins one.
     fn begin(self: &Arc<Self>, caller: &Caller) -> watch::Receiver<Option<LoadEnd>> {
         let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = load.as_ref().filter(|end| end.borrow().is_none() && end.has_changed().is_ok()) {
+        if let Some(running) = load.as_ref().filter(|end| end.borrow().is_none() && end.has_changed().is_ok())
+        {
             return running.clone();
         }
         let (done, end) = watch::channel(None);
@@ -219,7 +220,12 @@ impl Shelf {
             items.extend(listed.iter().filter_map(|raw| Item::read(kind, name, raw)));
             match page.get("nextCursor").filter(|cursor| cursor.string().is_some()) {
                 Some(cursor) if items.len() < ITEMS_MAX => {
-                    params = Members::empty().edit().set("cursor", cursor).finish().members().unwrap_or_else(Members::empty);
+                    params = Members::empty()
+                        .edit()
+                        .set("cursor", cursor)
+                        .finish()
+                        .members()
+                        .unwrap_or_else(Members::empty);
                 }
                 _ => break,
             }

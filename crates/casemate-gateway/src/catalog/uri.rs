@@ -38,7 +38,14 @@ mod tests {
 
     #[test]
     fn other_uris_are_nobodys() {
-        for uri in ["file:///a", "casemate://", "casemate://a", "casemate:///a", "casemate://a b/c", "CASEMATE://a/b"] {
+        for uri in [
+            "file:///a",
+            "casemate://",
+            "casemate://a",
+            "casemate:///a",
+            "casemate://a b/c",
+            "CASEMATE://a/b",
+        ] {
             assert_eq!(unwrap(uri), None, "{uri}");
         }
     }

@@ -89,7 +89,8 @@ impl View {
 
     fn add(&mut self, scope: &Scope<'_>, definitions: &Definitions) {
         for kind in Kind::ALL {
-            let (Some(list), Some(names)) = (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize))
+            let (Some(list), Some(names)) =
+                (self.lists.get_mut(kind as usize), self.by_name.get_mut(kind as usize))
             else {
                 continue;
             };
@@ -127,7 +128,12 @@ impl View {
     /// The page of a list that begins after `cursor`, with what the subject may see. `None` for a cursor that is
     /// none of ours (any more).
     #[must_use]
-    pub fn page(&self, roles: &Snapshot, subject: &Subject, (kind, cursor): (Kind, Option<&str>)) -> Option<Raw> {
+    pub fn page(
+        &self,
+        roles: &Snapshot,
+        subject: &Subject,
+        (kind, cursor): (Kind, Option<&str>),
+    ) -> Option<Raw> {
         let start = match cursor {
             None => 0,
             Some(after) => self.by_name.get(kind as usize)?.get(after)? + 1,
@@ -188,7 +194,10 @@ impl Scope<'_> {
         if !chosen || profile.hidden.iter().any(|pattern| fits(pattern, &path)) {
             return None;
         }
-        let changed = profile.tools.iter().find(|((server, tool), _)| server == self.name && tool.as_str() == &*item.name);
+        let changed = profile
+            .tools
+            .iter()
+            .find(|((server, tool), _)| server == self.name && tool.as_str() == &*item.name);
         if let Some((_, change)) = changed {
             dress(&mut shown, change);
         }

@@ -135,7 +135,8 @@ impl Bus {
     pub fn watchers(&self, shown: impl Fn(&Endpoint) -> Option<String>) -> Vec<(Arc<Listener>, String)> {
         let knows = |listener: Arc<Listener>| {
             let uri = shown(&listener.endpoint)?;
-            let watched = listener.watched.lock().unwrap_or_else(PoisonError::into_inner).contains(uri.as_str());
+            let watched =
+                listener.watched.lock().unwrap_or_else(PoisonError::into_inner).contains(uri.as_str());
             watched.then_some((listener, uri))
         };
         self.listeners().into_iter().filter_map(knows).collect()

@@ -118,7 +118,8 @@ impl Session {
 
     fn is_idle(&self, for_at_least: Duration, now_unix_s: u64) -> bool {
         let idle_s = now_unix_s.saturating_sub(self.used_unix_s.load(Ordering::Relaxed));
-        idle_s >= for_at_least.as_secs() && self.calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        idle_s >= for_at_least.as_secs()
+            && self.calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -166,11 +167,16 @@ impl Sessions {
     ///
     /// # Errors
     /// [`SessionFault::TooMany`] when the subject holds `max` sessions already.
-    pub fn create(&self, session: impl FnOnce(Box<str>) -> Session, max: usize) -> Result<Arc<Session>, SessionFault> {
+    pub fn create(
+        &self,
+        session: impl FnOnce(Box<str>) -> Session,
+        max: usize,
+    ) -> Result<Arc<Session>, SessionFault> {
         let session = Arc::new(session(random_id().ok_or(SessionFault::NoRandomness)?));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Counted only when the table is large enough for the bound to be reached at all.
-        if open.len() >= max && open.values().filter(|other| other.subject == session.subject).count() >= max {
+        if open.len() >= max && open.values().filter(|other| other.subject == session.subject).count() >= max
+        {
             return Err(SessionFault::TooMany);
         }
         open.insert(session.id.clone(), Arc::clone(&session));

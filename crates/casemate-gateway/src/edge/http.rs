@@ -41,13 +41,17 @@ impl Http {
             "/readyz" => return Ok(reply::readiness(&self.gate)),
             _ => {}
         }
-        let nothing = || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
+        let nothing =
+            || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
         let endpoint = Endpoint::of_path(head.path()).ok_or_else(nothing)?;
         match head.method {
             Method::POST => self.post(head, endpoint, body).await,
             Method::GET => session::attach(&self.gate, head, endpoint),
             Method::DELETE => session::end(&self.gate, head, endpoint),
-            _ => Err(Refusal::new(Code::BadHttpMethod, "MCP uses POST here, and GET and DELETE for legacy sessions.")),
+            _ => Err(Refusal::new(
+                Code::BadHttpMethod,
+                "MCP uses POST here, and GET and DELETE for legacy sessions.",
+            )),
         }
     }
 
@@ -104,7 +108,8 @@ fn head_of(head: &HttpHead, endpoint: Endpoint, outlet: Outlet) -> Head {
 }
 
 fn rejected(reject: &Reject) -> Refusal {
-    let code = if reject.reason.status() == StatusCode::FORBIDDEN { Code::ForeignOrigin } else { Code::BadHeader };
+    let code =
+        if reject.reason.status() == StatusCode::FORBIDDEN { Code::ForeignOrigin } else { Code::BadHeader };
     let hint = match reject.reason {
         RejectReason::HostUnknown => "; add it to gateway.hosts if it is yours",
         RejectReason::OriginRefused => "; add it to gateway.origins if it is yours",

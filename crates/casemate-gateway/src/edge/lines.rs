@@ -68,7 +68,9 @@ where
 
 async fn preamble<R: AsyncRead + Unpin>(reader: &mut LineReader<R>) -> Option<Endpoint> {
     match tokio::time::timeout(PREAMBLE_TIME_MAX, reader.next()).await {
-        Ok(Ok(Some(Line::Frame(line)))) => Endpoint::of_path(std::str::from_utf8(&line).ok()?.strip_prefix(PREAMBLE)?),
+        Ok(Ok(Some(Line::Frame(line)))) => {
+            Endpoint::of_path(std::str::from_utf8(&line).ok()?.strip_prefix(PREAMBLE)?)
+        }
         _ => None,
     }
 }
@@ -88,7 +90,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(gate: Arc<Gate>, (endpoint, peer): (Endpoint, Peer), lines: LineSender) -> Option<Arc<Connection>> {
+    fn open(
+        gate: Arc<Gate>,
+        (endpoint, peer): (Endpoint, Peer),
+        lines: LineSender,
+    ) -> Option<Arc<Connection>> {
         let Peer::Unix { uid, .. } = peer else { return None };
         let subject = gate.identities().local(uid)?;
         let outlet = Outlet::Lines(lines.clone());

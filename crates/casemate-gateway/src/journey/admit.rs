@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use casemate_policy::SubjectId;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::identify::Identified;
 use crate::gate::Gate;
@@ -57,7 +57,9 @@ impl Admissions {
         }
         let places = match subjects.get(subject) {
             Some(places) => Arc::clone(places),
-            None => Arc::clone(subjects.entry(subject.clone()).or_insert_with(|| Arc::new(Semaphore::new(max)))),
+            None => {
+                Arc::clone(subjects.entry(subject.clone()).or_insert_with(|| Arc::new(Semaphore::new(max))))
+            }
         };
         drop(subjects);
         let own = places.try_acquire_owned().ok()?;
@@ -88,8 +90,11 @@ pub(super) fn subject(gate: &Gate, identified: Identified) -> Result<Admitted, R
     }
     let max = identified.snapshot.limits.calls_in_flight_max;
     let place = gate.admissions().enter(&identified.subject.id, max).ok_or_else(|| {
-        Refusal::new(Code::TooManyCalls, format!("You have {max} calls in flight already; wait for some to end."))
-            .with_retry(Retry::After(Duration::from_secs(1)))
+        Refusal::new(
+            Code::TooManyCalls,
+            format!("You have {max} calls in flight already; wait for some to end."),
+        )
+        .with_retry(Retry::After(Duration::from_secs(1)))
     })?;
     Ok(Admitted { identified, _place: place })
 }

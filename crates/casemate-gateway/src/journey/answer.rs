@@ -42,7 +42,9 @@ pub struct Delivery {
 /// Writes the outcome of a journey for the client.
 pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Delivery {
     let refusal = match outcome {
-        Ok(Cleared { answer: Answer::Result(result), opened, .. }) => return result_of(ticket, result, opened),
+        Ok(Cleared { answer: Answer::Result(result), opened, .. }) => {
+            return result_of(ticket, result, opened);
+        }
         Ok(Cleared { answer: Answer::Error(error), .. }) => return error_of(ticket, error),
         Err(refusal) => refusal,
     };
@@ -51,12 +53,23 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         return result_of(ticket, tool_error(&refusal), None);
     }
     let wire = refusal.wire();
-    let status = if ticket.revision.is_modern() { modern_status(wire.error.code, wire.status) } else { wire.status };
-    Delivery { parts: vec![error_text(Some(&ticket.id), &wire.error)], status, retry_after_s: wire.retry_after_s, opened: None, canceled: refusal.code == Code::Canceled }
+    let status =
+        if ticket.revision.is_modern() { modern_status(wire.error.code, wire.status) } else { wire.status };
+    Delivery {
+        parts: vec![error_text(Some(&ticket.id), &wire.error)],
+        status,
+        retry_after_s: wire.retry_after_s,
+        opened: None,
+        canceled: refusal.code == Code::Canceled,
+    }
 }
 
 fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Delivery {
-    let result = if ticket.revision.is_modern() { modern::result(&ticket.method, result) } else { legacy::result(result) };
+    let result = if ticket.revision.is_modern() {
+        modern::result(&ticket.method, result)
+    } else {
+        legacy::result(result)
+    };
     let parts = response_parts(&ticket.id, &result).to_vec();
     Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false }
 }
@@ -69,14 +82,22 @@ fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
     } else {
         (legacy::error(&ticket.method, error), StatusCode::OK)
     };
-    Delivery { parts: vec![error_text(Some(&ticket.id), &error)], status, retry_after_s: None, opened: None, canceled: false }
+    Delivery {
+        parts: vec![error_text(Some(&ticket.id), &error)],
+        status,
+        retry_after_s: None,
+        opened: None,
+        canceled: false,
+    }
 }
 
 /// The HTTP status that the modern dialect prescribes for an error.
 fn modern_status(error: i64, otherwise: StatusCode) -> StatusCode {
     match error {
         code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
-        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => StatusCode::BAD_REQUEST,
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION => {
+            StatusCode::BAD_REQUEST
+        }
         _ => otherwise,
     }
 }

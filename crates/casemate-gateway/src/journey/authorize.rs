@@ -47,7 +47,9 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
     let server = &shelf.server().entry().name;
     match &checked.target {
         Target::Own(_) => (None, Resource::Gateway),
-        Target::Item { kind: Kind::Prompts, item, .. } => (Some(Action::Get), Resource::Prompt(server, &item.name)),
+        Target::Item { kind: Kind::Prompts, item, .. } => {
+            (Some(Action::Get), Resource::Prompt(server, &item.name))
+        }
         Target::Item { item, .. } => (Some(Action::Call), Resource::Tool(server, &item.name)),
         Target::Uri { uri, .. } if *method == Method::ResourcesRead => {
             (Some(Action::Read), Resource::Resource(server, uri))

@@ -66,7 +66,9 @@ fn fill_in(params: &Members, fixed: Option<&ProfileTool>) -> Result<Members, Ref
     let mut edit = given.edit();
     for (name, value) in &fixed.fixed {
         if given.has(name) {
-            let message = format!("The arguments do not fit the tool's schema.\n- {name} is set by the profile; leave it out");
+            let message = format!(
+                "The arguments do not fit the tool's schema.\n- {name} is set by the profile; leave it out"
+            );
             return Err(Refusal::new(Code::BadArguments, message));
         }
         edit = edit.set(name.as_str(), params::checked(value));
@@ -77,7 +79,9 @@ fn fill_in(params: &Members, fixed: Option<&ProfileTool>) -> Result<Members, Ref
 fn fits(item: &Item, arguments: &Raw) -> Result<(), Refusal> {
     match item.schema() {
         None => Ok(()),
-        Some(Ok(schema)) => schema.check(arguments).map_err(|fault| Refusal::new(Code::BadArguments, fault.0)),
+        Some(Ok(schema)) => {
+            schema.check(arguments).map_err(|fault| Refusal::new(Code::BadArguments, fault.0))
+        }
         Some(Err(why)) => Err(Refusal::new(
             Code::BadSchema,
             format!("The tool {:?} cannot be called: its input schema cannot be used ({why}).", item.name),

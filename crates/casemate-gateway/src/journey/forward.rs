@@ -61,23 +61,30 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
             format!("The server {name} runs {instances_max} times already, and all of them are in use."),
             Retry::After(std::time::Duration::from_secs(5)),
         ),
-        Fault::Start { .. } => (Code::ServerDown, format!("The server {name} could not be started."), Retry::Never),
+        Fault::Start { .. } => {
+            (Code::ServerDown, format!("The server {name} could not be started."), Retry::Never)
+        }
         Fault::Gone { sent: false, .. } => {
             (Code::ServerDown, format!("The server {name} cannot be reached."), Retry::Never)
         }
         Fault::Gone { sent: true, .. } => (
             Code::CallLost,
-            format!("The server {name} went away while it worked on the call. The call may have had its effect."),
+            format!(
+                "The server {name} went away while it worked on the call. The call may have had its effect."
+            ),
             Retry::Check,
         ),
         Fault::Timeout { after, hard } => {
             let kind = if *hard { "hard limit" } else { "limit" };
-            let message = format!("The server {name} did not answer within its {kind} of {} ms.", after.as_millis());
+            let message =
+                format!("The server {name} did not answer within its {kind} of {} ms.", after.as_millis());
             (Code::Timeout, message, Retry::Check)
         }
-        Fault::TooBig { limit } => {
-            (Code::AnswerTooLarge, format!("The answer of the server {name} has more than {limit} bytes."), Retry::Never)
-        }
+        Fault::TooBig { limit } => (
+            Code::AnswerTooLarge,
+            format!("The answer of the server {name} has more than {limit} bytes."),
+            Retry::Never,
+        ),
         Fault::Protocol { .. } => {
             (Code::BadAnswer, format!("The server {name} does not keep to the protocol."), Retry::Never)
         }

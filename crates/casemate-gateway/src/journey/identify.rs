@@ -34,8 +34,11 @@ pub fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
     let subject = match (&head.credential, &head.peer) {
         // A key counts before the socket it came through: it may stand for fewer rights.
         (Some(key), _) => gate.identities().key(key, clock::unix_now().as_secs()).map_err(|why| {
-            Refusal::new(Code::BadCredential, "The credential is not accepted: it is unknown, expired or revoked.")
-                .with_detail(why)
+            Refusal::new(
+                Code::BadCredential,
+                "The credential is not accepted: it is unknown, expired or revoked.",
+            )
+            .with_detail(why)
         })?,
         (None, Peer::Unix { uid, .. }) => gate.identities().local(*uid).ok_or_else(|| {
             Refusal::new(Code::BadCredential, "Only the user who runs the gateway may use its socket.")

@@ -1,11 +1,12 @@
 //! Stage 9: may the answer pass as it is.
 
 mod joined;
+pub(super) mod questions;
 
 use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Members, Raw};
 use casemate_policy::{Action, Effect};
 
 use super::forward::Answered;
@@ -39,7 +40,9 @@ impl Cleared {
     pub(super) fn len(&self) -> usize {
         match &self.answer {
             Answer::Result(raw) => raw.as_bytes().len(),
-            Answer::Error(error) => error.message.len() + error.data.as_ref().map_or(0, |raw| raw.as_bytes().len()),
+            Answer::Error(error) => {
+                error.message.len() + error.data.as_ref().map_or(0, |raw| raw.as_bytes().len())
+            }
         }
     }
 }
@@ -48,9 +51,10 @@ impl Cleared {
 /// joined endpoint knows.
 ///
 /// # Errors
-/// [`Code::AnswerTooLarge`].
+/// [`Code::AnswerTooLarge`], [`Code::CannotAsk`].
 pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
     let Answered { received, target, answer, opened, .. } = answered;
+    let mut failed = matches!(answer, Answer::Error(_));
     let answer = match answer {
         Answer::Result(result) => {
             let limit = received.passage.identified.snapshot.limits.result_bytes_max;
@@ -58,13 +62,14 @@ pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
                 let message = format!("The answer has more than {limit} bytes.");
                 return Err(Refusal::new(Code::AnswerTooLarge, message));
             }
+            let members = result.members();
+            if let Some(members) = &members {
+                questions::allowed(&received.call.meta, members)?;
+            }
+            failed = says_error(&target, members.as_ref());
             Answer::Result(cleared(&received, &target, result))
         }
         error => error,
-    };
-    let failed = match &answer {
-        Answer::Error(_) => true,
-        Answer::Result(result) => says_error(&target, result),
     };
     Ok(Cleared { answer, opened, failed, _seal: Seal })
 }
@@ -97,14 +102,19 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
             item: Arc::new(item),
             fixed: None,
         };
-        let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
+        let decision =
+            identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
         decision.effect == Effect::Allow
     };
     let kept: Vec<&Raw> = list.iter().filter(may_list).collect();
-    if kept.len() == list.len() { result } else { members.edit().set(kind.member(), Raw::array(kept)).finish() }
+    if kept.len() == list.len() {
+        result
+    } else {
+        members.edit().set(kind.member(), Raw::array(kept)).finish()
+    }
 }
 
-fn says_error(target: &Target, result: &Raw) -> bool {
+fn says_error(target: &Target, result: Option<&Members>) -> bool {
     let is_tool = matches!(target, Target::Item { kind: Kind::Tools, .. });
-    is_tool && result.members().and_then(|members| members.get("isError")).is_some_and(|raw| raw.as_str() == "true")
+    is_tool && result.and_then(|members| members.get("isError")).is_some_and(|raw| raw.as_str() == "true")
 }

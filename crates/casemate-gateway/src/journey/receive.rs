@@ -49,11 +49,7 @@ pub(super) struct Received {
 impl Received {
     /// What is needed to answer, whatever becomes of the call.
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket {
-            id: self.id.clone(),
-            method: self.call.method.clone(),
-            revision: self.call.meta.revision,
-        }
+        Ticket { id: self.id.clone(), method: self.call.method.clone(), revision: self.call.meta.revision }
     }
 
     /// The tool, prompt or resource by the name that the client used; empty where there is none.
@@ -77,9 +73,16 @@ impl Received {
 ///
 /// # Errors
 /// When the body cannot be read at all, or belongs to a session that is not there.
-pub(super) async fn messages<B: Incoming>(gate: &Gate, admitted: Admitted, body: B) -> Result<Vec<Message>, Refusal> {
+pub(super) async fn messages<B: Incoming>(
+    gate: &Gate,
+    admitted: Admitted,
+    body: B,
+) -> Result<Vec<Message>, Refusal> {
     let limits = &admitted.identified.snapshot.limits;
-    let text = body.read(limits.request_bytes_max, limits.body_time_max).await.map_err(|fault| unreadable(&fault))?;
+    let text = body
+        .read(limits.request_bytes_max, limits.body_time_max)
+        .await
+        .map_err(|fault| unreadable(&fault))?;
     let limits = Limits { bytes_max: limits.request_bytes_max, ..Limits::default() };
     let session = session(gate, &admitted)?;
     let hello = session.as_ref().and_then(|session| session.hello());
@@ -93,7 +96,11 @@ pub(super) async fn messages<B: Incoming>(gate: &Gate, admitted: Admitted, body:
 }
 
 fn read(text: Bytes, limits: &Limits, batches: bool) -> Result<Vec<Frame>, Fault> {
-    if batches { Frame::parse_batch(text, limits) } else { Frame::parse(text, limits).map(|frame| vec![frame]) }
+    if batches {
+        Frame::parse_batch(text, limits)
+    } else {
+        Frame::parse(text, limits).map(|frame| vec![frame])
+    }
 }
 
 /// The session that the message names. A modern message ignores the header, as the protocol demands.
@@ -105,7 +112,10 @@ fn session(gate: &Gate, admitted: &Admitted) -> Result<Option<Arc<Session>>, Ref
         SessionRef::Id(id) if !modern.is_some_and(Revision::is_modern) => {
             let found = gate.sessions().find(id, &admitted.identified.subject.id, &head.endpoint);
             found.map(Some).ok_or_else(|| {
-                Refusal::new(Code::NoSession, "There is no such session (any more): send `initialize` to open a new one.")
+                Refusal::new(
+                    Code::NoSession,
+                    "There is no such session (any more): send `initialize` to open a new one.",
+                )
             })
         }
         SessionRef::Id(_) | SessionRef::None => Ok(None),
@@ -139,7 +149,12 @@ impl Reader {
     }
 
     fn told(&self, what: told::What) -> Told {
-        Told { passage: Arc::clone(&self.passage), session: self.session.clone(), hello: self.hello.clone(), what }
+        Told {
+            passage: Arc::clone(&self.passage),
+            session: self.session.clone(),
+            hello: self.hello.clone(),
+            what,
+        }
     }
 
     fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
@@ -170,7 +185,10 @@ impl Reader {
         let session = if modern { self.connection() } else { self.session.clone() };
         let in_flight = match &session {
             Some(session) => Some(session.begin(&id).ok_or_else(|| {
-                Refusal::new(Code::BadMessage, format!("A request with the id {id} is in flight already; use a new id."))
+                Refusal::new(
+                    Code::BadMessage,
+                    format!("A request with the id {id} is in flight already; use a new id."),
+                )
             })?),
             None => None,
         };
@@ -199,10 +217,11 @@ impl Reader {
 
     fn legacy_claim(&self, claimed: Option<&str>) -> Result<(), Refusal> {
         match claimed {
-            Some(text) if Revision::parse(text).is_none() => {
-                Err(Refusal::new(Code::UnknownRevision, "The MCP-Protocol-Version header names no revision that we speak.")
-                    .prescribed(modern::unsupported(text)))
-            }
+            Some(text) if Revision::parse(text).is_none() => Err(Refusal::new(
+                Code::UnknownRevision,
+                "The MCP-Protocol-Version header names no revision that we speak.",
+            )
+            .prescribed(modern::unsupported(text))),
             _ => Ok(()),
         }
     }

@@ -107,7 +107,12 @@ impl<'g> Record<'g> {
         self.state = State::Closed;
     }
 
-    fn write(&self, server: &str, name: &str, (effect, rules): (&'static str, &[RuleId])) -> Result<(), Refusal> {
+    fn write(
+        &self,
+        server: &str,
+        name: &str,
+        (effect, rules): (&'static str, &[RuleId]),
+    ) -> Result<(), Refusal> {
         let identified = &self.passage.identified;
         let peer = match &identified.head.peer {
             Peer::Tcp(address) => address.to_string(),
@@ -130,7 +135,8 @@ impl<'g> Record<'g> {
             snapshot: identified.snapshot.version,
         };
         self.gate.recorder().intent(&intent).map_err(|why| {
-            Refusal::new(Code::NotRecorded, "The call could not be recorded, so it was not made.").with_detail(why)
+            Refusal::new(Code::NotRecorded, "The call could not be recorded, so it was not made.")
+                .with_detail(why)
         })
     }
 

@@ -36,12 +36,7 @@ pub(super) enum Target {
     /// We do.
     Own(Own),
     /// A server, about a tool or prompt.
-    Item {
-        shelf: Arc<Shelf>,
-        kind: Kind,
-        item: Arc<Item>,
-        fixed: Option<Arc<ProfileTool>>,
-    },
+    Item { shelf: Arc<Shelf>, kind: Kind, item: Arc<Item>, fixed: Option<Arc<ProfileTool>> },
     /// A server, about a resource: by the server's own URI for it.
     Uri { shelf: Arc<Shelf>, uri: String },
     /// A server, about a value for an argument of a prompt or template: the `ref` as the server knows it.
@@ -181,7 +176,8 @@ fn joined_shelf(gate: &Gate, received: &Received, server: &str) -> Option<Arc<Sh
 pub(super) fn string_param(received: &Received, name: &str) -> Result<String, Refusal> {
     received.call.params.string(name).ok_or_else(|| {
         let message = format!("{} needs params.{name}, a string", received.call.method);
-        Refusal::new(Code::BadParams, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
+        Refusal::new(Code::BadParams, message.clone())
+            .prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
     })
 }
 
@@ -204,7 +200,8 @@ pub(super) fn no_resource(uri: &str) -> Refusal {
         uri: &'a str,
     }
     let message = "Resource not found";
-    let error = ErrorObject { data: Some(Raw::of(&Data { uri })), ..ErrorObject::new(code::INVALID_PARAMS, message) };
+    let error =
+        ErrorObject { data: Some(Raw::of(&Data { uri })), ..ErrorObject::new(code::INVALID_PARAMS, message) };
     Refusal::new(Code::Unknown, message).prescribed(error)
 }
 

@@ -11,7 +11,8 @@ async fn bad_bodies_get_a_clear_answer() {
     let harness = Harness::with_limits(vec![stdio_entry("one", "legacy")], limits).await;
     let client = harness.legacy("/mcp").await;
     let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{}}}}}"#, "[".repeat(1000));
-    let long = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":"{}"}}}}"#, "x".repeat(70_000));
+    let long =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":"{}"}}}}"#, "x".repeat(70_000));
     for (body, status, code, says) in [
         ("", 400, -32700, "too early"),
         ("{", 400, -32700, "too early"),
@@ -71,14 +72,18 @@ async fn headers_have_to_say_what_the_body_says() {
     let client = harness.client("/mcp", "owner");
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "one__echo", "arguments": {"message": "a"}, "_meta": meta}}).to_string();
-    let right = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo")];
+    let right =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo")];
     let with = |name: &str, value: &'static str| {
         let mut headers: Vec<(&str, &str)> = right.to_vec();
         headers.iter_mut().filter(|(header, _)| *header == name).for_each(|header| header.1 = value);
         headers
     };
     assert_eq!(client.post(body.clone(), &right).await.unwrap().status, 200);
-    assert_eq!(client.post(body.clone(), &with("mcp-name", "=?base64?b25lX19lY2hv?=")).await.unwrap().status, 200);
+    assert_eq!(
+        client.post(body.clone(), &with("mcp-name", "=?base64?b25lX19lY2hv?=")).await.unwrap().status,
+        200
+    );
     for headers in [
         with("mcp-name", "one__blob"),
         with("mcp-name", ""),

@@ -13,8 +13,10 @@ async fn any_client_calls_any_server() {
     for path in ["/mcp", "/servers/one/mcp", "/servers/two/mcp", "/servers/three/mcp", "/servers/four/mcp"] {
         for client in [harness.legacy(path).await, harness.modern(path)] {
             let tools = client.request("tools/list", json!({})).await.unwrap();
-            let names: Vec<&str> = tools["tools"].as_array().unwrap().iter().filter_map(|t| t["name"].as_str()).collect();
-            let prefixes: &[&str] = if path == "/mcp" { &["one__", "two__", "three__", "four__"] } else { &[""] };
+            let names: Vec<&str> =
+                tools["tools"].as_array().unwrap().iter().filter_map(|t| t["name"].as_str()).collect();
+            let prefixes: &[&str] =
+                if path == "/mcp" { &["one__", "two__", "three__", "four__"] } else { &[""] };
             for prefix in prefixes {
                 let echo = format!("{prefix}echo");
                 assert!(names.contains(&echo.as_str()), "{path}: {echo} in {names:?}");
@@ -54,10 +56,13 @@ async fn what_a_role_does_not_allow_is_not_there() {
 #[tokio::test]
 async fn a_dead_server_costs_its_own_tools_only() {
     let (one, _one) = http_server("one", Fixture::new(Era::Dual)).await;
-    let harness = Harness::start(vec![one, http_entry("dead", "http://127.0.0.1:9/mcp"), stdio_entry("gone", "x")]).await;
+    let harness =
+        Harness::start(vec![one, http_entry("dead", "http://127.0.0.1:9/mcp"), stdio_entry("gone", "x")])
+            .await;
     let client = harness.modern("/mcp");
     let tools = client.request("tools/list", json!({})).await.unwrap();
-    let names: Vec<&str> = tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    let names: Vec<&str> =
+        tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
     assert!(names.contains(&"one__echo") && names.iter().all(|name| name.starts_with("one__")), "{names:?}");
     let down = client.call("dead__echo", json!({})).await.unwrap_err().to_string();
     assert!(down.contains("dead"), "{down}");
@@ -84,7 +89,8 @@ async fn progress_and_questions_reach_the_client_of_the_call() {
             }
             assert!(progress >= 3, "{kind} {path}: {progress}");
 
-            let params = json!({"name": format!("{prefix}test_elicitation"), "arguments": {"message": "who"}});
+            let params =
+                json!({"name": format!("{prefix}test_elicitation"), "arguments": {"message": "who"}});
             let mut exchange = client.open("tools/call", params).await.unwrap();
             let question = exchange.next().await.unwrap().unwrap();
             assert_eq!(question["method"], "elicitation/create", "{kind} {path}: {question}");
@@ -105,7 +111,8 @@ async fn a_client_that_leaves_cancels_its_call() {
             let client = harness.modern(path);
             let name = if path == "/mcp" { "one__sleep_ms" } else { "sleep_ms" };
             let mut started = guard.calls();
-            let call = super::harness::background(async move { client.call(name, json!({"ms": 60_000})).await });
+            let call =
+                super::harness::background(async move { client.call(name, json!({"ms": 60_000})).await });
             started.wait_for(|calls| *calls == 1).await.unwrap();
             call.abort();
             guard.cancelled().wait_for(|cancelled| *cancelled == 1).await.unwrap();
@@ -124,7 +131,12 @@ async fn every_call_is_on_record_before_it_is_made() {
     let lines = harness.records.lines.borrow().clone();
     assert_eq!(
         lines,
-        ["allow key:owner tools/call one/echo", "ok", "deny key:owner tools/call /one__nothing", "refused CM1401"]
+        [
+            "allow key:owner tools/call one/echo",
+            "ok",
+            "deny key:owner tools/call /one__nothing",
+            "refused CM1401"
+        ]
     );
     *harness.records.full.lock().unwrap() = true;
     let before = *guard.calls().borrow();
@@ -139,14 +151,19 @@ async fn resources_are_found_again_under_their_joined_uris() {
     let harness = Harness::start(vec![server]).await;
     for client in [harness.legacy("/mcp").await, harness.modern("/mcp")] {
         let list = client.request("resources/list", json!({})).await.unwrap();
-        let uris: Vec<&str> = list["resources"].as_array().unwrap().iter().filter_map(|r| r["uri"].as_str()).collect();
+        let uris: Vec<&str> =
+            list["resources"].as_array().unwrap().iter().filter_map(|r| r["uri"].as_str()).collect();
         assert!(uris.contains(&"casemate://one/test://static-text"), "{uris:?}");
-        let read = client.request("resources/read", json!({"uri": "casemate://one/test://static-text"})).await.unwrap();
+        let read = client
+            .request("resources/read", json!({"uri": "casemate://one/test://static-text"}))
+            .await
+            .unwrap();
         assert_eq!(read["contents"][0]["uri"], "casemate://one/test://static-text", "{read}");
         let embedded = client.call("one__test_embedded_resource", json!({})).await.unwrap();
         let uri = embedded["content"][0]["resource"]["uri"].as_str().unwrap();
         assert!(uri.starts_with("casemate://one/"), "{uri}");
-        let missing = client.request("resources/read", json!({"uri": "casemate://two/test://x"})).await.unwrap_err();
+        let missing =
+            client.request("resources/read", json!({"uri": "casemate://two/test://x"})).await.unwrap_err();
         assert!(matches!(missing.code(), Some(-32602 | -32002)), "{missing}");
     }
 }

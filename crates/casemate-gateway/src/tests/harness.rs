@@ -11,6 +11,7 @@ use casemate_policy::{RoleDef, Roles, Subject, SubjectId};
 use casemate_sandbox::{Report, Spec};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
+use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use casemate_transport::http::{Server as HttpServer, Shell};
 use casemate_transport::listener::Listener;
@@ -31,7 +32,6 @@ use crate::upstream::{BaseEnvironment, Host, Launcher, Process, ProcessHandle, S
 pub(super) struct Harness {
     pub(super) gate: Arc<Gate>,
     pub(super) records: Arc<Records>,
-    pub(super) launcher: Arc<Links>,
     address: std::net::SocketAddr,
     stop: CancellationToken,
 }
@@ -52,10 +52,9 @@ impl Harness {
     pub(super) async fn with_limits(servers: Vec<ServerEntry>, limits: Limits) -> Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
-        let launcher = Arc::new(Links::default());
         let records = Arc::new(Records::default());
         let host = Host {
-            spawner: Arc::clone(&launcher) as Arc<dyn Launcher>,
+            spawner: Arc::new(Links::default()),
             tracker: tracker.clone(),
             stop: CancellationToken::new(),
             environment: BaseEnvironment {
@@ -82,7 +81,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(Shell::default()));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, launcher, address, stop }
+        Harness { gate, records, address, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -96,7 +95,10 @@ impl Harness {
 
     pub(super) async fn legacy(&self, path: &str) -> McpHttp {
         let mut client = self.client(path, "owner");
-        client.initialize("2025-11-25", json!({"elicitation": {}, "sampling": {}, "roots": {}})).await.unwrap();
+        client
+            .initialize("2025-11-25", json!({"elicitation": {}, "sampling": {}, "roots": {}}))
+            .await
+            .unwrap();
         client
     }
 
@@ -131,7 +133,12 @@ pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
 pub(super) fn stdio_entry(name: &str, era: &str) -> ServerEntry {
     entry(
         name,
-        Source::Command(CommandSource { program: era.into(), args: Vec::new(), env: BTreeMap::new(), cwd: None }),
+        Source::Command(CommandSource {
+            program: era.into(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: None,
+        }),
     )
 }
 
@@ -214,10 +221,78 @@ pub(super) struct Links {
 
 struct Link(Arc<Guard>);
 
+/// A hostile server behind a pipe; it ends with its input.
+struct Villain(CancellationToken);
+
+/// The programs that are hostile servers, by name.
+pub(super) const HOSTILE: [(&str, Kind); 18] = [
+    ("garbage", Kind::Garbage),
+    ("exits", Kind::Exits),
+    ("hangs-on-call", Kind::HangsOnCall),
+    ("floods", Kind::Floods),
+    ("wrong-id", Kind::WrongId),
+    ("answers-twice", Kind::AnswersTwice),
+    ("duplicate-members", Kind::DuplicateMembers),
+    ("lone-surrogate", Kind::LoneSurrogate),
+    ("deep", Kind::Deep),
+    ("huge", Kind::Huge),
+    ("bad-utf8", Kind::BadUtf8),
+    ("slow", Kind::Slow),
+    ("claims-uri", Kind::ClaimsUri),
+    ("duplicate-tools", Kind::DuplicateTools),
+    ("bad-schema", Kind::BadSchema),
+    ("endless-pages", Kind::EndlessPages),
+    ("server-asks", Kind::ServerAsks),
+    ("hangs", Kind::Hangs),
+];
+
+fn hostile_process(kind: Kind) -> Process {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let (reader, writer) = tokio::io::split(theirs);
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    background(async move {
+        let _guard = guard;
+        Hostile::new(kind, Era::Dual).serve_stdio(reader, writer).await
+    });
+    let (stdout, stdin) = tokio::io::split(ours);
+    Process {
+        stdin: Box::new(stdin),
+        stdout: Box::new(stdout),
+        stderr: Box::new(tokio::io::empty()),
+        handle: Box::new(Villain(ended)),
+    }
+}
+
+impl ProcessHandle for Villain {
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn report(&self) -> Option<Report> {
+        None
+    }
+
+    fn wait(&self) -> Soon<'_, String> {
+        Box::pin(async {
+            self.0.cancelled().await;
+            "ended".to_owned()
+        })
+    }
+
+    fn terminate(&self, _: Duration) -> Soon<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
 impl Launcher for Links {
     fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move {
-            let era = match spec.program.to_str() {
+            let program = spec.program.to_str().unwrap_or_default();
+            if let Some((_, kind)) = HOSTILE.iter().find(|(name, _)| *name == program) {
+                return Ok(hostile_process(*kind));
+            }
+            let era = match Some(program) {
                 Some("modern") => Era::Modern,
                 Some("dual") => Era::Dual,
                 Some("legacy") => Era::Legacy,

@@ -31,7 +31,10 @@ async fn a_changed_list_is_announced_and_then_seen() {
         let before = names(&legacy.request("tools/list", json!({})).await.unwrap());
         let mut general = legacy.listen(None).await.unwrap();
         let modern = harness.modern("/mcp");
-        let mut listen = modern.open("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await.unwrap();
+        let mut listen = modern
+            .open("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}))
+            .await
+            .unwrap();
         let acknowledged = listen.next().await.unwrap().unwrap();
         assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
         guard.change_tools();

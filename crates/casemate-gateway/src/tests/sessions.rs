@@ -14,7 +14,8 @@ async fn a_session_is_nobody_elses() {
     let id = owner.session().unwrap().to_owned();
     for (path, key) in [("/mcp", "other"), ("/servers/one/mcp", "owner")] {
         let thief = harness.client(path, key).header("mcp-session-id", &id);
-        let status = thief.post(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, &[]).await.unwrap().status;
+        let status =
+            thief.post(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, &[]).await.unwrap().status;
         assert_eq!(status, 404, "{path} {key}");
         assert_eq!(thief.listen(None).await.unwrap().status, 404);
         assert_eq!(thief.delete().await.unwrap(), 404);
@@ -31,7 +32,8 @@ async fn a_foreign_session_id_on_a_modern_call_gets_nothing_of_that_session() {
     let id = victim.session().unwrap().to_owned();
     let mut general = victim.listen(None).await.unwrap();
     let thief = harness.client("/mcp", "other").header("mcp-session-id", &id).modern(json!({}));
-    let params = json!({"name": "one__test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": 1}});
+    let params =
+        json!({"name": "one__test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": 1}});
     let mut exchange = thief.open("tools/call", params).await.unwrap();
     assert!(exchange.header("mcp-session-id").is_none());
     while exchange.next().await.unwrap().is_some() {}
@@ -57,7 +59,8 @@ async fn stopping_lets_calls_finish_and_refuses_new_ones() {
     let (server, guard) = http_server("one", Fixture::new(Era::Modern)).await;
     let harness = Harness::start(vec![server]).await;
     let (client, late) = (harness.modern("/mcp"), harness.modern("/mcp"));
-    let call = super::harness::background(async move { client.call("one__sleep_ms", json!({"ms": 300})).await });
+    let call =
+        super::harness::background(async move { client.call("one__sleep_ms", json!({"ms": 300})).await });
     guard.calls().wait_for(|calls| *calls == 1).await.unwrap();
     let gate = std::sync::Arc::clone(&harness.gate);
     let stop = super::harness::background(async move { gate.stop(Duration::from_secs(10)).await });

@@ -113,7 +113,8 @@ mod tests {
                 activity.touch();
             }
         };
-        let (at, fault) = tokio::select! { out = times_out_at(&activity) => out, () = report => unreachable!() };
+        let (at, fault) =
+            tokio::select! { out = times_out_at(&activity) => out, () = report => unreachable!() };
         assert_eq!((at, fault), (60, Fault::Timeout { after: S * 60, hard: true }));
     }
 

@@ -79,7 +79,9 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         Some(hello) if supported.iter().any(|text| text == Revision::LATEST.as_str()) => {
             Verdict::Modern(Box::new(hello))
         }
-        _ if Revision::ALL.iter().filter(|revision| !revision.is_modern()).any(|r| ours(&r)) => Verdict::Legacy,
+        _ if Revision::ALL.iter().filter(|revision| !revision.is_modern()).any(|r| ours(&r)) => {
+            Verdict::Legacy
+        }
         _ => Verdict::Stranger { why: format!("it speaks only {}", list(&supported)) },
     }
 }

@@ -58,10 +58,7 @@ pub(super) fn listed(tools: &[Tool], call: &Call) -> Result<Raw, ErrorObject> {
 }
 
 /// Which tool is called, and with what.
-pub(super) fn called(
-    tools: &'static [Tool],
-    call: &Call,
-) -> Result<(&'static Tool, Members), ErrorObject> {
+pub(super) fn called(tools: &'static [Tool], call: &Call) -> Result<(&'static Tool, Members), ErrorObject> {
     let invalid = |message: String| ErrorObject::new(code::INVALID_PARAMS, message);
     let name = call.params.string("name");
     let name = name.ok_or_else(|| invalid("`tools/call` needs params.name, a text".to_owned()))?;

@@ -177,7 +177,9 @@ fn times(text: &str) -> Option<CpuTimes> {
 /// user nice system idle iowait irq softirq steal (guest times are part of user).
 fn ticks(text: &str) -> Option<Ticks> {
     let numbers: Vec<u64> = text.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();
-    let [user, nice, system, idle, io_wait, irq, soft_irq, rest @ ..] = numbers.as_slice() else { return None };
+    let [user, nice, system, idle, io_wait, irq, soft_irq, rest @ ..] = numbers.as_slice() else {
+        return None;
+    };
     let stolen = rest.first().copied().unwrap_or_default();
     let (user, system) = (user.saturating_add(*nice), system.saturating_add(*irq).saturating_add(*soft_irq));
     Some(Ticks { user, system, idle: *idle, io_wait: *io_wait, stolen })

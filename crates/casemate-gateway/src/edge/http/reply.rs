@@ -73,7 +73,9 @@ pub(super) fn readiness(gate: &Gate) -> Reply {
     let shelves = gate.catalog().shelves();
     let failing = shelves
         .values()
-        .filter(|shelf| matches!(shelf.server().status().state, State::Backoff { .. } | State::CircuitOpen { .. }))
+        .filter(|shelf| {
+            matches!(shelf.server().status().state, State::Backoff { .. } | State::CircuitOpen { .. })
+        })
         .count();
     let ready = !gate.is_stopping();
     let mut reasons = Vec::new();

@@ -19,7 +19,10 @@ use crate::refusal::{Code, Refusal};
 /// GET: opens the general stream, or goes on with one that broke.
 pub(super) fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
     if !head.accepts_events() {
-        return Err(Refusal::new(Code::BadHttpMethod, "GET opens an event stream here: accept text/event-stream."));
+        return Err(Refusal::new(
+            Code::BadHttpMethod,
+            "GET opens an event stream here: accept text/event-stream.",
+        ));
     }
     let last = head.last_event_id().map(str::to_owned);
     let session = owned(gate, &head, endpoint)?;
@@ -46,15 +49,26 @@ pub(super) fn end(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Rep
 fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session>, Refusal> {
     let modern = head.protocol_version().and_then(Revision::parse).is_some_and(Revision::is_modern);
     if modern {
-        return Err(Refusal::new(Code::BadHttpMethod, "This revision of the protocol has neither GET nor DELETE."));
+        return Err(Refusal::new(
+            Code::BadHttpMethod,
+            "This revision of the protocol has neither GET nor DELETE.",
+        ));
     }
     // The queue is only there to complete the head; nothing is sent on it.
     let (queue, _) = mpsc::channel(1);
     let identified = journey::identify(gate, head_of(head, endpoint.clone(), Outlet::Call(queue)))?;
     let Some(id) = head.session_id() else {
-        return Err(Refusal::new(Code::BadHttpMethod, "GET and DELETE are for legacy sessions: name one in Mcp-Session-Id."));
+        return Err(Refusal::new(
+            Code::BadHttpMethod,
+            "GET and DELETE are for legacy sessions: name one in Mcp-Session-Id.",
+        ));
     };
-    let gone = || Refusal::new(Code::NoSession, "There is no such session (any more): send `initialize` to open a new one.");
+    let gone = || {
+        Refusal::new(
+            Code::NoSession,
+            "There is no such session (any more): send `initialize` to open a new one.",
+        )
+    };
     gate.sessions().find(id, &identified.subject.id, &endpoint).ok_or_else(gone)
 }
 

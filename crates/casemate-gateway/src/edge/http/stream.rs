@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use casemate_mcp::frame::error_text;
 use casemate_mcp::revision::Revision;
+use casemate_transport::http::Reply;
 use casemate_transport::http::events::{Event, EventSender, channel};
 use casemate_transport::http::streams::StreamWriter;
-use casemate_transport::http::Reply;
 use http::StatusCode;
 use tokio::sync::mpsc;
 

@@ -38,7 +38,8 @@ pub(super) fn checked(value: &str) -> Raw {
 /// The `Mcp-Param-*` headers that repeat the arguments which the tool's schema marks with `x-mcp-header`.
 pub(super) fn headers(item: &Item, arguments: &Raw) -> Vec<(String, String)> {
     let marked = item.tool.param_headers.iter();
-    let value = |path: &[Box<str>]| path.iter().try_fold(arguments.clone(), |at, name| at.members()?.get(name));
+    let value =
+        |path: &[Box<str>]| path.iter().try_fold(arguments.clone(), |at, name| at.members()?.get(name));
     let text = |raw: Raw| match raw.string() {
         Some(text) => Some(encode_value(&text).into_owned()),
         None if raw.as_str() == "null" || raw.members().is_some() || raw.elements().is_some() => None,

@@ -32,7 +32,8 @@ pub(super) async fn answer(gate: &Arc<Gate>, received: &Received) -> Result<Raw,
         resources: wants("resourcesListChanged"),
     };
     let outlet = identified.head.outlet.clone();
-    let listener = Listener::new(Arc::clone(&identified.subject), identified.head.endpoint.clone(), wants, outlet);
+    let listener =
+        Listener::new(Arc::clone(&identified.subject), identified.head.endpoint.clone(), wants, outlet);
     let listening = gate.bus().join(listener.of_request(received.id.clone()));
     let watches = watches(gate, received, &asked).await;
     for (shown, _, _) in &watches.open {

@@ -74,8 +74,11 @@ fn open(gate: &Gate, received: &Received, hello: Meta) -> Result<Arc<Session>, R
             };
             let max = identified.snapshot.limits.sessions_max;
             gate.sessions().create(new, max).map_err(|_| {
-                Refusal::new(Code::TooManyCalls, format!("You have {max} sessions open; end some with DELETE."))
-                    .with_retry(Retry::After(std::time::Duration::from_secs(60)))
+                Refusal::new(
+                    Code::TooManyCalls,
+                    format!("You have {max} sessions open; end some with DELETE."),
+                )
+                .with_retry(Retry::After(std::time::Duration::from_secs(60)))
             })?
         }
     };
@@ -140,7 +143,8 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
 }
 
 fn log_level(received: &Received) -> Result<Answer, Refusal> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const LEVELS: [&str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     let level = received.call.params.string("level").filter(|level| LEVELS.contains(&level.as_str()));
     let Some(level) = level else {
         let message = format!("logging/setLevel needs params.level, one of {}", LEVELS.join(", "));

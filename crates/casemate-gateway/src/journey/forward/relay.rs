@@ -11,8 +11,9 @@ use casemate_mcp::method::Method;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Refusal, down};
-use crate::client::{Watch, Session};
+use crate::client::{Session, Watch};
 use crate::gate::Gate;
+use crate::journey::inspect::questions::capability;
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
 use crate::upstream::{Caller, Event};
@@ -95,7 +96,9 @@ async fn pass(gate: &Gate, received: &Received, event: Event) {
                 _ = tokio::time::timeout(PATIENCE, outlet.send(text)).await;
             }
         }
-        Event::Question { method, params, answer } => ask(gate, received, Question { method, params, answer }).await,
+        Event::Question { method, params, answer } => {
+            ask(gate, received, Question { method, params, answer }).await
+        }
     }
 }
 
@@ -124,7 +127,8 @@ fn worded(received: &Received, notice: &Notice) -> Option<bytes::Bytes> {
 
 /// The place of a level in RFC 5424's order; unknown ones are as loud as they can be.
 fn severity(level: &str) -> usize {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const LEVELS: [&str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len())
 }
 
@@ -162,12 +166,7 @@ async fn ask(gate: &Gate, received: &Received, question: Question) {
 
 /// The session through which this client can be asked such a question.
 fn askable<'a>(received: &'a Received, method: &Method) -> Option<&'a Arc<Session>> {
-    let capability = match method {
-        Method::ElicitationCreate => "elicitation",
-        Method::SamplingCreate => "sampling",
-        Method::RootsList => "roots",
-        _ => return None,
-    };
+    let capability = capability(method)?;
     let meta = &received.call.meta;
     let can = !meta.revision.is_modern() && meta.capabilities.has(capability);
     received.session.as_ref().filter(|_| can)

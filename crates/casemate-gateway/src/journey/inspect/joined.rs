@@ -66,7 +66,9 @@ mod tests {
     fn resources_get_their_joined_uris_wherever_they_stand() {
         check(
             r#"{"content":[{"type":"text","text":"uri"},{"type":"resource_link","uri":"a:b","name":"n"},{"type":"resource","resource":{"uri":"c:d","text":"t"}}]}"#,
-            expect![[r#"{"content":[{"type":"text","text":"uri"},{"type":"resource_link","uri":"casemate://fs/a:b","name":"n"},{"type":"resource","resource":{"uri":"casemate://fs/c:d","text":"t"}}]}"#]],
+            expect![[
+                r#"{"content":[{"type":"text","text":"uri"},{"type":"resource_link","uri":"casemate://fs/a:b","name":"n"},{"type":"resource","resource":{"uri":"casemate://fs/c:d","text":"t"}}]}"#
+            ]],
         );
         check(
             r#"{"contents":[{"uri":"casemate://git/x","text":"claims another's"}]}"#,
@@ -74,13 +76,20 @@ mod tests {
         );
         check(
             r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"a:b"}}},{"role":"user","content":[{"type":"text"}]}]}"#,
-            expect![[r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"casemate://fs/a:b"}}},{"role":"user","content":[{"type":"text"}]}]}"#]],
+            expect![[
+                r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"casemate://fs/a:b"}}},{"role":"user","content":[{"type":"text"}]}]}"#
+            ]],
         );
     }
 
     #[test]
     fn what_names_no_resource_is_the_same_bytes() {
         let text = r#"{ "content" : [ {"type":"text","text":"x"} ] , "structuredContent":{"uri":"a:b"} }"#;
-        check(text, expect![[r#"{ "content" : [ {"type":"text","text":"x"} ] , "structuredContent":{"uri":"a:b"} }"#]]);
+        check(
+            text,
+            expect![[
+                r#"{ "content" : [ {"type":"text","text":"x"} ] , "structuredContent":{"uri":"a:b"} }"#
+            ]],
+        );
     }
 }

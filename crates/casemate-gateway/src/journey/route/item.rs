@@ -19,7 +19,11 @@ pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Resu
 }
 
 /// The prompt or template that `params.ref` names.
-pub(super) async fn completion(gate: &Gate, received: &Received, only: Option<Arc<Shelf>>) -> Result<Target, Refusal> {
+pub(super) async fn completion(
+    gate: &Gate,
+    received: &Received,
+    only: Option<Arc<Shelf>>,
+) -> Result<Target, Refusal> {
     let reference = received.call.params.object("ref");
     let member = |name| reference.as_ref().and_then(|reference| reference.string(name));
     match member("type").as_deref() {

@@ -20,7 +20,8 @@ fn settings() -> Resilience {
 #[test]
 fn the_pause_before_a_restart_doubles_from_the_second_failure_on() {
     let now = Instant::now();
-    let table = [(1, 0.0, 0), (1, 1.0, 0), (2, 1.0, 100), (2, 0.0, 50), (3, 1.0, 200), (4, 1.0, 350), (40, 1.0, 350)];
+    let table =
+        [(1, 0.0, 0), (1, 1.0, 0), (2, 1.0, 100), (2, 0.0, 50), (3, 1.0, 200), (4, 1.0, 350), (40, 1.0, 350)];
     for (failures, chance, pause) in table {
         let mut breaker = Breaker::new(settings());
         for _ in 0..failures {

@@ -171,12 +171,7 @@ impl Desk {
         guard(&self.book).open.get(&id).is_some_and(|open| open.method == Method::Listen)
     }
 
-    fn ask(
-        self: &Arc<Desk>,
-        id: &Id,
-        question: Notice,
-        origin: Option<i64>,
-    ) -> Result<Asked, ErrorObject> {
+    fn ask(self: &Arc<Desk>, id: &Id, question: Notice, origin: Option<i64>) -> Result<Asked, ErrorObject> {
         let Notice { method, params } = question;
         if !self.may_ask(&method) {
             let message = format!("{method} was not offered to this server");

@@ -122,14 +122,17 @@ async fn questions_reach_the_one_call_in_flight_and_answers_go_back() {
     let (_call, mut events) = rig.call(Method::ToolsCall);
     let (_list, _e) = rig.call(Method::ToolsList);
 
-    let Reaction::Ask(asked) = rig.receive("{'id':'q1','method':'elicitation/create','params':{'a':1}}") else {
+    let Reaction::Ask(asked) = rig.receive("{'id':'q1','method':'elicitation/create','params':{'a':1}}")
+    else {
         panic!("not asked")
     };
     let Some(Event::Question { answer, .. }) = events.recv().await else { panic!("no question") };
     answer.send(Ok(Raw::EMPTY_OBJECT)).unwrap();
     assert_eq!(asked.reply().await.unwrap(), r#"{"jsonrpc":"2.0","id":"q1","result":{}}"#);
 
-    let Reaction::Ask(asked) = rig.receive("{'id':2,'method':'elicitation/create'}") else { panic!("not asked") };
+    let Reaction::Ask(asked) = rig.receive("{'id':2,'method':'elicitation/create'}") else {
+        panic!("not asked")
+    };
     drop(events.recv().await);
     let text = String::from_utf8(asked.reply().await.unwrap().to_vec()).unwrap();
     assert!(text.contains("nobody answered"), "{text}");

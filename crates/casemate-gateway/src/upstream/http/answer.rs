@@ -109,7 +109,9 @@ impl Reading<'_> {
                 Ok(Taken { answer: Some(outcome), .. }) => return outcome,
                 Ok(Taken { complaint: Some(error), .. }) => return Ok(Answer::Error(error)),
                 Ok(Taken { .. }) => {}
-                Err(fault) if answered_id(&event.data) == Some(self.id) => return Err(self.unreadable(&fault)),
+                Err(fault) if answered_id(&event.data) == Some(self.id) => {
+                    return Err(self.unreadable(&fault));
+                }
                 Err(_) => self.outlet.log("stream", &event.data),
             }
         }
@@ -160,7 +162,8 @@ impl Reading<'_> {
 /// A reply that is no message.
 fn page(status: StatusCode, body: &[u8]) -> Found {
     let text = String::from_utf8_lossy(body);
-    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(PAGE_MAX).collect();
+    let words: String =
+        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(PAGE_MAX).collect();
     let said = if words.is_empty() { String::new() } else { format!(": {words}") };
     let why = format!("it answered with status {} and no message{said}", status.as_u16());
     Found { outcome: Err(Fault::Protocol { why }), status, is_addressed: false }

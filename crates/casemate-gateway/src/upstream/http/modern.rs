@@ -23,7 +23,7 @@ use crate::upstream::life::{End, Life};
 use crate::upstream::listen::{self, Ear, Interest, Watching};
 use crate::upstream::outlet::Outlet;
 use crate::upstream::probe::{self, Era, Verdict};
-use crate::upstream::{Caller, Fault, Hello, identity};
+use crate::upstream::{Fault, Hello, identity};
 
 /// The bookkeeping around a stateless endpoint.
 #[derive(Debug)]
@@ -42,13 +42,20 @@ struct Wire {
     outlet: Arc<Outlet>,
 }
 
+/// A request that is ready to be posted.
+struct Letter {
+    text: Bytes,
+    headers: HeaderMap,
+}
+
 /// Asks a server what it is.
 pub(super) async fn discover(seed: &Seed, door: &Arc<Door>) -> Result<Verdict, Fault> {
     let wire = Wire::new(seed, door);
     let ticket = wire.desk.open(&Method::Discover, None)?;
-    let params = probe::discover_params(&seed.offered, &seed.host.client_info);
-    let headers = wire.headers(&Method::Discover, None);
-    match wire.exchange(ticket, &Method::Discover, &params, headers).await {
+    let call = probe::own_call(Method::Discover, Members::empty(), &seed.host.client_info);
+    let params = modern::params(&call, seed.offered.raw(), None);
+    let letter = wire.letter(&ticket, &call, &params);
+    match wire.exchange(ticket, letter).await {
         Ok(found) => Ok(found.outcome.as_ref().map_or(Verdict::Legacy, probe::judge)),
         // A stream that breaks or a page that is too large is no modern answer; no connection is no answer at all.
         Err(Fault::Gone { sent: true, .. } | Fault::TooBig { .. }) => Ok(Verdict::Legacy),
@@ -86,8 +93,8 @@ fn opener(wire: Arc<Wire>) -> listen::Open {
         Box::pin(async move {
             let ticket = wire.desk.open(&call.method, Some(events))?;
             let params = modern::params(&call, wire.desk.offered().raw(), None);
-            let headers = wire.headers(&call.method, None);
-            wire.exchange(ticket, &call.method, &params, headers).await?.outcome
+            let letter = wire.letter(&ticket, &call, &params);
+            wire.exchange(ticket, letter).await?.outcome
         })
     })
 }
@@ -101,10 +108,15 @@ impl Modern {
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
         let params =
             modern::params(&identity(call, &self.client_info), self.wire.desk.offered().raw(), progress);
-        let headers = self.wire.call_headers(call, request.caller);
+        let mut letter = self.wire.letter(&ticket, call, &params);
+        for (name, value) in &request.caller.param_headers {
+            if let (Ok(name), Some(value)) = (HeaderName::try_from(name), header_value(value)) {
+                letter.headers.insert(name, value);
+            }
+        }
         let found = tokio::select! {
             biased;
-            found = self.wire.exchange(ticket, &call.method, &params, headers) => found?,
+            found = self.wire.exchange(ticket, letter) => found?,
             fault = request.deadline.passed(&activity) => return Err(fault),
             () = self.life.cut_off() => return Err(Fault::Gone { sent: true, why: "it was stopped".into() }),
         };
@@ -135,8 +147,10 @@ impl Modern {
 /// without saying why, or the code under which legacy servers ask for a session.
 fn is_foreign(found: &Found) -> bool {
     const NO_SESSION: i64 = -32000;
-    let is_error =
-        matches!(found.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    let is_error = matches!(
+        found.status,
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+    );
     is_error
         && match &found.outcome {
             Err(Fault::Protocol { .. }) => true,
@@ -152,6 +166,12 @@ impl Wire {
         Wire { door: Arc::clone(door), desk, outlet }
     }
 
+    /// Writes a request.
+    fn letter(&self, ticket: &Ticket, call: &Call, params: &Raw) -> Letter {
+        let text = request_text(&Id::Number(ticket.id()), &call.method, Some(params));
+        Letter { text, headers: self.headers(&call.method, Some(&call.params)) }
+    }
+
     /// The headers that every request has.
     fn headers(&self, method: &Method, params: Option<&Members>) -> HeaderMap {
         let mut headers = self.door.headers(Revision::LATEST.as_str());
@@ -165,25 +185,9 @@ impl Wire {
         headers
     }
 
-    /// The headers of a call: those, and what its tool's schema wants repeated.
-    fn call_headers(&self, call: &Call, caller: &Caller) -> HeaderMap {
-        let mut headers = self.headers(&call.method, Some(&call.params));
-        for (name, value) in &caller.param_headers {
-            if let (Ok(name), Some(value)) = (HeaderName::try_from(name), header_value(value)) {
-                headers.insert(name, value);
-            }
-        }
-        headers
-    }
-
-    async fn exchange(
-        &self,
-        mut ticket: Ticket,
-        method: &Method,
-        params: &Raw,
-        headers: HeaderMap,
-    ) -> Result<Found, Fault> {
-        let text: Bytes = request_text(&Id::Number(ticket.id()), method, Some(params));
+    /// Posts a request and reads its answer. Dropping the future closes the connection.
+    async fn exchange(&self, mut ticket: Ticket, letter: Letter) -> Result<Found, Fault> {
+        let Letter { text, headers } = letter;
         let posted = self.door.endpoint.post(headers, text).await.map_err(|fault| self.door.fault(&fault))?;
         let reading = Reading {
             door: &self.door,

@@ -32,7 +32,10 @@ fn the_answer_to_discover_tells_the_dialect() {
         (error(0, None), "legacy"),
         (error(-32022, None), "legacy"),
         (error(-32022, Some("{'supported':['2025-11-25','2027-01-01']}")), "legacy"),
-        (error(-32022, Some("{'supported':['2027-01-01','2028-01-01']}")), "it speaks only 2027-01-01, 2028-01-01"),
+        (
+            error(-32022, Some("{'supported':['2027-01-01','2028-01-01']}")),
+            "it speaks only 2027-01-01, 2028-01-01",
+        ),
     ];
     for (answer, expected) in table {
         let verdict = match judge(&answer) {

@@ -29,7 +29,8 @@ pub(super) fn join(shared: &Arc<Shared>, room: &mut Room, key: &Key) -> Result<S
     let now = Instant::now();
     let start_at = room.breaker.start_at(now);
     // A short pause is waited for; who would have to wait longer than for a start is told when to come back.
-    if let Some(retry_after) = start_at.map(|at| at - now).filter(|wait| *wait > shared.entry.timeouts.start) {
+    if let Some(retry_after) = start_at.map(|at| at - now).filter(|wait| *wait > shared.entry.timeouts.start)
+    {
         return Err(Fault::CircuitOpen { retry_after });
     }
     room.make_room(key)?;

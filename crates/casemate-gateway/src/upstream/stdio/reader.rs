@@ -144,7 +144,8 @@ impl Reader {
     /// A line that is longer than any answer may be. Whose it was is known only when one call is under way.
     fn refuse_giant(&mut self, bytes: u64) {
         let limit = self.result_bytes_max;
-        self.outlet.log("protocol", format!("a message of {bytes} bytes; at most {limit} are taken").as_bytes());
+        self.outlet
+            .log("protocol", format!("a message of {bytes} bytes; at most {limit} are taken").as_bytes());
         self.wire.desk.fail(None, Fault::TooBig { limit });
     }
 }
@@ -157,7 +158,11 @@ struct Metered {
 }
 
 impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.output).poll_read(cx, buf))?;
         let read = (buf.filled().len() - before) as u64;

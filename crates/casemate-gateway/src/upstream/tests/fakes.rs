@@ -116,7 +116,8 @@ impl Peer {
     pub(super) async fn greet_modern(&mut self) -> bool {
         let Some(message) = self.until("server/discover").await else { return false };
         let capabilities = json!({"tools": {"listChanged": true}, "resources": {}});
-        self.answer(&message, json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities})).await;
+        self.answer(&message, json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities}))
+            .await;
         true
     }
 

@@ -169,7 +169,8 @@ async fn every_dialect_is_found_out_and_calls_are_answered() {
         let echoed = good.tool("echo", json!({"message": "hi"})).await.unwrap();
         assert_eq!(echoed, "hi", "{era:?} {carrier:?}");
         let info: Value =
-            serde_json::from_str(good.tool("request_info", json!({})).await.unwrap().as_str().unwrap()).unwrap();
+            serde_json::from_str(good.tool("request_info", json!({})).await.unwrap().as_str().unwrap())
+                .unwrap();
         let expected = if era == Era::Legacy { "legacy" } else { "modern" };
         assert_eq!(info["era"], expected, "{carrier:?}: {info}");
         good.end().await;
@@ -246,7 +247,10 @@ async fn list_changes_and_watched_resources_are_told() {
         let told = told.unwrap_or_else(|| panic!("nothing was told: {era:?} {carrier:?}"));
         assert_eq!(told.notice.method, Method::ResourceUpdated, "{era:?} {carrier:?}");
         let uri = told.notice.params.unwrap().string("uri").unwrap();
-        assert_eq!((uri.as_str(), told.subject), ("test://watched-resource", Some(good.caller.subject.clone())));
+        assert_eq!(
+            (uri.as_str(), told.subject),
+            ("test://watched-resource", Some(good.caller.subject.clone()))
+        );
         good.tool("test_trigger_tool_change", json!({})).await.unwrap();
         good.notice(&Method::ToolsChanged).await;
         good.end().await;
@@ -340,7 +344,10 @@ async fn a_broken_stream_is_resumed() {
 async fn large_answers_pass_up_to_the_limit() {
     for (era, carrier) in ALL {
         let good = good(era, carrier).await;
-        assert_eq!(good.tool("blob", json!({"bytes": 60_000})).await.unwrap().as_str().unwrap().len(), 60_000);
+        assert_eq!(
+            good.tool("blob", json!({"bytes": 60_000})).await.unwrap().as_str().unwrap().len(),
+            60_000
+        );
         let fault = good.tool("blob", json!({"bytes": 200_000})).await.unwrap_err();
         assert_eq!(fault, Fault::TooBig { limit: 1 << 16 }, "{era:?} {carrier:?}");
         good.tool("echo", json!({"message": "still here"})).await.unwrap();

@@ -91,7 +91,8 @@ async fn web<W: Future<Output = Reply> + Send + 'static>(
     let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
     let seen = Arc::default();
-    let service = Scripted { script: Box::new(move |exchange| Box::pin(script(exchange))), seen: Arc::clone(&seen) };
+    let service =
+        Scripted { script: Box::new(move |exchange| Box::pin(script(exchange))), seen: Arc::clone(&seen) };
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     let shell = Arc::new(arc_swap::ArcSwap::from_pointee(Shell::default()));
     let server = HttpServer::new(shell, Arc::new(service), stop.clone(), tracker.clone());
@@ -141,9 +142,16 @@ fn legacy(exchange: &Exchange) -> Reply {
 
 #[tokio::test]
 async fn a_modern_request_repeats_in_its_headers_what_its_body_says() {
-    let web = web(|_| {}, |exchange| async move {
-        if exchange.method() == "server/discover" { discovered(&exchange) } else { exchange.answer(json!({})) }
-    })
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() == "server/discover" {
+                discovered(&exchange)
+            } else {
+                exchange.answer(json!({}))
+            }
+        },
+    )
     .await;
     let mut caller = caller(1);
     caller.param_headers = vec![("Mcp-Param-Region".into(), "Köln".into())];
@@ -151,14 +159,17 @@ async fn a_modern_request_repeats_in_its_headers_what_its_body_says() {
     let call = &web.seen("tools/call")[0];
     let shown = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-region", "x-key", "accept"];
     let shown: Vec<&str> = shown.iter().map(|name| call.header(name)).collect();
-    assert_eq!(shown, [
-        "2026-07-28",
-        "tools/call",
-        "=?base64?d2V0dGVyIGbDvHIgYWxsZQ==?=",
-        "=?base64?S8O2bG4=?=",
-        "s3cret",
-        "application/json, text/event-stream",
-    ]);
+    assert_eq!(
+        shown,
+        [
+            "2026-07-28",
+            "tools/call",
+            "=?base64?d2V0dGVyIGbDvHIgYWxsZQ==?=",
+            "=?base64?S8O2bG4=?=",
+            "s3cret",
+            "application/json, text/event-stream",
+        ]
+    );
     assert_eq!(call.header("mcp-session-id"), "");
     assert_eq!(web.seen("server/discover").len(), 1);
     assert!(!format!("{:?}", web.rig.server).contains("s3cret"), "secrets are not shown");
@@ -166,7 +177,8 @@ async fn a_modern_request_repeats_in_its_headers_what_its_body_says() {
 
 #[tokio::test]
 async fn the_probe_falls_back_as_the_protocol_prescribes() {
-    let table: [(&str, fn(&Exchange) -> Reply); 6] = [
+    type Refuse = fn(&Exchange) -> Reply;
+    let table: [(&str, Refuse); 6] = [
         ("400 with a page", |_| Reply::text(StatusCode::BAD_REQUEST, "Bad Request")),
         ("400 with an error that both dialects know", |exchange| exchange.refusal(400, -32000)),
         ("404", |_| Reply::empty(StatusCode::NOT_FOUND)),
@@ -175,9 +187,12 @@ async fn the_probe_falls_back_as_the_protocol_prescribes() {
         ("500", |_| Reply::empty(StatusCode::INTERNAL_SERVER_ERROR)),
     ];
     for (what, reply) in table {
-        let web = web(|_| {}, move |exchange| async move {
-            if exchange.method() == "server/discover" { reply(&exchange) } else { legacy(&exchange) }
-        })
+        let web = web(
+            |_| {},
+            move |exchange| async move {
+                if exchange.method() == "server/discover" { reply(&exchange) } else { legacy(&exchange) }
+            },
+        )
         .await;
         let hello = web.rig.server.hello(&caller(1)).await.unwrap();
         assert_eq!(hello.revision.as_str(), "2025-06-18", "{what}");
@@ -218,9 +233,16 @@ async fn a_session_is_opened_anew_also_when_the_server_says_it_in_its_own_way() 
 
 #[tokio::test]
 async fn a_server_that_never_keeps_its_session_is_not_asked_forever() {
-    let web = web(|_| {}, |exchange| async move {
-        if exchange.method() == "tools/call" { Reply::empty(StatusCode::NOT_FOUND) } else { legacy(&exchange) }
-    })
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() == "tools/call" {
+                Reply::empty(StatusCode::NOT_FOUND)
+            } else {
+                legacy(&exchange)
+            }
+        },
+    )
     .await;
     let fault = web.rig.call(&caller(1)).await.unwrap_err();
     assert!(matches!(&fault, Fault::Gone { sent: false, why } if why.contains("404")), "{fault:?}");
@@ -230,15 +252,20 @@ async fn a_server_that_never_keeps_its_session_is_not_asked_forever() {
 #[tokio::test]
 async fn a_call_lost_after_sending_is_sent_again_only_where_that_is_safe() {
     for (replay_safe, sent) in [(false, 1), (true, 2)] {
-        let web = web(|_| {}, |exchange| async move {
-            if exchange.method() != "tools/call" {
-                return legacy(&exchange);
-            }
-            // A stream that ends without an answer, and gives no id to resume it with.
-            let (sender, body) = events::channel(1);
-            sender.try_send(Sse::message(Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"x/y\"}"))).unwrap();
-            Reply::events(body)
-        })
+        let web = web(
+            |_| {},
+            |exchange| async move {
+                if exchange.method() != "tools/call" {
+                    return legacy(&exchange);
+                }
+                // A stream that ends without an answer, and gives no id to resume it with.
+                let (sender, body) = events::channel(1);
+                sender
+                    .try_send(Sse::message(Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"x/y\"}")))
+                    .unwrap();
+                Reply::events(body)
+            },
+        )
         .await;
         let mut caller = caller(1);
         caller.replay_safe = replay_safe;
@@ -250,9 +277,12 @@ async fn a_call_lost_after_sending_is_sent_again_only_where_that_is_safe() {
 
 #[tokio::test]
 async fn a_legacy_call_that_times_out_is_canceled_by_a_message() {
-    let web = web(|_| {}, |exchange| async move {
-        if exchange.method() == "tools/call" { std::future::pending().await } else { legacy(&exchange) }
-    })
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() == "tools/call" { std::future::pending().await } else { legacy(&exchange) }
+        },
+    )
     .await;
     let mut hurried = caller(1);
     hurried.timeout = Some(Duration::from_millis(200));
@@ -301,18 +331,24 @@ async fn a_dead_address_is_left_alone_after_some_failures() {
 async fn refused_credentials_are_told_as_such() {
     let web = web(|_| {}, |_| async { Reply::text(StatusCode::UNAUTHORIZED, "who are you?") }).await;
     let fault = web.rig.call(&caller(1)).await.unwrap_err();
-    assert!(matches!(&fault, Fault::Start { why } if why.contains("401") && why.contains("who are you?")), "{fault:?}");
+    assert!(
+        matches!(&fault, Fault::Start { why } if why.contains("401") && why.contains("who are you?")),
+        "{fault:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_modern_server_that_was_replaced_by_a_legacy_one_is_found_out() {
-    let web = web(|_| {}, |exchange| async move {
-        match exchange.method() {
-            "server/discover" if exchange.nth == 0 => discovered(&exchange),
-            "tools/call" if exchange.header("mcp-session-id").is_empty() => exchange.refusal(400, -32000),
-            _ => legacy(&exchange),
-        }
-    })
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            match exchange.method() {
+                "server/discover" if exchange.nth == 0 => discovered(&exchange),
+                "tools/call" if exchange.header("mcp-session-id").is_empty() => exchange.refusal(400, -32000),
+                _ => legacy(&exchange),
+            }
+        },
+    )
     .await;
     let answer = web.rig.call(&caller(1)).await.unwrap();
     assert!(answer["ok"].as_str().unwrap().starts_with("session-"));
@@ -321,19 +357,22 @@ async fn a_modern_server_that_was_replaced_by_a_legacy_one_is_found_out() {
 
 #[tokio::test]
 async fn an_answer_is_found_among_other_messages_of_its_stream() {
-    let web = web(|_| {}, |exchange| async move {
-        if exchange.method() != "tools/call" {
-            return legacy(&exchange);
-        }
-        let (sender, body) = events::channel(8);
-        let say = |text: String| sender.try_send(Sse::message(text.into())).unwrap();
-        say(String::new());
-        say("garbage".into());
-        say(json!({"jsonrpc": "2.0", "id": 999, "result": {}}).to_string());
-        say(json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}).to_string());
-        say(json!({"jsonrpc": "2.0", "id": exchange.body["id"], "result": {"found": true}}).to_string());
-        Reply::events(body)
-    })
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() != "tools/call" {
+                return legacy(&exchange);
+            }
+            let (sender, body) = events::channel(8);
+            let say = |text: String| sender.try_send(Sse::message(text.into())).unwrap();
+            say(String::new());
+            say("garbage".into());
+            say(json!({"jsonrpc": "2.0", "id": 999, "result": {}}).to_string());
+            say(json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}).to_string());
+            say(json!({"jsonrpc": "2.0", "id": exchange.body["id"], "result": {"found": true}}).to_string());
+            Reply::events(body)
+        },
+    )
     .await;
     assert_eq!(web.rig.call(&caller(1)).await.unwrap(), json!({"found": true}));
     let answered = || web.seen.lock().unwrap().iter().any(|exchange| exchange.body["id"] == "p");
@@ -345,35 +384,39 @@ async fn an_answer_is_found_among_other_messages_of_its_stream() {
 async fn a_question_on_the_general_stream_finds_the_only_call() {
     let (general, _keep) = tokio::sync::broadcast::channel::<String>(8);
     let (answered, _keep_too) = tokio::sync::broadcast::channel::<Value>(8);
-    let web = web(|_| {}, move |exchange| {
-        let (general, answered) = (general.clone(), answered.clone());
-        async move {
-            if exchange.verb == Verb::GET {
-                let (sender, body) = events::channel(8);
-                let mut asked = general.subscribe();
-                TaskTracker::new().spawn(async move {
-                    while let Ok(text) = asked.recv().await {
-                        _ = sender.send(Sse::message(text.into())).await;
-                    }
-                });
-                return Reply::events(body);
-            }
-            if exchange.method() == "tools/call" {
-                let mut replies = answered.subscribe();
-                let ask = json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {}});
-                // The stream may not be there yet; a real server keeps what it has to say.
-                while general.send(ask.to_string()).unwrap_or(0) < 2 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+    let web = web(
+        |_| {},
+        move |exchange| {
+            let (general, answered) = (general.clone(), answered.clone());
+            async move {
+                if exchange.verb == Verb::GET {
+                    let (sender, body) = events::channel(8);
+                    let mut asked = general.subscribe();
+                    TaskTracker::new().spawn(async move {
+                        while let Ok(text) = asked.recv().await {
+                            _ = sender.send(Sse::message(text.into())).await;
+                        }
+                    });
+                    return Reply::events(body);
                 }
-                return exchange.answer(json!({"heard": replies.recv().await.unwrap()}));
+                if exchange.method() == "tools/call" {
+                    let mut replies = answered.subscribe();
+                    let ask =
+                        json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {}});
+                    // The stream may not be there yet; a real server keeps what it has to say.
+                    while general.send(ask.to_string()).unwrap_or(0) < 2 {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    return exchange.answer(json!({"heard": replies.recv().await.unwrap()}));
+                }
+                if exchange.body.get("result").is_some() {
+                    _ = answered.send(exchange.body.clone());
+                    return Reply::empty(StatusCode::ACCEPTED);
+                }
+                legacy(&exchange)
             }
-            if exchange.body.get("result").is_some() {
-                _ = answered.send(exchange.body.clone());
-                return Reply::empty(StatusCode::ACCEPTED);
-            }
-            legacy(&exchange)
-        }
-    })
+        },
+    )
     .await;
     let (sender, mut events) = mpsc::channel(8);
     let (caller, call) = (caller(1), tool("{}"));

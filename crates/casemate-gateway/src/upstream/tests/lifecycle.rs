@@ -39,7 +39,9 @@ async fn many_first_calls_start_one_instance() {
 
 #[tokio::test(start_paused = true)]
 async fn who_shares_an_instance_is_the_entrys_choice() {
-    for (sharing, launched, running) in [(Sharing::Shared, 1, 1), (Sharing::Subject, 2, 2), (Sharing::Call, 4, 0)] {
+    for (sharing, launched, running) in
+        [(Sharing::Shared, 1, 1), (Sharing::Subject, 2, 2), (Sharing::Call, 4, 0)]
+    {
         let rig = Rig::with(|entry| entry.sharing = sharing, echo);
         for uid in [1, 2, 1, 2] {
             rig.call(&caller(uid)).await.unwrap();

@@ -17,7 +17,13 @@ async fn noise_between_messages_is_logged_and_survived() {
         peer.complain("warning: old").await;
         peer.greet_legacy().await;
         let request = peer.until("tools/call").await.unwrap();
-        for noise in ["{broken", "[]", "{\"no\":\"frame\"}", "\u{1b}[1mhi", "{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}"] {
+        for noise in [
+            "{broken",
+            "[]",
+            "{\"no\":\"frame\"}",
+            "\u{1b}[1mhi",
+            "{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}",
+        ] {
             peer.say(noise).await;
         }
         peer.answer(&request, json!({"ok": 1})).await;

@@ -213,7 +213,8 @@ async fn a_modern_listen_stream_follows_what_is_watched_and_brings_changes() {
         peer.greet_modern().await;
         while let Some(request) = peer.until("subscriptions/listen").await {
             let meta = json!({"io.modelcontextprotocol/subscriptionId": request["id"]});
-            let note = |method: &str, params: Value| json!({"jsonrpc": "2.0", "method": method, "params": params});
+            let note =
+                |method: &str, params: Value| json!({"jsonrpc": "2.0", "method": method, "params": params});
             let wanted = request["params"]["notifications"].clone();
             let acknowledged = json!({"_meta": meta, "notifications": wanted});
             peer.send(note("notifications/subscriptions/acknowledged", acknowledged)).await;
@@ -226,7 +227,11 @@ async fn a_modern_listen_stream_follows_what_is_watched_and_brings_changes() {
     rig.server.watch(&caller, "a:1").await.unwrap();
     let notice = rig.notices.recv().await.unwrap();
     assert_eq!(notice.subject, Some(caller.subject.clone()));
-    assert_eq!(notice.notice.params.unwrap().raw().as_str(), r#"{"uri":"a:1"}"#, "our subscription id is ours");
+    assert_eq!(
+        notice.notice.params.unwrap().raw().as_str(),
+        r#"{"uri":"a:1"}"#,
+        "our subscription id is ours"
+    );
     rig.server.unwatch(&caller, "a:1").await;
     let ends = || rig.heard("subscriptions/listen").last().unwrap()["params"]["notifications"].clone();
     eventually("it is no longer watched", || ends() == json!({"toolsListChanged": true})).await;
