@@ -1,9 +1,7 @@
 //! Params as the server knows them, and the headers that repeat some of them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use casemate_mcp::header::{decode_value, encode_value};
+use casemate_mcp::header::decode_value;
 use casemate_mcp::json::{Limits, Members, Raw};
 
 use crate::catalog::Item;
@@ -11,6 +9,9 @@ use crate::journey::head::Claims;
 use crate::journey::receive::claims::{mismatch, missing};
 use crate::journey::route::About;
 use crate::refusal::Refusal;
+
+/// What the names of these headers begin with.
+const PREFIX: &str = "Mcp-Param-";
 
 /// The params with one string member set; `None` when it says so already.
 pub(super) fn renamed(params: &Members, member: &str, name: &str) -> Option<Members> {
@@ -35,28 +36,28 @@ pub(super) fn checked(value: &str) -> Raw {
     Raw::check(Bytes::copy_from_slice(value.as_bytes()), &Limits::default()).unwrap_or(Raw::NULL)
 }
 
-/// The `Mcp-Param-*` headers that repeat the arguments which the tool's schema marks with `x-mcp-header`.
+/// The `Mcp-Param-*` headers that repeat the arguments which the tool's schema marks with `x-mcp-header`: their full
+/// names and plain values.
 pub(super) fn headers(item: &Item, arguments: &Raw) -> Vec<(String, String)> {
     let marked = item.tool.param_headers.iter();
     let value =
         |path: &[Box<str>]| path.iter().try_fold(arguments.clone(), |at, name| at.members()?.get(name));
     let text = |raw: Raw| match raw.string() {
-        Some(text) => Some(encode_value(&text).into_owned()),
+        Some(text) => Some(text.into_owned()),
         None if raw.as_str() == "null" || raw.members().is_some() || raw.elements().is_some() => None,
         None => Some(raw.as_str().to_owned()),
     };
-    marked.filter_map(|(header, path)| Some((header.to_string(), text(value(path)?)?))).collect()
+    marked.filter_map(|(header, path)| Some((format!("{PREFIX}{header}"), text(value(path)?)?))).collect()
 }
 
 /// Holds the `Mcp-Param-*` headers that came against those that the arguments ask for.
 pub(super) fn agree(claims: &Claims, wanted: &[(String, String)]) -> Result<(), Refusal> {
     for (name, value) in wanted {
-        let came = claims.params.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
-        let header = format!("Mcp-Param-{name}");
-        let (_, came) = came.ok_or_else(|| missing(&header))?;
-        let decode = |text| decode_value(text).map(Cow::into_owned);
-        if decode(came) != decode(value) || decode(came).is_err() {
-            return Err(mismatch(&header, "the argument"));
+        let bare = name.strip_prefix(PREFIX).unwrap_or(name);
+        let came = claims.params.iter().find(|(header, _)| header.eq_ignore_ascii_case(bare));
+        let (_, came) = came.ok_or_else(|| missing(name))?;
+        if decode_value(came).as_deref() != Ok(value.as_str()) {
+            return Err(mismatch(name, "the argument"));
         }
     }
     Ok(())
