@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors").canonicalize()?;
+    // Cargo runs build scripts in the folder of their package.
+    let pages = Path::new("../../docs/errors").canonicalize()?;
     writeln!(std::io::stdout(), "cargo::rerun-if-changed={}", pages.display())?;
     #[expect(clippy::disallowed_methods, reason = "Cargo tells a build script in no other way")]
     let target = std::env::var_os("OUT_DIR").map(PathBuf::from).ok_or("Cargo sets OUT_DIR")?;

@@ -39,7 +39,7 @@ use casemate_mcp::json::Raw;
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use fault::Fault;
 pub use host::{BaseEnvironment, Host};
-pub use process::{Launcher, Process, ProcessHandle, Soon};
+pub use process::{Input, Launcher, Process, ProcessHandle, Soon};
 pub use server::Server;
 pub use status::{InstanceStatus, State, Status};
 

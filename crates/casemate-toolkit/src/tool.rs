@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn all_faults_are_named_at_once_and_none_at_length() {
         let message = check(&json!({ "times": vec![1; 100], "place": 1 })).unwrap_err();
-        assert!(message.contains("`times`") && message.contains("; `place`"), "{message}");
+        assert!(message.contains("`times` has") && message.contains("`place` has"), "{message}");
         assert!(message.len() < 250, "{message}");
     }
 

@@ -164,7 +164,7 @@ impl Daemon {
             () = self.gate.stop(grace) => {}
             () = again => {
                 tracing::warn!("stopping at once");
-                self.gate.stop(Duration::ZERO).await;
+                self.gate.host().stop.cancel();
             }
         }
         self.listening.cancel();

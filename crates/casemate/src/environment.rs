@@ -228,3 +228,57 @@ impl fmt::Debug for Environment {
         write!(f, "Environment({} variables, not shown)", self.variables.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+
+    fn install(folder: &Path, program: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::File::options().create(true).write(true).mode(0o755).open(folder.join(program)).unwrap();
+    }
+
+    #[test]
+    fn an_empty_variable_is_absent_and_no_value_is_ever_shown() {
+        let environment = Environment::of([("NO_COLOR", ""), ("GITHUB_TOKEN", "ghp_secret")]);
+        assert_eq!(environment.get("NO_COLOR"), None);
+        assert!(environment.colors_wanted());
+        assert!(!format!("{environment:?}").contains("ghp_secret"));
+        assert!(!Environment::of([("NO_COLOR", "1")]).colors_wanted());
+        assert!(!Environment::of([("TERM", "dumb")]).colors_wanted());
+    }
+
+    #[test]
+    fn a_relative_xdg_folder_is_ignored() {
+        let environment = Environment::of([("HOME", "/home/ada"), ("XDG_CONFIG_HOME", "config")]);
+        assert_eq!(environment.config_home(), Some(PathBuf::from("/home/ada/.config")));
+        assert!(environment.relocations().is_empty());
+    }
+
+    #[test]
+    fn servers_find_the_users_runtimes_and_nothing_else_of_the_users_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let [node, other] = ["node/bin", "other/bin"].map(|name| folder.path().join(name));
+        install(&node, "node");
+        install(&node, "npx");
+        install(&other, "secret-tool");
+        let path = std::env::join_paths([other.as_path(), node.as_path(), Path::new("/usr/bin")]).unwrap();
+        let environment = Environment::of([("PATH", path)]);
+        assert_eq!(environment.server_folders().first(), Some(&node));
+        assert!(!environment.server_folders().contains(&other));
+        assert!(environment.server_finds("npx") && environment.server_finds("sh"));
+        assert!(!environment.server_finds("secret-tool"));
+        assert_eq!(environment.program("secret-tool"), Some(other.join("secret-tool")));
+    }
+
+    #[test]
+    fn every_variable_is_documented_once() {
+        let mut names: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VARIABLES.len());
+        assert!(VARIABLES.iter().all(|variable| variable.about.ends_with('.')));
+    }
+}

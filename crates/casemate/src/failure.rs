@@ -111,3 +111,37 @@ impl Account {
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Failure>().map_or(Exit::Failure, |failure| failure.exit)
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::{Account, Failure, exit_of};
+    use crate::exit::Exit;
+
+    #[test]
+    fn an_account_has_everything_that_was_said_on_the_way_up() {
+        let failed: Result<(), _> = Err(anyhow::Error::msg("the disk is full\nhint: delete something"));
+        let error = failed
+            .context("cannot write the key")
+            .context(Failure::new(Exit::Configuration, "cannot begin").hint("try later").refusal("CM1901"))
+            .unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Configuration);
+        let expected = Account {
+            exit: 3,
+            code: Some("CM1901".to_owned()),
+            message: "cannot begin".to_owned(),
+            causes: vec!["cannot write the key".to_owned(), "the disk is full".to_owned()],
+            hints: vec!["delete something".to_owned(), "try later".to_owned()],
+            problems: Vec::new(),
+        };
+        assert_eq!(Account::of(&error), expected);
+        let line = serde_json::to_string(&expected).unwrap();
+        assert_eq!(serde_json::from_str::<Account>(&line).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_error_without_a_failure_is_a_plain_one() {
+        assert_eq!(exit_of(&anyhow::anyhow!("no")), Exit::Failure);
+    }
+}

@@ -30,3 +30,28 @@ impl Page {
         heading.strip_prefix(self.code).unwrap_or(heading).trim_start_matches([':', ' ', '-', '–'])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use casemate_gateway::refusal::Code;
+
+    use super::Page;
+
+    #[test]
+    fn every_code_has_its_page_and_every_page_its_code() {
+        let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let pages: Vec<&str> = Page::all().map(|page| page.code).collect();
+        assert_eq!(pages, codes);
+        for page in Page::all() {
+            assert!(!page.title().is_empty(), "{} has no title", page.code);
+        }
+    }
+
+    #[test]
+    fn a_page_is_found_however_its_code_is_typed() {
+        for typed in ["CM1701", "cm1701", "1701", " CM1701\n"] {
+            assert_eq!(Page::find(typed).map(|page| page.code), Some("CM1701"), "{typed:?}");
+        }
+        assert!(Page::find("CM170").is_none() && Page::find("").is_none());
+    }
+}

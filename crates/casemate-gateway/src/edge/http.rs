@@ -60,10 +60,10 @@ impl Http {
             // A web page can send other types across origins without asking; JSON it cannot.
             return Err(Refusal::new(Code::BadHeader, "The Content-Type has to be application/json."));
         }
-        let can_stream = head.accepts_events();
+        let accepts = if head.accepts_events() { stream::Accepts::Events } else { stream::Accepts::Json };
         let (queue, mut inbox) = mpsc::channel(QUEUE_MESSAGES);
         let head = head_of(&head, endpoint, Outlet::Call(queue));
-        let kind = stream::Kind::of(&self.gate, &head, can_stream);
+        let kind = stream::Kind::of(&self.gate, &head, accepts);
         let gate = Arc::clone(&self.gate);
         let mut journey = Box::pin(async move { journey::run(&gate, head, body).await });
         tokio::select! {

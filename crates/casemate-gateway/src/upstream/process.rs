@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use casemate_sandbox::{CellHandle, Report, Spawner, Spec};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::unix::pipe;
 
 /// A future whose type is not named.
 pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -17,10 +18,17 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>>;
 }
 
+/// What a process reads from.
+pub trait Input: AsyncWrite + Send + Unpin {
+    /// How many of the bytes that were written nobody has read, when that can be known. It has to be exact: whether a call
+    /// may be sent a second time depends on it.
+    fn unread(&self) -> Option<u64>;
+}
+
 /// A process that runs, with the ends of its pipes.
 pub struct Process {
     /// What it reads.
-    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    pub stdin: Box<dyn Input>,
     /// What it says.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// What it complains about.
@@ -62,6 +70,20 @@ impl Launcher for Spawner {
                 handle: Box::new(handle),
             })
         })
+    }
+}
+
+impl Input for pipe::Sender {
+    fn unread(&self) -> Option<u64> {
+        rustix::io::ioctl_fionread(self).ok()
+    }
+}
+
+/// In tests a process may be a task, and its pipe a piece of memory; what was read of it is not known.
+#[cfg(test)]
+impl Input for tokio::io::WriteHalf<tokio::io::DuplexStream> {
+    fn unread(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! A server that is a process and speaks on stdio.
 
 mod handshake;
+mod input;
 mod process;
 mod reader;
 mod wire;

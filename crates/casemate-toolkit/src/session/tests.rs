@@ -337,7 +337,7 @@ async fn a_call_that_never_ends_does_not_keep_us() {
     client.call(1, "wait").await;
     client.until_waiting(1).await;
     client.to.shutdown().await.unwrap();
-    client.serving.await.unwrap().unwrap();
+    (&mut client.serving).await.unwrap().unwrap();
     client.until_waiting(0).await;
 }
 

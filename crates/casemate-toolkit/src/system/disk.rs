@@ -236,12 +236,12 @@ mod tests {
     const MOUNTINFO: &str = "\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:21 / /proc rw - proc proc rw
-24 22 254:16 / /home rw - ext4 /dev/vdb rw
+24 22 254:16 / /data rw - ext4 /dev/vdb rw
 25 22 254:0 /srv /bind rw master:3 propagate_from:2 - ext4 /dev/vda rw
 26 22 0:30 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw
 27 22 7:0 / /snap/core ro - squashfs /dev/loop0 ro
 28 22 0:40 / /media/with\\040blank rw - vfat /dev/sd\\134x rw
-29 22 0:41 / /home rw - tmpfs tmpfs rw
+29 22 0:41 / /data rw - tmpfs tmpfs rw
 ";
 
     fn points(mounts: &[Mount]) -> Vec<&str> {
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn each_file_system_is_reported_once_and_images_never() {
         let mounts = worth_reporting(parse(MOUNTINFO).unwrap());
-        assert_eq!(points(&mounts), ["/", "/home", "/media/with blank", "/proc"]);
+        assert_eq!(points(&mounts), ["/", "/data", "/media/with blank", "/proc"]);
         // What is mounted over something else hides it.
         assert_eq!(mounts[1].kind, "tmpfs");
     }
@@ -282,15 +282,15 @@ mod tests {
         let cases = [
             ("/", "/"),
             ("/etc/passwd", "/"),
-            ("/home", "/home"),
-            ("/home/a/b", "/home"),
-            ("/homework", "/"),
+            ("/data", "/data"),
+            ("/data/a/b", "/data"),
+            ("/database", "/"),
             ("/bind/x", "/bind"),
         ];
         for (path, point) in cases {
             assert_eq!(holder(path).unwrap().point, point, "{path}");
         }
-        for path in ["home", "", "/home/../etc"] {
+        for path in ["home", "", "/data/../etc"] {
             assert!(matches!(holder(path), Err(Fault::Unknown(_))), "{path}");
         }
     }

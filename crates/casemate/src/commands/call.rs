@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::Raw;
+use casemate_mcp::names::ServerName;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -30,7 +31,7 @@ pub fn run(context: &Context, call: &Call) -> anyhow::Result<Exit> {
     ]);
     match Client::new(stream).ask("tools/call", params)? {
         Ok(result) => print(context, &result),
-        Err(error) => Err(refused(&error)),
+        Err(error) => Err(refused(&error, &call.server)),
     }
 }
 
@@ -149,12 +150,15 @@ struct Detail {
 }
 
 /// The gateway's refusal, or the server's error, as a failure of ours.
-pub fn refused(error: &ErrorObject) -> anyhow::Error {
+pub fn refused(error: &ErrorObject, server: &ServerName) -> anyhow::Error {
     let detail: Detail = error.data.as_ref().and_then(|data| data.parse().ok()).unwrap_or_default();
     let exit = if detail.fault.as_deref() == Some("policy") { Exit::Refused } else { Exit::Failure };
     let mut failure = Failure::new(exit, error.message.clone());
     if let Some(hint) = detail.hint {
         failure = failure.hint(hint);
+    }
+    if detail.fault.as_deref() == Some("upstream") {
+        failure = failure.hint(format!("`casemate logs {server}` shows what the server said"));
     }
     if let Some(code) = detail.code {
         failure = failure.hint(format!("`casemate explain {code}` says more")).refusal(code);

@@ -68,7 +68,7 @@ fn tools(context: &Context, name: &ServerName) -> anyhow::Result<Vec<Tool>> {
     let mut tools = Vec::new();
     let mut params = Map::new();
     for _ in 0..PAGES_MAX {
-        let page = client.ask("tools/list", params)?.map_err(|error| refused(&error))?;
+        let page = client.ask("tools/list", params)?.map_err(|error| refused(&error, name))?;
         let page: Tools = page.parse().context("the gateway's list of tools is unreadable")?;
         tools.extend(page.tools);
         let Some(cursor) = page.next_cursor else { break };

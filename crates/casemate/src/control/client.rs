@@ -69,18 +69,17 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: &Request) ->
         .header(http::header::HOST, "casemate")
         .body(Empty::<Bytes>::new())
         .context("cannot word the request to the gateway")?;
-    let answer = async {
+    let answer = async move {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         anyhow::Ok((status, body.map_err(anyhow::Error::from_boxed)?.to_bytes()))
     };
-    // The connection must be driven while the answer is awaited; it ends with it.
-    let (status, body) = tokio::select! {
-        answer = answer => answer,
-        ended = connection => Err(ended.err().map_or_else(|| anyhow::anyhow!("it hung up"), Into::into)),
-    }
-    .context(Failure::new(Exit::Unreachable, "the gateway went away before it answered"))?;
+    // The connection must be driven while the answer is awaited. It ends with the sender, and an error of it is
+    // the answer's error too.
+    let (answer, _) = tokio::join!(answer, connection);
+    let (status, body) =
+        answer.context(Failure::new(Exit::Unreachable, "the gateway went away before it answered"))?;
     if status.is_success() {
         return serde_json::from_slice(&body).context(
             Failure::new(Exit::Failure, "the gateway gave an answer of another version of Casemate")

@@ -142,3 +142,41 @@ impl Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Page, Style, Tone};
+
+    fn table(style: Style) -> String {
+        let mut page = Page::new(style);
+        let row = |name: &str, state: &str| vec![Entry::new(name, Tone::Strong), state.into(), "x".into()];
+        page.table(&["name", "state", "last"], &[row("é", "running"), row("everything", "-\x1b[2J")]);
+        page.labelled(Tone::Hint, "hint:", "one\ntwo");
+        page.finish()
+    }
+
+    #[test]
+    fn columns_line_up_and_nothing_can_move_the_cursor() {
+        let expected = "\
+name        state      last
+é           running    x
+everything  -\\u{1b}[2J  x
+hint: one
+    two
+";
+        let expected =
+            expected.replace("state      last", "state       last").replace("running    x", "running     x");
+        assert_eq!(table(Style::Plain), expected);
+    }
+
+    #[test]
+    fn colors_change_nothing_but_colors() {
+        let colored = table(Style::Colored);
+        assert!(colored.contains("\x1b[1mé\x1b[0m"), "{colored:?}");
+        let mut plain = String::new();
+        for (index, part) in colored.split('\x1b').enumerate() {
+            plain.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        assert_eq!(plain, table(Style::Plain));
+    }
+}

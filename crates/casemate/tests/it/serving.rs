@@ -42,7 +42,13 @@ async fn a_fresh_machine_serves_something_useful_at_once() {
 fn a_second_gateway_of_a_home_is_refused_and_one_of_another_home_is_not() {
     let home = Home::new();
     let _gateway = Gateway::start(&home);
-    expect![[""]].assert_eq(&home.run(&["up", "--listen", "127.0.0.1:0"]).shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: a gateway of this installation runs already ([HOME]/cm/run)
+        hint: stop it with `casemate down`, or give this one a home of its own with --home DIR
+    "#]]
+    .assert_eq(&home.run(&["up", "--listen", "127.0.0.1:0"]).shown());
     Gateway::start(&Home::new());
 }
 
@@ -51,7 +57,13 @@ fn a_port_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ended = Home::new().run(&["up", "--listen", &address]);
-    expect![[""]].assert_eq(&ended.shown().replace(&address, "[ADDRESS]"));
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: [ADDRESS] is already in use
+        hint: another program listens there; stop it or choose another place
+    "#]]
+    .assert_eq(&ended.shown().replace(&address, "[ADDRESS]"));
 }
 
 #[test]
@@ -81,9 +93,26 @@ fn what_a_call_comes_to_is_its_exit_code() {
     let home = home_with_fixture("");
     let _gateway = Gateway::start(&home);
     assert_eq!(home.run(&["call", "fixture", "test_error_handling"]).code, Some(5));
-    expect![[""]].assert_eq(&home.run(&["call", "fixture", "no_such_tool"]).shown());
-    expect![[""]].assert_eq(&home.run(&["call", "no-such-server", "echo"]).shown());
-    expect![[""]].assert_eq(&home.run(&["call", "fixture", "echo", r#"{"massage": 1}"#]).shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: Unknown tool: no_such_tool
+    "#]]
+    .assert_eq(&home.run(&["call", "fixture", "no_such_tool"]).shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: There is no such endpoint, or you may not use it. (CM1003)
+        hint: `casemate explain CM1003` says more
+    "#]]
+    .assert_eq(&home.run(&["call", "no-such-server", "echo"]).shown());
+    expect![[r#"
+        exit 5
+        --- stdout
+        The arguments do not fit the tool's schema.
+        - arguments: "message" is a required property
+    "#]]
+    .assert_eq(&home.run(&["call", "fixture", "echo", r#"{"massage": 1}"#]).shown());
     assert_eq!(home.run_with(&["call", "fixture", "echo", "-"], r#"{"message":"in"}"#).ok(), "in\n");
 }
 

@@ -34,16 +34,25 @@ pub(super) enum Kind {
 impl Kind {
     /// The kind for a call with this head. Whether the session is the subject's own, the journey finds out before it
     /// lets anything be said; a modern call ignores the header, so it must not get at the session through it.
-    pub(super) fn of(gate: &Gate, head: &Head, can_stream: bool) -> Kind {
+    pub(super) fn of(gate: &Gate, head: &Head, accepts: Accepts) -> Kind {
         let claimed = head.claims.as_ref().and_then(|claims| Revision::parse(claims.revision.as_deref()?));
         match &head.session {
-            _ if !can_stream => Kind::None,
+            _ if accepts == Accepts::Json => Kind::None,
             SessionRef::Id(id) if !claimed.is_some_and(Revision::is_modern) => {
                 gate.sessions().named(id, &head.endpoint).map_or(Kind::Modern, Kind::Legacy)
             }
             _ => Kind::Modern,
         }
     }
+}
+
+/// What a client takes as an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepts {
+    /// JSON alone.
+    Json,
+    /// Event streams too.
+    Events,
 }
 
 type Journey = Pin<Box<dyn Future<Output = Result<Vec<Delivery>, Refusal>> + Send>>;

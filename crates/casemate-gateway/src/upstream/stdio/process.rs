@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use casemate_transport::lines::{self, Line, LineReader};
 use tokio::io::AsyncRead;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::input::Counted;
 use super::reader::{Reader, Silence};
-use super::wire::Wire;
+use super::wire::{Outbound, Wire};
 use crate::snapshot::CommandSource;
 use crate::upstream::desk::Desk;
 use crate::upstream::instance::Seed;
@@ -31,16 +33,19 @@ pub(super) async fn start(seed: &Seed, source: &CommandSource) -> Result<(Arc<Wi
     let spec = host.environment.spec(seed.entry.name.as_str(), source);
     let process = host.spawner.launch(spec).await.map_err(|why| Fault::Start { why })?;
     let life = Life::below(&seed.stop);
+    let (input, read_bytes) = Counted::new(process.stdin);
     let wire = Arc::new(Wire {
         desk: Desk::new(seed.subject.clone(), seed.offered.clone(), Arc::clone(&seed.outlet)),
-        sender: Mutex::new(Some(lines::writer(process.stdin, QUEUE_FRAMES, &host.tracker))),
+        outbound: Mutex::new(Some(Outbound::new(lines::writer(input, QUEUE_FRAMES, &host.tracker)))),
+        read_bytes: OnceLock::new(),
         revision: OnceLock::new(),
         pid: process.handle.pid(),
         report: process.handle.report(),
     });
     host.tracker.spawn(complaints(process.stderr, Arc::clone(&seed.outlet)));
     let reader = Reader::new(process.stdout, Arc::clone(&wire), seed);
-    host.tracker.spawn(live(reader, process.handle, Arc::clone(&wire), life.clone()));
+    let watch = Watch { handle: process.handle, wire: Arc::clone(&wire), life: life.clone(), read_bytes };
+    host.tracker.spawn(watch.run(reader));
     Ok((wire, life))
 }
 
@@ -55,32 +60,53 @@ async fn complaints(stderr: Box<dyn AsyncRead + Send + Unpin>, outlet: Arc<Outle
     }
 }
 
-/// Listens to the process until one side has had enough, and leaves nothing of it behind.
-async fn live(mut reader: Reader, handle: Box<dyn ProcessHandle>, wire: Arc<Wire>, life: Life) {
-    let silence = tokio::select! {
-        silence = reader.run() => Some(silence),
-        () = life.stopping() => None,
-    };
-    // From here on nothing new is taken: who comes now was never heard, and can safely go elsewhere.
-    life.stop();
-    wire.hang_up();
-    let end = match silence {
-        Some(Silence::Closed) => match timeout(EXIT_TIME, handle.wait()).await {
-            Ok(exit) => End::Lost(format!("its process ended with {exit}")),
-            Err(_) => End::Lost("its process closed its output".to_owned()),
-        },
-        Some(Silence::Broken(why)) => End::Lost(why),
-        None => {
-            // What it still has to say is heard while it ends.
-            _ = timeout(POLITE_TIME, reader.run()).await;
-            End::Asked
+/// What is needed to see a process through to its end.
+struct Watch {
+    handle: Box<dyn ProcessHandle>,
+    wire: Arc<Wire>,
+    life: Life,
+    read_bytes: oneshot::Receiver<u64>,
+}
+
+impl Watch {
+    /// Listens to the process until one side has had enough, and leaves nothing of it behind.
+    async fn run(mut self, mut reader: Reader) {
+        let silence = tokio::select! {
+            silence = reader.run() => Some(silence),
+            () = self.life.stopping() => None,
+        };
+        // From here on it gets no new calls.
+        self.life.stop();
+        let end = match silence {
+            Some(Silence::Closed) => self.exit().await,
+            Some(Silence::Broken(why)) => End::Lost(why),
+            None => {
+                self.wire.hang_up();
+                // What it still has to say is heard while it ends.
+                _ = timeout(POLITE_TIME, reader.run()).await;
+                End::Asked
+            }
+        };
+        self.wire.hang_up();
+        let why = match &end {
+            End::Lost(why) => why.clone(),
+            End::Asked | End::Expired => "it was stopped".to_owned(),
+        };
+        self.life.end(end);
+        self.wire.desk.close(&why);
+        self.handle.terminate(POLITE_TIME).await;
+    }
+
+    /// Learns how a process ended that closed its output, and how much of what we sent it had read by then. That is
+    /// asked after its end: one that lives may still read.
+    async fn exit(&mut self) -> End {
+        let Ok(exit) = timeout(EXIT_TIME, self.handle.wait()).await else {
+            return End::Lost("its process closed its output".to_owned());
+        };
+        self.wire.hang_up();
+        if let Ok(Ok(bytes)) = timeout(EXIT_TIME, &mut self.read_bytes).await {
+            _ = self.wire.read_bytes.set(bytes);
         }
-    };
-    let why = match &end {
-        End::Lost(why) => why.clone(),
-        End::Asked | End::Expired => "it was stopped".to_owned(),
-    };
-    life.end(end);
-    wire.desk.close(&why);
-    handle.terminate(POLITE_TIME).await;
+        End::Lost(format!("its process ended with {exit}"))
+    }
 }

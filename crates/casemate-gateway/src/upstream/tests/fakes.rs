@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,14 +20,15 @@ use casemate_sandbox::{Report, Spec};
 use casemate_transport::http::{Client, ClientOptions};
 use casemate_transport::lines::{Line, LineReader};
 use serde_json::{Value, json};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::snapshot::{CommandSource, Resilience, ServerEntry, Sharing, Source, Timeouts};
 use crate::upstream::{
-    BaseEnvironment, Caller, Event, Fault, Host, Launcher, Process, ProcessHandle, Server, ServerNotice, Soon,
+    BaseEnvironment, Caller, Event, Fault, Host, Input, Launcher, Process, ProcessHandle, Server,
+    ServerNotice, Soon,
 };
 
 /// What a fake process does, given how many were started before it.
@@ -32,7 +36,7 @@ type Script = Arc<dyn Fn(usize, Peer) -> Soon<'static, ()> + Send + Sync>;
 
 /// The process's side of its pipes.
 pub(super) struct Peer {
-    lines: LineReader<DuplexStream>,
+    lines: LineReader<Metered<DuplexStream>>,
     out: DuplexStream,
     err: DuplexStream,
     heard: Arc<Mutex<Vec<Value>>>,
@@ -131,6 +135,47 @@ impl Peer {
     }
 }
 
+/// One end of a pipe that knows what is in it.
+struct Metered<T> {
+    end: T,
+    unread: Arc<AtomicU64>,
+}
+
+impl Input for Metered<DuplexStream> {
+    fn unread(&self) -> Option<u64> {
+        Some(self.unread.load(Ordering::SeqCst))
+    }
+}
+
+impl AsyncWrite for Metered<DuplexStream> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.end).poll_write(cx, buf))?;
+        self.unread.fetch_add(count as u64, Ordering::SeqCst);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.end).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.end).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Metered<DuplexStream> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.end).poll_read(cx, buf))?;
+        self.unread.fetch_sub((buf.filled().len() - before) as u64, Ordering::SeqCst);
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// Starts fake processes.
 struct Fakes {
     script: Script,
@@ -155,6 +200,9 @@ impl Launcher for Fakes {
             }
             let nth = self.launched.fetch_add(1, Ordering::SeqCst);
             let (stdin, input) = duplex(1 << 20);
+            let unread = Arc::new(AtomicU64::new(0));
+            let stdin = Metered { end: stdin, unread: Arc::clone(&unread) };
+            let input = Metered { end: input, unread };
             let (stdout, out) = duplex(1 << 20);
             let (stderr, err) = duplex(1 << 16);
             let lines = LineReader::new(input, 1 << 26);

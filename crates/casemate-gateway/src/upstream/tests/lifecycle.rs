@@ -135,6 +135,37 @@ async fn a_killed_server_costs_the_call_in_flight_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_its_dead_server_never_read_goes_to_the_next_one() {
+    for reads_it in [false, true] {
+        let rig = Rig::new(move |nth, mut peer| async move {
+            peer.greet_legacy().await;
+            if nth > 0 {
+                return peer.echo().await;
+            }
+            peer.until("tools/list").await.unwrap();
+            if reads_it {
+                peer.until("tools/call").await;
+            } else {
+                // Killed, but not dead yet: what is sent now stays in the pipe.
+                tokio::time::sleep(S).await;
+            }
+        });
+        let (first, call) = (caller(1), call(Method::ToolsList, "{}"));
+        let second = async {
+            eventually("the first is under way", || !rig.heard("tools/list").is_empty()).await;
+            rig.call(&caller(1)).await
+        };
+        let (_, second) = tokio::join!(rig.call_with(&first, &call), second);
+        if reads_it {
+            assert!(matches!(second, Err(Fault::Gone { sent: true, .. })), "{second:?}");
+        } else {
+            assert_eq!(second.unwrap(), json!({"echo": {}}));
+        }
+        assert_eq!(rig.heard("tools/call").len(), 1, "it was never read twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_only_reads_is_sent_again_and_what_may_act_is_not() {
     let dies_once = || {
         Rig::new(|nth, mut peer| async move {
