@@ -23,7 +23,7 @@ pub use definition::{Definitions, Item, Kind, Tool};
 pub use schema::{ArgumentFault, Schema};
 pub use shelf::Shelf;
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};
-pub use view::{Shown, View};
+pub use view::{Page, Shown, View};
 
 use crate::endpoint::Endpoint;
 use crate::snapshot::Snapshot;

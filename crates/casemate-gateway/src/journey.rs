@@ -17,7 +17,7 @@ mod record;
 mod route;
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -55,26 +55,31 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);
-    let journey = async {
-        let routed = route::target(gate, received).await?;
-        let checked = check::arguments(routed)?;
-        let permitted = authorize::decide(gate, checked)?;
-        let recorded = record.intent(permitted)?;
-        let answered = forward::send(gate, recorded).await?;
-        inspect::answer(gate, answered)
-    };
-    let outcome = tokio::select! {
-        biased;
-        outcome = caught(journey) => outcome,
-        () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
+    // Pinned where it is made: a future that is handed on by value is copied at every hand.
+    let outcome = {
+        let journey = pin!(async {
+            let routed = route::target(gate, received).await?;
+            let checked = check::arguments(routed)?;
+            let permitted = authorize::decide(gate, checked)?;
+            let recorded = record.intent(permitted)?;
+            let answered = forward::send(gate, recorded).await?;
+            inspect::answer(gate, answered)
+        });
+        tokio::select! {
+            biased;
+            outcome = caught(journey) => outcome,
+            () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
+        }
     };
     record.close(&outcome);
     answer::deliver(&ticket, outcome)
 }
 
 /// Runs a future and turns a panic in it into a refusal: one broken call never takes the gateway down.
-async fn caught<T>(journey: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let mut journey = pin!(journey);
+async fn caught<T, F>(mut journey: Pin<&mut F>) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
     std::future::poll_fn(|context| {
         // The future is dropped unfinished after a panic, so nobody can see what it left half done.
         match std::panic::catch_unwind(AssertUnwindSafe(|| journey.as_mut().poll(context))) {

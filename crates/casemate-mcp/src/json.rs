@@ -123,7 +123,7 @@ impl Raw {
     #[must_use]
     pub fn as_str(&self) -> &str {
         // The text was checked when it was made; the empty string is never reached.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        simdutf8::basic::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// The text as a shared buffer, without a copy.
@@ -286,7 +286,16 @@ impl Members {
     }
 
     fn find(&self, name: &str) -> Option<&Member> {
-        self.spans.iter().find(|member| self.name(member) == name)
+        self.spans.iter().find(|member| self.is_named(member, name))
+    }
+
+    fn is_named(&self, member: &Member, name: &str) -> bool {
+        let quoted = self.raw.0.get(member.name.start + 1..member.name.end - 1).unwrap_or_default();
+        if quoted.len() <= name.len() {
+            // An escape is longer than what it stands for, so a text of this length that has one means another name.
+            return quoted == name.as_bytes() && !name.contains('\\');
+        }
+        memchr::memchr(b'\\', quoted).is_some() && self.name(member) == name
     }
 
     fn name(&self, member: &Member) -> Cow<'_, str> {
@@ -296,6 +305,6 @@ impl Members {
 
 impl Raw {
     fn as_str_at(&self, span: &Range<usize>) -> Option<&str> {
-        std::str::from_utf8(self.0.get(span.clone())?).ok()
+        simdutf8::basic::from_utf8(self.0.get(span.clone())?).ok()
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
+use crate::environment::VARIABLES;
+use crate::exit::Exit;
 use crate::output::Color;
 
 pub mod clients;
@@ -12,6 +14,20 @@ pub mod gateway;
 pub mod keys;
 pub mod offline;
 pub mod servers;
+
+/// The whole command line, with the reference of exit codes and variables at the end of its long help.
+pub fn command() -> clap::Command {
+    let codes = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.about()));
+    let variables = VARIABLES.iter().map(|variable| {
+        format!("  {}\n      {} Default: {}.", variable.name, variable.about, variable.default)
+    });
+    let listed = |heading: &str, lines: Vec<String>| format!("{heading}:\n{}", lines.join("\n"));
+    let reference =
+        [START.to_owned(), listed("Exit codes", codes.collect()), listed("Environment", variables.collect())];
+    Arguments::command().after_long_help(reference.join("\n\n"))
+}
+
+const START: &str = "Start here: `casemate up`, then `casemate install claude-code`.";
 
 /// One guarded gate in front of all your MCP servers.
 #[derive(Debug, Parser)]
@@ -22,7 +38,7 @@ pub mod servers;
     long_about = "One guarded gate in front of all your MCP servers.\n\n\
         `casemate up` runs the gateway; `casemate connect` is what an AI client starts to reach it. Each server \
         runs in a room of its own, and each call is checked, limited and recorded.",
-    after_help = "Start here: `casemate up`, then `casemate install claude-code`.",
+    after_help = START,
     propagate_version = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,

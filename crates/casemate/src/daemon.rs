@@ -24,6 +24,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::context::Context;
 use crate::control;
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::wiring::identities::Papers;
 use crate::wiring::recorder::Log;
 use live::{Cause, Live};
@@ -89,7 +91,10 @@ impl Daemon {
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
         let Process { listen, shutdown_grace, .. } = start.loaded.process;
-        let listener = Listener::bind_tcp(listen).await?;
+        let listener = Listener::bind_tcp(listen).await.with_context(|| {
+            Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
+                .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
+        })?;
         let address = listener.local_addr().unwrap_or(listen);
 
         let store = Store::open(context.paths.data())?;
@@ -191,7 +196,7 @@ impl Daemon {
                     Asked::Stop => return self.grace,
                     Asked::Reload => drop(self.live.reload(Cause::Asked).await),
                 },
-                Some(Order::Stop { grace }) = self.orders.recv() => return grace,
+                Some(Order::Stop { grace }) = self.orders.recv() => return grace.unwrap_or(self.grace),
                 () = file_changed => drop(self.live.reload(Cause::Noticed).await),
             }
         }

@@ -62,6 +62,11 @@ pub const VARIABLES: &[Variable] = &[
         default: "the configuration's, else 127.0.0.1:7332",
     },
     Variable {
+        name: "CASEMATE_GATEWAY_*",
+        about: "Any setting of [gateway]; `casemate config explain gateway` names each.",
+        default: "the configuration's",
+    },
+    Variable {
         name: CASEMATE_LOG,
         about: "What is logged on stderr, for example casemate=debug.",
         default: "info for `up`, else warn; -v adds",
@@ -87,11 +92,7 @@ pub const VARIABLES: &[Variable] = &[
         about: "Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set.",
         default: "~/.local/state",
     },
-    Variable {
-        name: HOME,
-        about: "The home folder, from which the XDG defaults follow.",
-        default: "required",
-    },
+    Variable { name: HOME, about: "The home folder, from which the XDG defaults follow.", default: "none" },
     Variable {
         name: CLAUDE_CONFIG_DIR,
         about: "Where `install claude-code` finds Claude Code's file.",
@@ -237,7 +238,7 @@ mod tests {
 
     fn install(folder: &Path, program: &str) {
         std::fs::create_dir_all(folder).unwrap();
-        std::fs::File::options().create(true).write(true).mode(0o755).open(folder.join(program)).unwrap();
+        std::fs::File::options().create_new(true).write(true).mode(0o755).open(folder.join(program)).unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 pub mod args;
 pub mod clock;
@@ -29,7 +29,9 @@ pub mod wiring;
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     let environment = environment::Environment::of_process();
-    let arguments = match args::Arguments::try_parse() {
+    let parsed =
+        args::command().try_get_matches().and_then(|matches| args::Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };

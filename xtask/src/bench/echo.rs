@@ -4,10 +4,12 @@
 
 use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use bytes::Bytes;
+use bytes::buf::{Buf as _, Chain};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -49,6 +51,12 @@ struct Arguments<'a> {
     bytes: Option<usize>,
 }
 
+/// A body of three parts, so that a large text in the middle is never copied.
+type Body = Full<Chain<Chain<Bytes, Bytes>, Bytes>>;
+
+/// The largest text that is asked for again and again is made once.
+static BLOB: OnceLock<Bytes> = OnceLock::new();
+
 /// Which of the server's faces answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Face {
@@ -86,16 +94,15 @@ pub(crate) fn serve_stdio() -> Result<()> {
     for line in stdin().lock().lines() {
         let line = line?;
         let Ok(message) = serde_json::from_str::<Message<'_>>(&line) else { continue };
-        if let Some(mut reply) = reply(&message, Face::Dual) {
-            reply.push('\n');
-            output.write_all(reply.as_bytes())?;
+        if let Some(parts) = reply(&message, Face::Dual) {
+            output.write_all(&[&parts.concat(), b"\n".as_slice()].concat())?;
             output.flush()?;
         }
     }
     Ok(())
 }
 
-async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn serve(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let face = match request.uri().path() {
         "/mcp" => Face::Dual,
         "/legacy" => Face::Legacy,
@@ -117,8 +124,8 @@ async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hype
     if !modern && !in_session && !opens {
         return Ok(empty(StatusCode::BAD_REQUEST));
     }
-    let Some(text) = reply(&message, face) else { return Ok(empty(StatusCode::ACCEPTED)) };
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let Some([head, text, tail]) = reply(&message, face) else { return Ok(empty(StatusCode::ACCEPTED)) };
+    let mut response = Response::new(Full::new(head.chain(text).chain(tail)));
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     if opens {
         response.headers_mut().insert("mcp-session-id", session_id());
@@ -126,38 +133,43 @@ async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hype
     Ok(response)
 }
 
-/// What to answer; nothing for a notification, nor for what is not understood.
-fn reply(message: &Message<'_>, face: Face) -> Option<String> {
-    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{},"#, message.id?.get());
-    let result = match (message.method, face) {
-        ("initialize", _) => protocol::INITIALIZED.to_owned(),
-        ("server/discover", Face::Dual | Face::Listed) => protocol::DISCOVERED.to_owned(),
-        ("tools/list", Face::Listed) => protocol::listed_tools(LISTED_TOOLS),
-        ("tools/list", _) => protocol::TOOLS.to_owned(),
-        ("tools/call", _) => call(message.params)?,
-        ("ping", _) => "{}".to_owned(),
-        _ => {
-            text.push_str(r#""error":{"code":-32601,"message":"no such method"}}"#);
-            return Some(text);
-        }
+/// What to answer, in three parts; nothing for a notification, nor for what is not understood.
+fn reply(message: &Message<'_>, face: Face) -> Option<[Bytes; 3]> {
+    let head = format!(r#"{{"jsonrpc":"2.0","id":{},"#, message.id?.get());
+    let whole = |result: &str| {
+        Some([Bytes::from(format!("{head}\"result\":{result}}}")), Bytes::new(), Bytes::new()])
     };
-    text.reserve(result.len() + "\"result\":}".len());
-    text.push_str(r#""result":"#);
-    text.push_str(&result);
-    text.push('}');
-    Some(text)
+    match (message.method, face) {
+        ("initialize", _) => whole(protocol::INITIALIZED),
+        ("server/discover", Face::Dual | Face::Listed) => whole(protocol::DISCOVERED),
+        ("tools/list", Face::Listed) => whole(&protocol::listed_tools(LISTED_TOOLS)),
+        ("tools/list", _) => whole(protocol::TOOLS),
+        ("ping", _) => whole("{}"),
+        ("tools/call", _) => {
+            // Only characters that JSON does not escape are ever sent here.
+            let text = said(message.params)?;
+            let open = r#""result":{"resultType":"complete","content":[{"type":"text","text":""#;
+            Some([Bytes::from(head + open), text, Bytes::from_static(br#""}]}}"#)])
+        }
+        _ => {
+            let error = r#""error":{"code":-32601,"message":"no such method"}}"#;
+            Some([Bytes::from(head + error), Bytes::new(), Bytes::new()])
+        }
+    }
 }
 
-fn call(params: Option<&RawValue>) -> Option<String> {
+/// The text that a call asks for.
+fn said(params: Option<&RawValue>) -> Option<Bytes> {
     let params: Params<'_> = serde_json::from_str(params?.get()).ok()?;
     let arguments = params.arguments?;
-    let text = match (arguments.message, arguments.bytes) {
-        (Some(message), _) => protocol::echoed(&message),
-        (None, Some(bytes)) => protocol::blob(bytes),
-        (None, None) => String::new(),
-    };
-    // Only characters that JSON does not escape are ever sent here.
-    Some(format!(r#"{{"resultType":"complete","content":[{{"type":"text","text":"{text}"}}]}}"#))
+    match (arguments.message, arguments.bytes) {
+        (Some(message), _) => Some(Bytes::from(protocol::echoed(&message))),
+        (None, Some(bytes)) => {
+            let blob = BLOB.get_or_init(|| Bytes::from(protocol::blob(bytes)));
+            Some(if blob.len() == bytes { blob.clone() } else { Bytes::from(protocol::blob(bytes)) })
+        }
+        (None, None) => Some(Bytes::new()),
+    }
 }
 
 fn is_modern(headers: &HeaderMap) -> bool {
@@ -169,8 +181,8 @@ fn session_id() -> HeaderValue {
     HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::new().chain(Bytes::new()).chain(Bytes::new())));
     *response.status_mut() = status;
     response
 }
@@ -185,7 +197,7 @@ mod tests {
             let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
             let message = serde_json::from_str(&body).expect("a message");
             let reply = reply(&message, face).expect("a request is answered");
-            serde_json::from_str::<serde_json::Value>(&reply).expect("the answer is JSON")
+            serde_json::from_slice::<serde_json::Value>(&reply.concat()).expect("the answer is JSON")
         };
         let echo = ask("tools/call", r#"{"name":"echo","arguments":{"message":"hi"}}"#, Face::Dual);
         let text = echo["result"]["content"][0]["text"].as_str().expect("text");

@@ -93,7 +93,8 @@ pub(crate) fn described() -> Result<String> {
     let model =
         cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("an unnamed processor");
     let model = model.trim_start_matches(['\t', ' ', ':']);
-    let cores = std::thread::available_parallelism()?;
+    // Not what is left to this process after it was bound.
+    let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut git = process::command("git");
     let commit =

@@ -84,6 +84,7 @@ impl Shelf {
     /// The server said that its definitions changed: whoever needs them next has to wait for new ones.
     pub fn invalidate(&self) {
         self.stale.store(true, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The definitions, loaded first when none are known or the server said that they changed.

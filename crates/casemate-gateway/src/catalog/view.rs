@@ -2,21 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use casemate_mcp::dialect::modern;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
+use casemate_mcp::revision::Revision;
 use casemate_policy::{Action, Effect, Resource, Subject};
+use tokio::time::Instant;
 
 use super::pattern::fits;
 use super::{Definitions, Item, Kind, Shelf};
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::snapshot::{Profile, ProfileTool, Snapshot};
 
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
 const PAGE_ITEMS: usize = 1000;
 
-/// Lists that are kept for different sets of roles.
-const KEPT_LISTS_MAX: usize = 64;
+/// Pages that are kept, over all sets of roles and kinds of items.
+const KEPT_PAGES_MAX: usize = 256;
+
+/// How long a kept page stands before the servers behind it are looked at again. Every change that we hear of makes
+/// a new view at once; this is for servers whose definitions grow old in silence.
+const SETTLED_FOR: Duration = Duration::from_secs(1);
 
 /// One item as an endpoint shows it.
 #[derive(Debug, Clone)]
@@ -54,8 +63,29 @@ pub struct View {
     shelves: Vec<Arc<Shelf>>,
     lists: [Vec<Shown>; 4],
     by_name: [HashMap<Box<str>, usize>; 4],
-    /// Finished pages by (roles, kind, start). Context-free decisions depend on the roles alone.
-    pages: Mutex<HashMap<(String, Kind, usize), Raw>>,
+    /// Finished pages. Context-free decisions depend on the roles alone.
+    pages: Mutex<HashMap<(String, PageKey), (Raw, Instant)>>,
+}
+
+/// Which page of which list, in the words of which dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PageKey {
+    kind: Kind,
+    start: usize,
+    modern: bool,
+}
+
+/// A page that a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// Whose rights count.
+    pub subject: &'a Subject,
+    /// What is listed.
+    pub kind: Kind,
+    /// After which item it begins.
+    pub cursor: Option<&'a str>,
+    /// The dialect that it is written in.
+    pub revision: Revision,
 }
 
 impl View {
@@ -125,32 +155,36 @@ impl View {
         self.lists.get(kind as usize)?.get(*at)
     }
 
-    /// The page of a list that begins after `cursor`, with what the subject may see. `None` for a cursor that is
-    /// none of ours (any more).
+    /// A page that was written a moment ago; nothing has changed since.
     #[must_use]
-    pub fn page(
-        &self,
-        roles: &Snapshot,
-        subject: &Subject,
-        (kind, cursor): (Kind, Option<&str>),
-    ) -> Option<Raw> {
-        let start = match cursor {
-            None => 0,
-            Some(after) => self.by_name.get(kind as usize)?.get(after)? + 1,
-        };
-        let key = (roles_key(subject), kind, start);
+    pub fn kept(&self, page: Page<'_>) -> Option<Raw> {
+        let key = (roles_key(page.subject), self.key(page)?);
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(page) = pages.get(&key) {
-            return Some(page.clone());
-        }
-        drop(pages);
-        let page = self.write_page(roles, subject, (kind, start));
+        let (text, at) = pages.get(&key)?;
+        (clock::instant().duration_since(*at) < SETTLED_FOR).then(|| text.clone())
+    }
+
+    /// A page with what the subject may see, in the client's dialect. `None` for a cursor that is none of ours (any
+    /// more).
+    #[must_use]
+    pub fn page(&self, snapshot: &Snapshot, page: Page<'_>) -> Option<Raw> {
+        let key = self.key(page)?;
+        let plain = self.write_page(snapshot, page.subject, (page.kind, key.start));
+        let text = if key.modern { modern::result(&page.kind.method(), plain) } else { plain };
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.len() >= KEPT_LISTS_MAX {
+        if pages.len() >= KEPT_PAGES_MAX {
             pages.clear();
         }
-        pages.insert(key, page.clone());
-        Some(page)
+        pages.insert((roles_key(page.subject), key), (text.clone(), clock::instant()));
+        Some(text)
+    }
+
+    fn key(&self, page: Page<'_>) -> Option<PageKey> {
+        let start = match page.cursor {
+            None => 0,
+            Some(after) => self.by_name.get(page.kind as usize)?.get(after)? + 1,
+        };
+        Some(PageKey { kind: page.kind, start, modern: page.revision.is_modern() })
     }
 
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {

@@ -42,6 +42,9 @@ pub struct Delivery {
 /// Writes the outcome of a journey for the client.
 pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Delivery {
     let refusal = match outcome {
+        Ok(Cleared { answer: Answer::Result(result), is_worded: true, .. }) => {
+            return worded(ticket, &result, None);
+        }
         Ok(Cleared { answer: Answer::Result(result), opened, .. }) => {
             return result_of(ticket, result, opened);
         }
@@ -70,7 +73,11 @@ fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Deli
     } else {
         legacy::result(result)
     };
-    let parts = response_parts(&ticket.id, &result).to_vec();
+    worded(ticket, &result, opened)
+}
+
+fn worded(ticket: &Ticket, result: &Raw, opened: Option<Arc<Session>>) -> Delivery {
+    let parts = response_parts(&ticket.id, result).to_vec();
     Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false }
 }
 

@@ -11,7 +11,7 @@ use casemate_policy::{Action, Effect};
 
 use super::forward::Answered;
 use super::receive::Received;
-use super::route::Target;
+use super::route::{Own, Target};
 use crate::catalog::{Item, Kind, Shown};
 use crate::client::Session;
 use crate::gate::Gate;
@@ -23,6 +23,8 @@ use crate::refusal::{Code, Refusal};
 pub(super) struct Cleared {
     pub(super) answer: Answer,
     pub(super) opened: Option<Arc<Session>>,
+    /// The answer is in the client's dialect already: a page of a list, which is kept that way.
+    pub(super) is_worded: bool,
     failed: bool,
     _seal: Seal,
 }
@@ -62,7 +64,8 @@ pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
                 let message = format!("The answer has more than {limit} bytes.");
                 return Err(Refusal::new(Code::AnswerTooLarge, message));
             }
-            let members = result.members();
+            // What we wrote ourselves asks nothing and says no error.
+            let members = target.shelf().and_then(|_| result.members());
             if let Some(members) = &members {
                 questions::allowed(&received.call.meta, members)?;
             }
@@ -71,7 +74,8 @@ pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
         }
         error => error,
     };
-    Ok(Cleared { answer, opened, failed, _seal: Seal })
+    let is_worded = matches!(target, Target::Own(Own::List(_)));
+    Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
 }
 
 fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {

@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_mcp::call::Answer;
@@ -15,7 +16,8 @@ use casemate_mcp::frame::{Id, notification_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::SubjectId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::Activity;
@@ -36,6 +38,8 @@ pub(super) struct Desk {
     offered: Members,
     outlet: Arc<Outlet>,
     book: Mutex<Book>,
+    /// Held by the one call that a server which asks works on.
+    turn: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +63,7 @@ struct Open {
 
 impl Desk {
     pub(super) fn new(subject: Option<SubjectId>, offered: Members, outlet: Arc<Outlet>) -> Arc<Desk> {
-        Arc::new(Desk { subject, offered, outlet, book: Mutex::default() })
+        Arc::new(Desk { subject, offered, outlet, book: Mutex::default(), turn: Semaphore::new(1) })
     }
 
     /// Whose instance it is.
@@ -70,6 +74,24 @@ impl Desk {
     /// What was offered to the server.
     pub(super) fn offered(&self) -> &Members {
         &self.offered
+    }
+
+    /// Waits for a call's turn. A server that asks questions that name no call is given one call at a time from its first
+    /// question on, so that each question has one call that it can belong to. A further process would know nothing of
+    /// what was done in this one.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] when the turn does not come within `time`.
+    pub(super) async fn turn(
+        &self,
+        method: &Method,
+        time: Duration,
+    ) -> Result<Option<SemaphorePermit<'_>>, Fault> {
+        if self.offered.is_empty() || !self.outlet.is_asking() || !runs(method) {
+            return Ok(None);
+        }
+        let turn = timeout(time, self.turn.acquire()).await.map_err(|_| Fault::Busy { instances_max: 1 })?;
+        Ok(turn.ok())
     }
 
     /// Takes the next id for a request. Without `events` it is one of our own, which no message belongs to.
@@ -125,9 +147,6 @@ impl Book {
     /// The one call that a message without an address can only belong to. Calls that run something come first:
     /// a list that is read meanwhile asks nothing.
     fn only(&self) -> Option<i64> {
-        let runs = |method: &Method| {
-            matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
-        };
         let calls = || self.open.iter().filter(|(_, open)| open.is_call());
         let mut running = calls().filter(|(_, open)| runs(&open.method));
         match (running.next(), running.next()) {
@@ -141,6 +160,11 @@ impl Book {
             _ => None,
         }
     }
+}
+
+/// Requests in which a server may ask.
+fn runs(method: &Method) -> bool {
+    matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
 }
 
 impl Open {

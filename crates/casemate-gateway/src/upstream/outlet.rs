@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use casemate_mcp::call::Notice;
@@ -35,6 +35,8 @@ pub(super) struct Outlet {
     waiting: Mutex<Waiting>,
     bell: Notify,
     dropped: AtomicU64,
+    /// The server asks questions that name no call.
+    asks: AtomicBool,
 }
 
 /// Equal notices that nobody has read yet are one notice: a server that floods us with "the list changed" takes
@@ -56,7 +58,18 @@ impl Outlet {
             waiting: Mutex::default(),
             bell: Notify::new(),
             dropped: AtomicU64::new(0),
+            asks: AtomicBool::new(false),
         }
+    }
+
+    /// Remembers that the server asks questions that name no call.
+    pub(super) fn note_asking(&self) {
+        self.asks.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server ever asked such a question.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asks.load(Ordering::Relaxed)
     }
 
     /// Queues a notice for the gateway. Never waits.

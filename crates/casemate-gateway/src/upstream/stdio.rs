@@ -44,8 +44,9 @@ pub(super) struct Stdio {
 pub(super) async fn open(seed: &Seed, source: &CommandSource) -> Result<Opened, Fault> {
     let (wire, life) = process::start(seed, source).await?;
     let (greeted, wire, life) = match handshake::run(seed, &wire, seed.era).await {
-        // Some legacy servers end when they are asked what they do not know. A fresh one is not asked.
-        Err(Fault::Gone { .. }) if seed.era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
+        // Some legacy servers end when they are asked what they do not know. A fresh one is not asked. One that read
+        // nothing has another reason.
+        Err(Fault::Gone { sent: true, .. }) if seed.era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
             let (wire, life) = process::start(seed, source).await?;
             (handshake::run(seed, &wire, Some(Era::Legacy)).await, wire, life)
         }
@@ -105,6 +106,7 @@ impl Stdio {
     /// Sends a call and waits for what becomes of it. Dropping the future cancels it.
     pub(super) async fn call(&self, request: Request<'_>) -> Outcome {
         let call = request.call;
+        let _turn = self.wire.desk.turn(&call.method, request.deadline.hard).await?;
         let ticket = self.wire.desk.open(&call.method, Some(request.events))?;
         let activity = Arc::clone(ticket.activity());
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
@@ -115,8 +117,9 @@ impl Stdio {
         };
         tokio::select! {
             biased;
-            outcome = work => outcome,
+            // First, so that a server that never stops talking cannot keep the time from running out.
             fault = request.deadline.passed(&activity) => Err(fault),
+            outcome = work => outcome,
         }
     }
 

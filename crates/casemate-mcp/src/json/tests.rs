@@ -74,7 +74,7 @@ fn limits_hold_before_anything_is_built() {
     assert!(kind("[1,2,3,4]").is_ok());
     assert_eq!(kind("[1,2,3,4,5]"), Err(FaultKind::TooMany));
     assert_eq!(kind(&" ".repeat(65)), Err(FaultKind::TooLong));
-    assert_eq!(super::tests::kind(&"[".repeat(100_000)), FaultKind::TooDeep);
+    assert_eq!(tests::kind(&"[".repeat(100_000)), FaultKind::TooDeep);
 }
 
 #[test]
@@ -153,5 +153,17 @@ proptest! {
     fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         let _ = Raw::check(bytes.clone().into(), &Limits::default());
         let _ = Raw(bytes.into()).members();
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_special_byte_is_found_wherever_it_stands(plain in "[ -!#-\\[\\]-~é😀]{0,80}", at in 0_usize..80, special in prop_oneof![Just('"'), Just('\n'), Just('\u{1f}'), Just('\0')]) {
+        let cut = plain.char_indices().map(|(at, _)| at).nth(at).unwrap_or(plain.len());
+        let (head, tail) = plain.split_at(cut);
+        let good = format!("\"{plain}\"");
+        prop_assert!(check(&good).is_ok(), "{}", good);
+        let bad = format!("\"{head}{special}{tail}\"");
+        prop_assert!(check(&bad).is_err(), "{}", bad);
     }
 }

@@ -19,9 +19,9 @@ pub struct Up {
 /// `casemate down`
 #[derive(Debug, clap::Args)]
 pub struct Down {
-    /// How long calls in flight may take to finish, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
-    pub grace: Duration,
+    /// How long calls in flight may take to finish, in seconds [default: gateway.shutdown_grace]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub grace: Option<Duration>,
 }
 
 /// `casemate connect`

@@ -1,25 +1,23 @@
 //! `casemate completions` and `casemate man`: both are made from the command line's own definition.
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 
-use crate::args::Arguments;
+use crate::args;
 use crate::args::offline::{Completions, Man};
 use crate::context::Context;
-use crate::environment::VARIABLES;
 use crate::exit::Exit;
 
 /// Prints the completions of a shell.
 pub fn completions(context: &Context, completions: &Completions) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(completions.shell, &mut Arguments::command(), "casemate", &mut script);
+    clap_complete::generate(completions.shell, &mut args::command(), "casemate", &mut script);
     context.output.write(&script)?;
     Ok(Exit::Success)
 }
 
 /// Prints the first manual page, or writes all of them into a folder.
 pub fn man(context: &Context, man: &Man) -> anyhow::Result<Exit> {
-    let command = Arguments::command().after_long_help(reference());
+    let command = args::command();
     match &man.directory {
         None => {
             let mut page = Vec::new();
@@ -34,12 +32,4 @@ pub fn man(context: &Context, man: &Man) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
-}
-
-/// Exit codes and variables, for the end of the page.
-fn reference() -> String {
-    let codes = Exit::ALL.iter().map(|exit| format!("{}: {}", exit.code(), exit.about()));
-    let variables = VARIABLES.iter().map(|v| format!("{}: {} Default: {}.", v.name, v.about, v.default));
-    let list = |items: Vec<String>| items.join("\n");
-    format!("Exit codes:\n{}\n\nEnvironment:\n{}", list(codes.collect()), list(variables.collect()))
 }

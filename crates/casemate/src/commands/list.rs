@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
@@ -44,7 +43,13 @@ pub fn show(context: &Context, name: &ServerName) -> anyhow::Result<Exit> {
     let settings = settings.into_iter().filter_map(|one| Some((one.key, one.value?))).collect();
     let running = states(context)?;
     let tools = match (&running, entry.enabled) {
-        (Some(_), true) => Some(tools(context, name)?),
+        (Some(_), true) => match tools(context, name) {
+            Ok(tools) => Some(tools),
+            Err(error) => {
+                context.output.warn(&format!("its tools are not known: {error:#}"));
+                None
+            }
+        },
         _ => None,
     };
     let server = Server::of(entry, running.as_ref());
@@ -240,6 +245,16 @@ impl Report for Shown {
     }
 }
 
+/// A span of time, in its two largest units.
+fn span(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
+        (days, hours, ..) => format!("{days}d {hours}h"),
+    }
+}
+
 fn lay_out_state(state: &ServerState, page: &mut Page) {
     page.gap();
     page.heading(&state.state);
@@ -251,7 +266,7 @@ fn lay_out_state(state: &ServerState, page: &mut Page) {
             format!("  {}", one.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())).into(),
             one.subject.as_deref().unwrap_or("shared").into(),
             one.revision.as_str().into(),
-            format!("{:?}", Duration::from_secs(one.age)).into(),
+            span(one.age).into(),
             format!("{} calls", one.calls).into(),
             format!("{} in flight", one.in_flight).into(),
             one.containment.as_deref().unwrap_or("remote").into(),

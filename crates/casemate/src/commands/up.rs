@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::launch::Word;
 use crate::output::{Form, Page, Report, Tone};
 use crate::paths;
 
+/// A log of background gateways that is longer, in bytes, is put aside at the next start.
+const LOG_BYTES_MAX: u64 = 4 << 20;
 /// After everything has ended in order, how long a blocked thread may hold up the end of the process.
 const THREADS_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -90,7 +93,10 @@ fn keep_key(context: &Context, key: Option<&KeySecret>) -> anyhow::Result<Option
 
 /// From here on, whatever is written, panics included, goes to the log: whoever started us is about to leave.
 fn move_to_log(path: &Path) -> anyhow::Result<()> {
-    let log = File::options().create(true).append(true).open(path);
+    if path.metadata().is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
+        std::fs::rename(path, path.with_extension("log.old")).context("cannot put the old log aside")?;
+    }
+    let log = File::options().create(true).append(true).mode(0o600).open(path);
     let log = log.with_context(|| format!("cannot open {}", path.display()))?;
     rustix::stdio::dup2_stdout(&log).context("cannot move standard output to the log")?;
     rustix::stdio::dup2_stderr(&log).context("cannot move standard error to the log")

@@ -48,7 +48,8 @@ fn every_request_survives_its_way_over_http() {
         Request::Logs { server: server(), lines: 10_000 },
         Request::Reload,
         Request::ReloadKeys,
-        Request::Stop { grace: Duration::from_secs(3600) },
+        Request::Stop { grace: None },
+        Request::Stop { grace: Some(Duration::from_secs(3600)) },
     ];
     for request in requests {
         let (method, path) = request.line();

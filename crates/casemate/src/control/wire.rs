@@ -39,8 +39,8 @@ pub enum Request {
     ReloadKeys,
     /// Stop, within a grace time.
     Stop {
-        /// How long calls in flight may take to finish.
-        grace: Duration,
+        /// How long calls in flight may take to finish, when not as configured.
+        grace: Option<Duration>,
     },
 }
 
@@ -83,7 +83,8 @@ impl Request {
             Request::Logs { server, lines } => (Method::GET, format!("/v1/servers/{server}/logs/{lines}")),
             Request::Reload => (Method::POST, "/v1/reload".to_owned()),
             Request::ReloadKeys => (Method::POST, "/v1/keys/reload".to_owned()),
-            Request::Stop { grace } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
+            Request::Stop { grace: None } => (Method::POST, "/v1/stop".to_owned()),
+            Request::Stop { grace: Some(grace) } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
         }
     }
 
@@ -102,9 +103,10 @@ impl Request {
             }
             (&Method::POST, ["reload"]) => Some(Request::Reload),
             (&Method::POST, ["keys", "reload"]) => Some(Request::ReloadKeys),
+            (&Method::POST, ["stop"]) => Some(Request::Stop { grace: None }),
             (&Method::POST, ["stop", millis]) => {
                 let grace = Duration::from_millis(millis.parse().ok()?);
-                (grace <= GRACE_MAX).then_some(Request::Stop { grace })
+                (grace <= GRACE_MAX).then_some(Request::Stop { grace: Some(grace) })
             }
             _ => None,
         }

@@ -31,8 +31,8 @@ pub struct Operator {
 pub enum Order {
     /// To stop.
     Stop {
-        /// How long calls in flight may take to finish.
-        grace: Duration,
+        /// How long calls in flight may take to finish, when not as configured.
+        grace: Option<Duration>,
     },
 }
 

@@ -1,5 +1,7 @@
 //! What the system tells the gateway to do.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,6 +11,9 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// What the third one asks for: a gateway in a terminal ends with it, one without reads its files anew, as
+    /// is the custom.
+    hung_up: Asked,
 }
 
 /// What a signal asks for.
@@ -28,6 +33,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
+            hung_up: if std::io::stdin().is_terminal() { Asked::Stop } else { Asked::Reload },
         })
     }
 
@@ -36,7 +42,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::Reload,
+            _ = self.hang_up.recv() => self.hung_up,
         }
     }
 }

@@ -64,6 +64,57 @@ fn the_short_help_fits_on_a_screen() {
 }
 
 #[test]
+fn the_long_help_has_the_reference() {
+    let help = Home::new().run(&["--help"]).ok();
+    let (_, reference) = help.split_once("Start here").unwrap();
+    expect![[r#"
+        : `casemate up`, then `casemate install claude-code`.
+
+        Exit codes:
+          0  done
+          1  failed; the error says why
+          2  the command line is wrong
+          3  the configuration is wrong
+          4  no gateway runs, or it cannot be reached
+          5  a tool ran and returned an error
+          6  the gateway refused by policy
+
+        Environment:
+          CASEMATE_HOME
+              Root folder of one installation: casemate.toml, data/ and run/ live in it. Default: the XDG
+              folders.
+          CASEMATE_CONFIG
+              The configuration file; --config wins over it. Default: casemate.toml of the installation.
+          CASEMATE_LISTEN
+              The address to listen on; --listen wins over it. Default: the configuration's, else
+              127.0.0.1:7332.
+          CASEMATE_GATEWAY_*
+              Any setting of [gateway]; `casemate config explain gateway` names each. Default: the
+              configuration's.
+          CASEMATE_LOG
+              What is logged on stderr, for example casemate=debug. Default: info for `up`, else warn; -v
+              adds.
+          CASEMATE_LOG_FORMAT
+              `json` logs one JSON object per line. Default: text.
+          NO_COLOR
+              Any non-empty value turns colors off. Default: colors on a terminal.
+          XDG_CONFIG_HOME
+              Configuration is in casemate/ below it, unless CASEMATE_HOME is set. Default: ~/.config.
+          XDG_DATA_HOME
+              Data is in casemate/ below it, unless CASEMATE_HOME is set. Default: ~/.local/share.
+          XDG_STATE_HOME
+              Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set. Default: ~/.local/state.
+          HOME
+              The home folder, from which the XDG defaults follow. Default: none.
+          CLAUDE_CONFIG_DIR
+              Where `install claude-code` finds Claude Code's file. Default: the home folder.
+          PATH
+              Where `doctor` and the package runners look for npx, uvx, node and python3. Default: empty.
+    "#]]
+    .assert_eq(reference);
+}
+
+#[test]
 fn help_of_up() {
     check(
         &["up", "-h"],
@@ -240,6 +291,10 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
         For more information, try '--help'.
     "#]],
     );
+}
+
+#[test]
+fn mistakes_in_values_say_what_was_expected() {
     check(
         &["call", "a__b", "c"],
         &expect![[r#"

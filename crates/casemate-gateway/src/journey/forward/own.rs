@@ -11,7 +11,7 @@ use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
 use super::{Refusal, down, listen};
-use crate::catalog::Kind;
+use crate::catalog::{Kind, Page, View};
 use crate::client::{Listener, Outlet, Session, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -161,19 +161,28 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     let identified = &received.passage.identified;
     let (catalog, snapshot) = (gate.catalog(), &identified.snapshot);
     let view = catalog.view(snapshot, &identified.head.endpoint);
-    let caller = caller(received);
-    let deadline = clock::instant() + snapshot.limits.list_time_max;
-    let missing: Vec<_> = view.shelves().iter().filter(|shelf| may_see(received, shelf)).cloned().collect();
-    let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
-    for shelf in missing.into_iter().filter(|shelf| !shelf.is_fresh(&caller)) {
-        let caller = caller.clone();
-        loads.spawn(async move { shelf.listed(&caller, deadline).await });
-    }
-    while loads.join_next().await.is_some() {}
-    let view = catalog.view(snapshot, &identified.head.endpoint);
     let cursor = received.call.params.string("cursor");
-    view.page(snapshot, &identified.subject, (kind, cursor.as_deref())).ok_or_else(|| {
+    let revision = received.call.meta.revision;
+    let page = Page { subject: &identified.subject, kind, cursor: cursor.as_deref(), revision };
+    if let Some(kept) = view.kept(page) {
+        return Ok(kept);
+    }
+    load(received, &view).await;
+    let view = catalog.view(snapshot, &identified.head.endpoint);
+    view.page(snapshot, page).ok_or_else(|| {
         let message = "The cursor is not valid (any more): begin the list anew.";
         Refusal::new(Code::BadParams, message).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
     })
+}
+
+/// Loads the definitions that are missing or known to have changed, side by side and within the list's time.
+async fn load(received: &Received, view: &View) {
+    let caller = caller(received);
+    let deadline = clock::instant() + received.passage.identified.snapshot.limits.list_time_max;
+    let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+    for shelf in view.shelves().iter().filter(|shelf| may_see(received, shelf) && !shelf.is_fresh(&caller)) {
+        let (shelf, caller) = (Arc::clone(shelf), caller.clone());
+        loads.spawn(async move { shelf.listed(&caller, deadline).await });
+    }
+    while loads.join_next().await.is_some() {}
 }

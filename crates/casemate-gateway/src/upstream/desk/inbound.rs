@@ -177,6 +177,9 @@ impl Desk {
             let message = format!("{method} was not offered to this server");
             return Err(ErrorObject::new(code::METHOD_NOT_FOUND, message));
         }
+        if origin.is_none() {
+            self.outlet.note_asking();
+        }
         let refused = |why: &str| Err(ErrorObject::new(code::INTERNAL, why));
         let mut book = guard(&self.book);
         if book.questions.len() >= QUESTIONS_MAX {

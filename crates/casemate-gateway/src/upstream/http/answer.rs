@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use super::door::Door;
 use crate::upstream::Fault;
+use crate::upstream::brake::Brake;
 use crate::upstream::desk::{Desk, Outcome, Reaction, Ticket, answered_id};
 use crate::upstream::instance::frame_limits;
 use crate::upstream::outlet::Outlet;
@@ -92,7 +93,9 @@ impl Reading<'_> {
         ticket: &mut Ticket,
         react: impl Fn(Reaction),
     ) -> Outcome {
+        let mut brake = Brake::new();
         loop {
+            brake.hold().await;
             let event = tokio::select! {
                 biased;
                 event = stream.next() => event.map_err(|fault| self.stream_fault(&fault))?,
@@ -102,6 +105,7 @@ impl Reading<'_> {
                 let why = "it ended the stream without an answer".to_owned();
                 return Err(Fault::Gone { sent: true, why });
             };
+            brake.count();
             if event.data.trim_ascii().is_empty() {
                 continue;
             }

@@ -101,6 +101,7 @@ impl Legacy {
     /// Sends a call and waits for what becomes of it. Dropping the future cancels it.
     pub(in crate::upstream) async fn call(&self, request: Request<'_>) -> Outcome {
         let call = request.call;
+        let _turn = self.session.desk.turn(&call.method, request.deadline.hard).await?;
         let ticket = self.session.desk.open(&call.method, Some(request.events))?;
         let activity = Arc::clone(ticket.activity());
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
@@ -111,8 +112,9 @@ impl Legacy {
         };
         tokio::select! {
             biased;
-            outcome = work => outcome,
+            // First, so that a server that never stops talking cannot keep the time from running out.
             fault = request.deadline.passed(&activity) => Err(fault),
+            outcome = work => outcome,
             () = self.session.life.cut_off() => Err(Fault::Gone { sent: true, why: "it was stopped".into() }),
         }
     }

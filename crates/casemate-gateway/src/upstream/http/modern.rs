@@ -116,8 +116,9 @@ impl Modern {
         }
         let found = tokio::select! {
             biased;
-            found = self.wire.exchange(ticket, letter) => found?,
+            // First, so that a server that never stops talking cannot keep the time from running out.
             fault = request.deadline.passed(&activity) => return Err(fault),
+            found = self.wire.exchange(ticket, letter) => found?,
             () = self.life.cut_off() => return Err(Fault::Gone { sent: true, why: "it was stopped".into() }),
         };
         if is_foreign(&found) {

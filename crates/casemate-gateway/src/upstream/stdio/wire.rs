@@ -43,8 +43,9 @@ impl Wire {
 
     /// Sends a request of the handshake: one that is never canceled, as the protocol has it.
     pub(super) async fn ask(&self, mut ticket: Ticket, method: &Method, params: &Raw) -> Outcome {
-        self.send(request_text(&Id::Number(ticket.id()), method, Some(params))).await?;
-        ticket.outcome().await
+        let start = self.send(request_text(&Id::Number(ticket.id()), method, Some(params))).await?;
+        let outcome = ticket.outcome().await;
+        self.judge(outcome, start)
     }
 
     /// Sends a request of our own and waits at most `time` for its answer.

@@ -293,6 +293,32 @@ async fn a_legacy_call_that_times_out_is_canceled_by_a_message() {
 }
 
 #[tokio::test]
+async fn a_stream_that_never_ends_does_not_keep_the_time_from_running_out() {
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() != "tools/call" {
+                return legacy(&exchange);
+            }
+            let (sender, body) = events::channel(64);
+            TaskTracker::new().spawn(async move {
+                let noise = Bytes::from_static(
+                    b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}",
+                );
+                while sender.send(Sse::message(noise.clone())).await.is_ok() {}
+            });
+            Reply::events(body)
+        },
+    )
+    .await;
+    let mut hurried = caller(1);
+    hurried.timeout = Some(Duration::from_millis(300));
+    let start = tokio::time::Instant::now();
+    let fault = web.rig.call(&hurried).await.unwrap_err();
+    assert!(matches!(fault, Fault::Timeout { .. }) && start.elapsed() < Duration::from_secs(5), "{fault:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_accepts_and_never_answers_delays_its_own_calls_alone() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", silent.local_addr().unwrap()).parse().unwrap();

@@ -149,6 +149,48 @@ async fn a_question_in_mid_call_is_answered_under_the_servers_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_asks_gets_one_call_at_a_time_from_then_on() {
+    let rig = Rig::new(|_, mut peer| async move {
+        peer.greet_legacy().await;
+        let (mut calls, mut most) = (Vec::new(), 0);
+        while let Some(message) = peer.next().await {
+            match message["method"].as_str() {
+                Some("tools/call") => {
+                    calls.push(message);
+                    most = most.max(calls.len());
+                    let id = calls.len() + 100;
+                    let ask =
+                        json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": {}});
+                    peer.send(ask).await;
+                }
+                None => {
+                    let answered = calls.pop().unwrap();
+                    peer.answer(&answered, json!({"most": most, "heard": message["result"]})).await;
+                }
+                Some(_) => {}
+            }
+        }
+    });
+    let caller = caller(1);
+    let one = || async {
+        let (sender, mut events) = mpsc::channel(4);
+        let answering = async {
+            let answer = question(&mut events).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            answer.send(Ok(raw("{}"))).unwrap();
+        };
+        let call = tool("{}");
+        let (outcome, ()) = tokio::join!(rig.server.call(&caller, &call, sender), answering);
+        value(outcome).unwrap()
+    };
+    one().await;
+    let (a, b, c) = tokio::join!(one(), one(), one());
+    for answer in [a, b, c] {
+        assert_eq!(answer, json!({"most": 1, "heard": {}}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_legacy_server_is_told_the_log_level_once() {
     let rig = Rig::new(|_, mut peer| async move {
         peer.greet_legacy().await;
