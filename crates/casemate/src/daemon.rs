@@ -10,7 +10,7 @@ use casemate_auth::KeySecret;
 use casemate_config::{Loaded, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::upstream::{BaseEnvironment, Host};
+use casemate_gateway::upstream::{BaseEnvironment, Host, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -101,25 +101,16 @@ impl Daemon {
         let first_key = first_key::make(&store).await?;
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
-        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let (notices, noticed) = mpsc::channel(NOTICES_MAX);
-        let host = Arc::new(Host {
-            spawner: Arc::new(start.spawner),
-            http: Client::new(dialing()),
-            tracker: tracker.clone(),
-            stop: stop.clone(),
-            environment: base_environment(&context)?,
-            notices,
-            client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
-            result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
-        });
+        let tracker = TaskTracker::new();
+        let (host, notices) = host(&context, &start, tracker.clone())?;
+        let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             identities: Arc::clone(&papers) as _,
             recorder: Arc::clone(&log) as _,
             host,
-            notices: noticed,
+            notices,
         });
 
         let listening = CancellationToken::new();
@@ -143,8 +134,7 @@ impl Daemon {
         let (ordered, orders) = mpsc::channel(1);
         let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        let following = stop.clone();
-        tracker.spawn(async move { following.run_until_cancelled(papers.follow()).await });
+        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,
@@ -217,6 +207,26 @@ fn watch(context: &Context) -> Option<Watch> {
             None
         }
     }
+}
+
+/// What servers run on, and what they have to say outside of calls.
+fn host(
+    context: &Context,
+    start: &Start,
+    tracker: TaskTracker,
+) -> anyhow::Result<(Arc<Host>, mpsc::Receiver<ServerNotice>)> {
+    let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+    let host = Host {
+        spawner: Arc::new(start.spawner.clone()),
+        http: Client::new(dialing()),
+        tracker,
+        stop: CancellationToken::new(),
+        environment: base_environment(context)?,
+        notices,
+        client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+        result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
+    };
+    Ok((Arc::new(host), noticed))
 }
 
 /// The configuration's own limits are judged by the gateway, which names what was exceeded; the client below it

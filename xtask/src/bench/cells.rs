@@ -110,7 +110,10 @@ fn results(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
         clients: FEW,
     };
     let series = runtime.block_on(bed.series(&cell))?;
-    Ok(vec![series.row(format!("results of 1 MB, {FEW} clients"), RATE, Verdict::Part(Some(0.8)))])
+    Ok(vec![
+        series.row(format!("results of 1 MB, {FEW} clients"), RATE, Verdict::Part(Some(0.8))),
+        series.cpu_row("processor time per result of 1 MB".to_owned(), Verdict::Plain),
+    ])
 }
 
 fn stdio(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
@@ -148,6 +151,7 @@ fn sessions(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
     let churn = format!("sessions opened and ended, {MANY} clients");
     Ok(vec![
         series.row(churn, RATE, Verdict::AtLeast(9_000.0)),
+        series.cpu_row("processor time per session".to_owned(), Verdict::Plain),
         Row::alone("memory, idle", "MiB", idle, Verdict::AtMost(20.0)),
         Row::alone(
             "memory of an idle session, its connection included",
@@ -205,6 +209,9 @@ fn lists(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
         let what = format!("complete lists of {} tools of {servers} servers", servers * LISTED_TOOLS);
         rows.push(series.row(what, RATE, goal));
         rows.push(series.row(format!("p50 of a complete list, {servers} servers"), P50, Verdict::Plain));
+        rows.push(
+            series.cpu_row(format!("processor time per complete list, {servers} servers"), Verdict::Plain),
+        );
     }
     Ok(rows)
 }

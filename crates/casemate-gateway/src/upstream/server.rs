@@ -112,11 +112,13 @@ impl Server {
         let mut permit = self.admit()?;
         let timeouts = &self.shared.entry.timeouts;
         let deadline = Deadline { quiet: caller.timeout.unwrap_or(timeouts.call), hard: timeouts.hard };
-        let request = Request { caller, call, events, deadline };
+        let mut request = Request { caller, call, events, deadline };
+        let begun = Instant::now();
         let (outcome, instance) = self.attempt(request.clone()).await?;
         let (outcome, instance) = match outcome {
             Err(Fault::Gone { sent, .. }) if !sent || caller.replay_safe || only_reads(&call.method) => {
                 instance.leave();
+                request.deadline.hard = deadline.hard.saturating_sub(begun.elapsed());
                 self.attempt(request).await?
             }
             outcome => (outcome, instance),

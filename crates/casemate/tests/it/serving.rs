@@ -60,8 +60,10 @@ fn a_port_in_use_is_a_clear_error() {
     expect![[r#"
         exit 1
         --- stderr
-        error: [ADDRESS] is already in use
+        error: cannot listen on [ADDRESS]
+          because: [ADDRESS] is already in use
         hint: another program listens there; stop it or choose another place
+        hint: `casemate up --listen 127.0.0.1:0` takes any free port
     "#]]
     .assert_eq(&ended.shown().replace(&address, "[ADDRESS]"));
 }
