@@ -15,7 +15,8 @@ pub mod journey;
 pub mod ports;
 pub mod refusal;
 pub mod snapshot;
-pub mod upstream;
+
+pub use casemate_upstream as upstream;
 
 #[cfg(test)]
 mod tests;

@@ -174,6 +174,8 @@ impl Daemon {
 
     /// Follows the configuration file and reload requests; returns the grace time of the stop.
     async fn until_told(&mut self) -> Duration {
+        // What changed between reading the file and watching it was seen by nobody.
+        self.live.reload(Cause::Noticed).await;
         loop {
             let file_changed = async {
                 match &mut self.watch {

@@ -10,7 +10,7 @@ use casemate_gateway::endpoint::Endpoint;
 use casemate_mcp::frame::{ErrorObject, Frame, Id};
 use casemate_mcp::json::{Limits, Raw};
 use casemate_mcp::revision::Revision;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::args::gateway;
 use crate::exit::Exit;
@@ -48,17 +48,14 @@ impl Client {
         Client { lines: BufReader::new(stream), asked: 0 }
     }
 
-    /// Asks, and waits for the answer.
-    pub fn ask(
-        &mut self,
-        method: &str,
-        mut params: Map<String, Value>,
-    ) -> anyhow::Result<Result<Raw, ErrorObject>> {
+    /// Asks, and waits for the answer. The params carry a [`Meta`] as their `_meta`.
+    pub fn ask(&mut self, method: &str, params: &impl Serialize) -> anyhow::Result<Result<Raw, ErrorObject>> {
         self.asked += 1;
-        params.insert("_meta".to_owned(), meta());
-        let request = json!({ "jsonrpc": "2.0", "id": self.asked, "method": method, "params": params });
+        let request = Request { jsonrpc: "2.0", id: self.asked, method, params };
+        let mut frame = serde_json::to_vec(&request).context("cannot word the request")?;
+        frame.push(b'\n');
         let gone = || Failure::new(Exit::Unreachable, "the gateway went away before it answered");
-        self.lines.get_mut().write_all(format!("{request}\n").as_bytes()).with_context(gone)?;
+        self.lines.get_mut().write_all(&frame).with_context(gone)?;
         loop {
             let mut line = Vec::new();
             self.lines.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line).with_context(gone)?;
@@ -80,10 +77,42 @@ impl Client {
     }
 }
 
-fn meta() -> Value {
-    json!({
-        "io.modelcontextprotocol/protocolVersion": Revision::V2026_07_28.as_str(),
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "casemate", "version": env!("CARGO_PKG_VERSION") },
-    })
+#[derive(Debug, Serialize)]
+struct Request<'a, Params> {
+    jsonrpc: &'static str,
+    id: i64,
+    method: &'a str,
+    params: &'a Params,
+}
+
+/// What every modern request says about its sender.
+#[derive(Debug, Serialize)]
+pub struct Meta {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    revision: &'static str,
+    /// We can be asked nothing in mid-call.
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Nothing,
+    #[serde(rename = "io.modelcontextprotocol/clientInfo")]
+    client: Program,
+}
+
+#[derive(Debug, Serialize)]
+struct Nothing {}
+
+#[derive(Debug, Serialize)]
+struct Program {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Meta {
+    /// What this program says about itself.
+    pub fn ours() -> Meta {
+        Meta {
+            revision: Revision::V2026_07_28.as_str(),
+            capabilities: Nothing {},
+            client: Program { name: "casemate", version: env!("CARGO_PKG_VERSION") },
+        }
+    }
 }

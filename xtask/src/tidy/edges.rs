@@ -19,7 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("toolkit", &["mcp", "transport"]),
     ("registry", &["mcp", "net", "store", "sandbox"]),
     ("builder", &["mcp", "net", "registry", "sandbox"]),
-    ("gateway", &["mcp", "policy", "transport", "net", "sandbox", "auth"]),
+    ("upstream", &["mcp", "policy", "transport", "net", "sandbox"]),
+    ("gateway", &["mcp", "policy", "transport", "net", "sandbox", "auth", "upstream"]),
     ("config", &["mcp", "policy", "sandbox", "auth", "registry", "gateway"]),
     ("console", &["mcp", "policy", "gateway", "config", "auth", "registry", "builder", "store", "sandbox"]),
     (
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "toolkit",
             "registry",
             "builder",
+            "upstream",
             "gateway",
             "config",
             "console",

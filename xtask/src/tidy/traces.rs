@@ -5,7 +5,7 @@ use super::source::line_of;
 use super::tree::Tree;
 
 /// Names under `/home` that examples and tests may use.
-const EXAMPLE_USERS: &[&str] = &["you", "me", "user", "ada", "alice", "ann", "bob"];
+const EXAMPLE_USERS: &[&str] = &["you", "me", "user", "ada", "alice", "ann", "bob", "x"];
 
 /// The one registry of Rust crates that the lock file may name.
 const CRATES: &str = "registry+https://github.com/rust-lang/crates.io-index";

@@ -1,7 +1,10 @@
 //! A gateway in this process with fixtures behind it.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,6 +19,7 @@ use casemate_testkit::{Era, Fixture};
 use casemate_transport::http::{Server as HttpServer, Shell};
 use casemate_transport::listener::Listener;
 use serde_json::json;
+use tokio::io::AsyncWrite;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +30,7 @@ use crate::ports::{Identities, Intent, Outcome, Recorder};
 use crate::snapshot::{
     CommandSource, HttpSource, Limits, Resilience, ServerEntry, Sharing, Snapshot, Source, Timeouts,
 };
-use crate::upstream::{BaseEnvironment, Host, Launcher, Process, ProcessHandle, Soon};
+use crate::upstream::{BaseEnvironment, Host, Input, Launcher, Process, ProcessHandle, Soon};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -257,7 +261,7 @@ fn hostile_process(kind: Kind) -> Process {
     });
     let (stdout, stdin) = tokio::io::split(ours);
     Process {
-        stdin: Box::new(stdin),
+        stdin: Box::new(Pipe(stdin)),
         stdout: Box::new(stdout),
         stderr: Box::new(tokio::io::empty()),
         handle: Box::new(Villain(ended)),
@@ -303,7 +307,7 @@ impl Launcher for Links {
             let guard = Arc::new(guard);
             self.guards.lock().unwrap().push(Arc::clone(&guard));
             Ok(Process {
-                stdin: Box::new(stdin),
+                stdin: Box::new(Pipe(stdin)),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
                 handle: Box::new(Link(guard)),
@@ -330,6 +334,29 @@ impl ProcessHandle for Link {
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async { self.0.token().cancel() })
+    }
+}
+
+/// A pipe of which nobody knows how much was read.
+struct Pipe(tokio::io::WriteHalf<tokio::io::DuplexStream>);
+
+impl Input for Pipe {
+    fn unread(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

@@ -5,17 +5,18 @@ use std::io::{IsTerminal, Read};
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_mcp::frame::ErrorObject;
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Limits, Raw};
 use casemate_mcp::names::ServerName;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::servers::Call;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::launch;
-use crate::link::Client;
+use crate::link::{Client, Meta};
 use crate::output::{Form, text};
 
 /// The longest arguments that are read from stdin, in bytes.
@@ -25,18 +26,25 @@ const ARGUMENT_BYTES_MAX: u64 = 16 << 20;
 pub fn run(context: &Context, call: &Call) -> anyhow::Result<Exit> {
     let arguments = arguments(&call.arguments)?;
     let stream = launch::reach(context, &Endpoint::Server(call.server.clone()))?;
-    let params = Map::from_iter([
-        ("name".to_owned(), Value::from(call.tool.as_str())),
-        ("arguments".to_owned(), Value::Object(arguments)),
-    ]);
-    match Client::new(stream).ask("tools/call", params)? {
+    let arguments = arguments.parse().context("cannot word the call")?;
+    let params = Params { name: &call.tool, arguments, meta: Meta::ours() };
+    match Client::new(stream).ask("tools/call", &params)? {
         Ok(result) => print(context, &result),
         Err(error) => Err(refused(&error, &call.server)),
     }
 }
 
-fn arguments(typed: &str) -> anyhow::Result<Map<String, Value>> {
-    let text = if typed == "-" {
+#[derive(Debug, Serialize)]
+struct Params<'a> {
+    name: &'a str,
+    /// As typed: numbers of any size stay what they are.
+    arguments: &'a RawValue,
+    #[serde(rename = "_meta")]
+    meta: Meta,
+}
+
+fn arguments(typed: &str) -> anyhow::Result<Raw> {
+    let mut text = if typed == "-" {
         let mut text = String::new();
         let read = std::io::stdin().lock().take(ARGUMENT_BYTES_MAX).read_to_string(&mut text);
         read.context("cannot read the arguments from standard input")?;
@@ -44,10 +52,17 @@ fn arguments(typed: &str) -> anyhow::Result<Map<String, Value>> {
     } else {
         typed.to_owned()
     };
-    serde_json::from_str(&text).context(
+    // A line is a frame. In JSON, line ends stand between values alone, where they mean nothing.
+    text = text.replace(['\n', '\r'], " ");
+    let wrong = || {
         Failure::new(Exit::Usage, "the arguments are not a JSON object")
-            .hint("write them in single quotes: '{\"message\": \"hi\"}'"),
-    )
+            .hint("write them in single quotes: '{\"message\": \"hi\"}'")
+    };
+    let arguments = Raw::check(text.into(), &Limits::default()).with_context(wrong)?;
+    if arguments.members().is_none() {
+        return Err(wrong().into());
+    }
+    Ok(arguments)
 }
 
 /// What of a tool's result is looked at; the rest is passed on to `--json` as it is.

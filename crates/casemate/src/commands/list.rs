@@ -8,7 +8,6 @@ use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::snapshot::{CommandSource, ServerEntry, Sharing, Source};
 use casemate_mcp::names::ServerName;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::commands::call::refused;
 use crate::configuration;
@@ -17,7 +16,7 @@ use crate::control::client;
 use crate::control::wire::{Instance, Request, ServerState};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::link::{self, Client};
+use crate::link::{self, Client, Meta};
 use crate::output::{Entry, Page, Report, Tone};
 
 /// The most pages of a list that are asked for; a server that has more is not shown whole.
@@ -71,15 +70,23 @@ fn tools(context: &Context, name: &ServerName) -> anyhow::Result<Vec<Tool>> {
         .context(Failure::new(Exit::Unreachable, "cannot reach the gateway"))?;
     let mut client = Client::new(stream);
     let mut tools = Vec::new();
-    let mut params = Map::new();
+    let mut params = Paging { cursor: None, meta: Meta::ours() };
     for _ in 0..PAGES_MAX {
-        let page = client.ask("tools/list", params)?.map_err(|error| refused(&error, name))?;
+        let page = client.ask("tools/list", &params)?.map_err(|error| refused(&error, name))?;
         let page: Tools = page.parse().context("the gateway's list of tools is unreadable")?;
         tools.extend(page.tools);
         let Some(cursor) = page.next_cursor else { break };
-        params = Map::from_iter([("cursor".to_owned(), Value::from(cursor))]);
+        params.cursor = Some(cursor);
     }
     Ok(tools)
+}
+
+#[derive(Debug, Serialize)]
+struct Paging {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    #[serde(rename = "_meta")]
+    meta: Meta,
 }
 
 #[derive(Debug, Deserialize)]

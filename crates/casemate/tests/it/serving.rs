@@ -115,7 +115,10 @@ fn what_a_call_comes_to_is_its_exit_code() {
         - arguments: "message" is a required property
     "#]]
     .assert_eq(&home.run(&["call", "fixture", "echo", r#"{"massage": 1}"#]).shown());
-    assert_eq!(home.run_with(&["call", "fixture", "echo", "-"], r#"{"message":"in"}"#).ok(), "in\n");
+    assert_eq!(
+        home.run_with(&["call", "fixture", "echo", "-"], "{\n  \"message\": \"in\"\n}\n").ok(),
+        "in\n"
+    );
 }
 
 #[test]

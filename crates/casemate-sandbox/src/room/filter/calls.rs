@@ -54,7 +54,6 @@ pub(super) const GUARDED_STANDARD: &[Guarded] = &[
         &[&[Test::Is(0, AF_UNIX as u32)], &[Test::Is(0, AF_INET as u32)], &[Test::Is(0, AF_INET6 as u32)]],
     ),
     (libc::SYS_socketpair, &[&[Test::Is(0, AF_UNIX as u32)]]),
-    (libc::SYS_sendto, &[&[]]),
 ];
 
 pub(super) const GUARDED_OFFLINE: &[Guarded] = &[
@@ -359,6 +358,7 @@ const PAIRS: &[i64] = &[
 ];
 
 const SOCKETS: &[i64] = &[
+    libc::SYS_sendto,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,

@@ -1,0 +1,230 @@
+//! One running conversation with a server, whatever carries it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use casemate_mcp::call::{Call, Notice};
+use casemate_mcp::json::{Limits, Members};
+use casemate_policy::SubjectId;
+use casemate_sandbox::Report;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::deadline::Deadline;
+use super::desk::Outcome;
+use super::http::{Door, Legacy, Modern};
+use super::life::Life;
+use super::listen::Watching;
+use super::outlet::Outlet;
+use super::probe::Era;
+use super::stdio::Stdio;
+use super::{Caller, Event, Fault, Hello, Host, InstanceStatus};
+use crate::entry::{ServerEntry, Source};
+
+/// What an instance is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Seed {
+    pub(super) entry: Arc<ServerEntry>,
+    pub(super) host: Arc<Host>,
+    pub(super) outlet: Arc<Outlet>,
+    /// The way to an HTTP server, or why there is none.
+    pub(super) door: Option<Result<Arc<Door>, String>>,
+    /// Whose it will be; nobody's when shared.
+    pub(super) subject: Option<SubjectId>,
+    /// What is offered to the server.
+    pub(super) offered: Members,
+    /// The dialect that it spoke the last time.
+    pub(super) era: Option<Era>,
+    /// Ends whatever grows from it.
+    pub(super) stop: CancellationToken,
+}
+
+/// What one message of a server may be. An answer has an envelope around its result, and a large one may well have
+/// more values than what clients are allowed to send.
+pub(super) fn frame_limits(result_bytes_max: usize) -> Limits {
+    const ENVELOPE_BYTES: usize = 4 * 1024;
+    const VALUES_MAX: u32 = 4_000_000;
+    Limits {
+        bytes_max: result_bytes_max.saturating_add(ENVELOPE_BYTES),
+        values_max: VALUES_MAX,
+        ..Limits::default()
+    }
+}
+
+/// A call on its way to a server.
+#[derive(Debug, Clone)]
+pub(super) struct Request<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) call: &'a Call,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) deadline: Deadline,
+}
+
+/// One running conversation.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) subject: Option<SubjectId>,
+    pub(super) hello: Arc<Hello>,
+    /// The dialect, when the server showed it and not merely failed to answer in time.
+    pub(super) proven: Option<Era>,
+    pub(super) life: Life,
+    link: Link,
+    started: Instant,
+    calls: AtomicU64,
+    in_flight: AtomicUsize,
+    /// Milliseconds from `started` to the end of the last call.
+    used_ms: AtomicU64,
+}
+
+/// What carries the conversation.
+#[derive(Debug)]
+pub(super) enum Link {
+    Stdio(Stdio),
+    Legacy(Legacy),
+    Modern(Modern),
+}
+
+/// What opening a link yields.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) link: Link,
+    pub(super) hello: Arc<Hello>,
+    pub(super) proven: Option<Era>,
+    pub(super) life: Life,
+}
+
+impl Instance {
+    /// Starts the server or dials it, and does the handshake.
+    ///
+    /// # Errors
+    /// [`Fault::Start`] within `timeouts.start`; [`Fault::Stopping`].
+    pub(super) async fn open(seed: Seed) -> Result<Instance, Fault> {
+        let time = seed.entry.timeouts.start;
+        let work = async {
+            match (&seed.entry.source, &seed.door) {
+                (Source::Command(source), _) => super::stdio::open(&seed, source).await,
+                (Source::Http(_), Some(Ok(door))) => super::http::open(&seed, door).await,
+                (Source::Http(_), Some(Err(why))) => Err(Fault::Start { why: why.clone() }),
+                (Source::Http(_), None) => Err(Fault::Start { why: "it has no address".to_owned() }),
+            }
+        };
+        let opened = tokio::select! {
+            opened = work => opened,
+            () = tokio::time::sleep(time) => {
+                Err(Fault::Start { why: format!("its handshake was not done within {} ms", time.as_millis()) })
+            }
+            () = seed.stop.cancelled() => Err(Fault::Stopping),
+        };
+        let opened = opened.inspect_err(|_| seed.stop.cancel())?;
+        Ok(Instance {
+            subject: seed.subject,
+            hello: opened.hello,
+            proven: opened.proven,
+            life: opened.life,
+            link: opened.link,
+            started: Instant::now(),
+            calls: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            used_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Sends a call and waits for what becomes of it.
+    pub(super) async fn call(&self, request: Request<'_>) -> Outcome {
+        match &self.link {
+            Link::Stdio(link) => link.call(request).await,
+            Link::Legacy(link) => link.call(request).await,
+            Link::Modern(link) => link.call(request).await,
+        }
+    }
+
+    /// Tells the server something.
+    pub(super) async fn notify(&self, notice: &Notice) {
+        match &self.link {
+            Link::Stdio(link) => link.notify(notice).await,
+            Link::Legacy(link) => link.notify(notice).await,
+            Link::Modern(link) => link.notify(notice).await,
+        }
+    }
+
+    /// Begins or ends a watch on a resource.
+    pub(super) async fn watch(&self, uri: &str, change: Watching) -> Outcome {
+        match &self.link {
+            Link::Stdio(link) => link.watch(uri, change).await,
+            Link::Legacy(link) => link.watch(uri, change).await,
+            Link::Modern(link) => link.watch(uri, change),
+        }
+    }
+
+    /// Whether the loss of a connection is the loss of the instance.
+    pub(super) fn is_process(&self) -> bool {
+        matches!(self.link, Link::Stdio(_))
+    }
+
+    /// A call found it unusable. A process that cannot be reached is of no use to others, either; a connection that broke
+    /// says nothing about the next one.
+    pub(super) fn leave(&self) {
+        if self.is_process() {
+            self.life.stop();
+        }
+    }
+
+    /// Takes a place in it, so that it is not stopped as idle. To be called under the lock that guards stopping.
+    pub(super) fn lease(self: &Arc<Instance>) -> Lease {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Lease { instance: Arc::clone(self) }
+    }
+
+    /// How many hold a place in it.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call.
+    pub(super) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When it was last used.
+    pub(super) fn used(&self) -> Instant {
+        self.started + Duration::from_millis(self.used_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn status(&self) -> InstanceStatus {
+        let (pid, report): (Option<u32>, Option<Report>) = match &self.link {
+            Link::Stdio(link) => (link.pid(), link.report()),
+            Link::Legacy(_) | Link::Modern(_) => (None, None),
+        };
+        InstanceStatus {
+            pid,
+            subject: self.subject.clone(),
+            revision: self.hello.revision,
+            started: self.started,
+            calls: self.calls.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
+            report,
+        }
+    }
+}
+
+/// A place in an instance: while one is held, the instance is not idle.
+#[derive(Debug)]
+pub(super) struct Lease {
+    instance: Arc<Instance>,
+}
+
+impl Lease {
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let passed = self.instance.started.elapsed().as_millis();
+        self.instance.used_ms.store(u64::try_from(passed).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,171 @@
+//! A server that is a process and speaks on stdio.
+
+mod handshake;
+mod input;
+mod process;
+mod reader;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_mcp::call::{Answer, Call, Notice};
+use casemate_mcp::dialect::{legacy, modern};
+use casemate_mcp::frame::{Id, notification_text, request_text};
+use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::method::Method;
+use casemate_sandbox::Report;
+use tokio::sync::watch;
+
+use super::desk::{Outcome, Ticket};
+use super::instance::{Link, Opened, Request, Seed};
+use super::level::Level;
+use super::life::Life;
+use super::listen::{self, Ear, Interest, Watching};
+use super::probe::Era;
+use super::{Fault, Hello, identity};
+use crate::entry::CommandSource;
+use wire::Wire;
+
+/// A conversation with a process.
+#[derive(Debug)]
+pub(super) struct Stdio {
+    wire: Arc<Wire>,
+    hello: Arc<Hello>,
+    level: Level,
+    /// What the listen stream shall carry, for modern servers.
+    interest: Option<watch::Sender<Interest>>,
+    client_info: Raw,
+    own_time: Duration,
+    is_shared: bool,
+}
+
+/// Starts the process and does the handshake.
+pub(super) async fn open(seed: &Seed, source: &CommandSource) -> Result<Opened, Fault> {
+    let (wire, life) = process::start(seed, source).await?;
+    let (greeted, wire, life) = match handshake::run(seed, &wire, seed.era).await {
+        // Some legacy servers end when they are asked what they do not know. A fresh one is not asked. One that read
+        // nothing has another reason.
+        Err(Fault::Gone { sent: true, .. }) if seed.era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
+            let (wire, life) = process::start(seed, source).await?;
+            (handshake::run(seed, &wire, Some(Era::Legacy)).await, wire, life)
+        }
+        greeted => (greeted, wire, life),
+    };
+    let (hello, proven) = greeted.map_err(|fault| as_start(fault, seed))?;
+    let hello = Arc::new(hello);
+    let interest = hello.revision.is_modern().then(|| listen_in(seed, &wire, &hello, &life));
+    let link = Stdio {
+        wire,
+        hello: Arc::clone(&hello),
+        level: Level::default(),
+        interest,
+        client_info: seed.host.client_info.clone(),
+        own_time: seed.entry.timeouts.call,
+        is_shared: seed.subject.is_none(),
+    };
+    Ok(Opened { link: Link::Stdio(link), hello, proven, life })
+}
+
+/// Whatever goes wrong before the handshake is done is a failure to start; what the process said last explains it.
+fn as_start(fault: Fault, seed: &Seed) -> Fault {
+    let why = match fault {
+        Fault::Gone { why, .. } | Fault::Protocol { why } => why,
+        other => return other,
+    };
+    match seed.outlet.last_words("stderr") {
+        Some(words) => Fault::Start { why: format!("{why}; its last words: {words}") },
+        None => Fault::Start { why },
+    }
+}
+
+/// Keeps the listen stream of a modern server.
+fn listen_in(seed: &Seed, wire: &Arc<Wire>, hello: &Arc<Hello>, life: &Life) -> watch::Sender<Interest> {
+    let (sender, wanted) = watch::channel(Interest::of(hello));
+    let ear = Ear {
+        outlet: Arc::clone(&seed.outlet),
+        subject: seed.subject.clone(),
+        hello: Arc::clone(hello),
+        client_info: seed.host.client_info.clone(),
+        life: life.clone(),
+    };
+    let wire = Arc::clone(wire);
+    let open: listen::Open = Box::new(move |call, events| {
+        let wire = Arc::clone(&wire);
+        Box::pin(async move {
+            let ticket = wire.desk.open(&call.method, Some(events))?;
+            let params = modern::params(&call, wire.desk.offered().raw(), None);
+            wire.exchange(ticket, &call.method, &params).await
+        })
+    });
+    seed.host.tracker.spawn(listen::run(ear, wanted, open));
+    sender
+}
+
+impl Stdio {
+    /// Sends a call and waits for what becomes of it. Dropping the future cancels it.
+    pub(super) async fn call(&self, request: Request<'_>) -> Outcome {
+        let call = request.call;
+        let _turn = self.wire.desk.turn(&call.method, request.deadline.hard).await?;
+        let ticket = self.wire.desk.open(&call.method, Some(request.events))?;
+        let activity = Arc::clone(ticket.activity());
+        let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
+        let params = self.params(call, progress);
+        let work = async {
+            let _level = self.set_level(call).await;
+            self.wire.exchange(ticket, &call.method, &params).await
+        };
+        tokio::select! {
+            biased;
+            // First, so that a server that never stops talking cannot keep the time from running out.
+            fault = request.deadline.passed(&activity) => Err(fault),
+            outcome = work => outcome,
+        }
+    }
+
+    /// Tells the server something.
+    pub(super) async fn notify(&self, notice: &Notice) {
+        let text = notification_text(&notice.method, notice.params.as_ref().map(Members::raw));
+        _ = self.wire.send(text).await;
+    }
+
+    /// Begins or ends a watch on a resource.
+    pub(super) async fn watch(&self, uri: &str, change: Watching) -> Outcome {
+        if let Some(interest) = &self.interest {
+            interest.send_if_modified(|interest| interest.set_watched(uri, change));
+            return Ok(Answer::Result(Raw::EMPTY_OBJECT));
+        }
+        let params = Members::empty().edit().set("uri", Raw::of(uri)).finish();
+        let method = match change {
+            Watching::Begin => Method::ResourcesSubscribe,
+            Watching::End => Method::ResourcesUnsubscribe,
+        };
+        self.wire.request(&method, &params, self.own_time).await
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.wire.pid
+    }
+
+    pub(super) fn report(&self) -> Option<Report> {
+        self.wire.report.clone()
+    }
+
+    fn params(&self, call: &Call, progress: Option<Raw>) -> Raw {
+        if !self.hello.revision.is_modern() {
+            return legacy::params(call, progress);
+        }
+        let call = identity(call, &self.client_info);
+        modern::params(&call, self.wire.desk.offered().raw(), progress)
+    }
+
+    /// A process takes messages in their order, so the call need not wait for the answer to this; the ticket is kept
+    /// beside the call so that the answer is expected. Clients that share an instance would overrule each other.
+    async fn set_level(&self, call: &Call) -> Option<Ticket> {
+        let params = if self.is_shared { None } else { self.level.change(call, &self.hello) }?;
+        let ticket = self.wire.desk.open(&Method::LoggingSetLevel, None).ok()?;
+        let text = request_text(&Id::Number(ticket.id()), &Method::LoggingSetLevel, Some(&params));
+        self.wire.send(text).await.ok()?;
+        Some(ticket)
+    }
+}
