@@ -2,6 +2,7 @@
 
 mod conformance;
 mod kills;
+mod peers;
 mod readme;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::cache::Cache;
 use crate::steps::Steps;
-use crate::{bench, environment, process, tidy};
+use crate::{bench, environment, process, target, tidy};
 
 /// One step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +33,8 @@ pub(crate) enum Step {
     Readme,
     /// The official conformance suite.
     Conformance,
+    /// Real servers through real clients.
+    Peers,
     /// Killing the gateway while calls run.
     Kills,
     /// Load for many minutes; only with --soak, or when named.
@@ -51,6 +54,7 @@ const TEST: &[Step] = &[
     Step::Tests,
     Step::Readme,
     Step::Conformance,
+    Step::Peers,
     Step::Kills,
 ];
 
@@ -65,6 +69,7 @@ impl Step {
             Step::Tests => "unit, journey and end-to-end tests",
             Step::Readme => "the commands of README.md, in a fresh home",
             Step::Conformance => "the official conformance suite, directly and through the gateway",
+            Step::Peers => "real servers from npm and PyPI through the official SDKs and the Inspector",
             Step::Kills => "killing the gateway while calls run leaves no process behind",
             Step::Endurance => "memory and descriptors under load for many minutes",
         }
@@ -80,6 +85,7 @@ impl Step {
             Step::Tests => tests(&Cache::open()?),
             Step::Readme => readme::run(&Cache::open()?),
             Step::Conformance => conformance::run(&Cache::open()?),
+            Step::Peers => peers::run(&Cache::open()?),
             Step::Kills => kills::run(&Cache::open()?, options.kills()),
             Step::Endurance => bench::endure(Duration::from_secs(60 * options.minutes)),
         }
@@ -150,7 +156,7 @@ fn packages(cache: &Cache) -> Result<()> {
 
 fn tests(cache: &Cache) -> Result<()> {
     // The end-to-end tests start the fixture and the forwarder beside the program itself.
-    process::run(process::cargo().args(["build", "--locked", "--package", "casemate-testkit", "--bins"]))?;
+    target::build()?;
     process::run(
         process::cargo()
             .args(["test", "--locked", "--workspace", "--no-fail-fast"])

@@ -1,10 +1,18 @@
-//! Where cargo puts what it builds.
+//! What cargo builds, and where it puts it.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::process;
+
+/// Builds all programs and all tests.
+///
+/// Every step builds through this: a smaller choice of packages has other features, and cargo would compile
+/// half of the dependencies once for each choice.
+pub(crate) fn build() -> Result<()> {
+    process::run(process::cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))
+}
 
 /// A program that was built with a profile (`debug`, `release`).
 pub(crate) fn program(profile: &str, name: &str) -> Result<PathBuf> {

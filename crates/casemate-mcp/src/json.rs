@@ -79,6 +79,16 @@ pub enum FaultKind {
     TooMany,
 }
 
+/// A checked text on one line, for transports that frame by lines: between tokens a line break is white space, and inside
+/// a string there is none.
+#[must_use]
+pub fn one_line(text: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &text).is_none() {
+        return text;
+    }
+    text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
+}
+
 /// One JSON value that was checked: valid UTF-8 without duplicate members and within its limits.
 ///
 /// Cloning is cheap; it shares the buffer that the value arrived in.

@@ -81,6 +81,8 @@ pub struct Outcome<'a> {
     pub result: Ending,
     /// The refusal's code, for a refused call.
     pub code: Option<&'a str>,
+    /// What only the reader of the records may know of a refusal: the fault behind it, as our parts and servers tell it.
+    pub detail: Option<&'a str>,
     /// The size of the answer, in bytes.
     pub bytes: u64,
     /// From intent to end, in microseconds.

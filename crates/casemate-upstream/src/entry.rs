@@ -74,7 +74,7 @@ pub enum Sharing {
 /// How long things may take. `hard` is never extended.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// From spawning or dialing to the end of the handshake. Default 30 s.
+    /// From spawning or dialing to the end of the handshake. Default 60 s: package runners download first.
     pub start: Duration,
     /// From sending a call to its answer; each progress notification starts it anew. Default 60 s.
     pub call: Duration,
@@ -87,7 +87,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
-            start: Duration::from_secs(30),
+            start: Duration::from_secs(60),
             call: Duration::from_secs(60),
             hard: Duration::from_secs(600),
             idle: Duration::from_secs(300),

@@ -74,16 +74,7 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
 
 impl Programs {
     fn find(cache: &Cache) -> Result<Programs> {
-        // Cargo knows what is up to date.
-        process::run(process::cargo().args([
-            "build",
-            "--locked",
-            "-p",
-            "casemate",
-            "-p",
-            "casemate-testkit",
-            "--bins",
-        ]))?;
+        target::build()?;
         let node = cache.node()?;
         Ok(Programs {
             casemate: target::program("debug", "casemate")?,

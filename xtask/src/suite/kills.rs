@@ -20,15 +20,7 @@ const GONE_MAX: Duration = Duration::from_secs(10);
 
 /// Kills the gateway so many times.
 pub(crate) fn run(cache: &Cache, count: usize) -> Result<()> {
-    process::run(process::cargo().args([
-        "build",
-        "--locked",
-        "-p",
-        "casemate",
-        "-p",
-        "casemate-testkit",
-        "--bins",
-    ]))?;
+    target::build()?;
     let node = cache.node()?;
     for round in 0..count {
         once(&node, round).with_context(|| format!("kill {} of {count}", round + 1))?;

@@ -28,6 +28,7 @@ struct Example {
 
 /// Runs them all.
 pub(crate) fn run(cache: &Cache) -> Result<()> {
+    target::build()?;
     let text = fs::read_to_string(environment::root().join("README.md"))?;
     let examples = examples(&text);
     ensure!(examples.len() > 3, "README.md has no console blocks");

@@ -92,7 +92,11 @@ impl File {
     }
 }
 
+/// The paths of all files, relative to `root`.
 fn list(root: &Path) -> Result<Vec<String>> {
+    if !root.join(".git").exists() {
+        return walk(root); // An unpacked archive: everything in it is meant to be there.
+    }
     let output = process::command("git")
         .current_dir(root)
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -103,4 +107,41 @@ fn list(root: &Path) -> Result<Vec<String>> {
     }
     let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
     Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+fn walk(root: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in
+            std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+        {
+            let path = entry?.path();
+            let built = path.file_name().is_some_and(|name| name == "target");
+            if path.is_dir() && !built {
+                folders.push(path);
+            } else if path.is_file() {
+                let name = path.strip_prefix(root)?.to_str().context("a file name is not UTF-8")?;
+                files.push(name.to_owned());
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_walked() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(root.path().join("crates/target")).expect("a folder");
+        std::fs::write(root.path().join("crates/a.rs"), "fn f() {}").expect("a file");
+        std::fs::write(root.path().join("crates/target/b.rs"), "").expect("a file");
+        let tree = Tree::read(root.path()).expect("readable");
+        let paths: Vec<_> = tree.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["crates/a.rs"]);
+        assert!(tree.has("crates") && tree.text("crates/a.rs").is_some());
+    }
 }

@@ -233,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "servers.NAME.timeout.start",
         kind: Kind::Time(ms(100)..=s(3600)),
-        default: Some("\"30s\""),
+        default: Some("\"60s\""),
         effect: Live,
         reason: "From starting the program, or dialing, to the end of the handshake. Package runners download \
                  on their first start.",

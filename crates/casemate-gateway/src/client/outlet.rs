@@ -1,6 +1,7 @@
 //! Where messages to a client go that are not the answer itself.
 
 use bytes::Bytes;
+use casemate_mcp::json::one_line;
 use casemate_transport::http::events::{Event, EventSender};
 use casemate_transport::http::streams::Streams;
 use casemate_transport::lines::LineSender;
@@ -24,7 +25,7 @@ impl Outlet {
     /// message is one that a client can do without.
     pub fn push(&self, message: Bytes) -> bool {
         match self {
-            Outlet::Lines(lines) => lines.try_send(message).is_ok(),
+            Outlet::Lines(lines) => lines.try_send(one_line(message)).is_ok(),
             Outlet::General(streams) => streams.push_general(message),
             Outlet::Events(events) => events.try_send(Event::message(message)).is_ok(),
             Outlet::Call(queue) => queue.try_send(message).is_ok(),
@@ -34,7 +35,7 @@ impl Outlet {
     /// Hands a message over and waits for room. `false` when nobody listens any more.
     pub async fn send(&self, message: Bytes) -> bool {
         match self {
-            Outlet::Lines(lines) => lines.send(message).await.is_ok(),
+            Outlet::Lines(lines) => lines.send(one_line(message)).await.is_ok(),
             Outlet::General(streams) => streams.push_general(message),
             Outlet::Events(events) => events.send(Event::message(message)).await.is_ok(),
             Outlet::Call(queue) => queue.send(message).await.is_ok(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_mcp::frame::{ErrorObject, code, error_text};
+use casemate_mcp::json::one_line;
 use casemate_transport::lines::{Line, LineReader, LineSender, writer};
 use casemate_transport::listener::Peer;
 use casemate_transport::unix::{Acceptor, Arrival};
@@ -36,10 +37,14 @@ pub async fn serve(gate: Arc<Gate>, acceptor: Acceptor) {
         tokio::select! {
             () = gate.host().stop.cancelled() => return,
             arrival = acceptor.accept() => {
-                let Arrival { reader, writer, peer, place } = arrival;
+                let Arrival { reader, writer, hangup, peer, place } = arrival;
                 let connection = Arc::clone(&gate);
                 gate.tracker().spawn(async move {
-                    serve_connection(connection, (reader, writer), peer).await;
+                    tokio::select! {
+                        () = serve_connection(connection, (reader, writer), peer) => {}
+                        // Dropping the connection gives its calls up.
+                        () = hangup.wait() => {}
+                    }
                     drop(place);
                 });
             }
@@ -102,7 +107,8 @@ impl Connection {
         Some(Arc::new(Connection { gate, peer, endpoint, session, lines }))
     }
 
-    /// Reads messages until the client is gone. Requests run side by side; all of them end with the connection.
+    /// Reads messages until the client has no more, and answers them all. Requests run side by side; all of them are
+    /// given up when the client is gone.
     async fn read<R: AsyncRead + Unpin>(self: Arc<Self>, mut reader: LineReader<R>) {
         let mut calls = tokio::task::JoinSet::new();
         loop {
@@ -118,13 +124,24 @@ impl Connection {
                         refuse(&self.lines, "a line was too long or not UTF-8; the connection is closed").await;
                         break;
                     }
-                    Ok(None) | Err(_) => break,
+                    Ok(None) => return self.finish(calls).await,
+                    Err(_) => break,
                 },
                 Some(_) = calls.join_next(), if !calls.is_empty() => {}
             }
             while calls.len() >= CONCURRENT_MAX {
                 calls.join_next().await;
             }
+        }
+        self.session.ended.cancel();
+    }
+
+    /// The client has said everything and may still read.
+    async fn finish(&self, mut calls: tokio::task::JoinSet<()>) {
+        tokio::select! {
+            () = self.gate.host().stop.cancelled() => {}
+            () = self.lines.closed() => {}
+            () = async { while calls.join_next().await.is_some() {} } => {}
         }
         self.session.ended.cancel();
     }
@@ -142,7 +159,7 @@ impl Connection {
             Ok(deliveries) => {
                 for delivery in deliveries.into_iter().filter(|delivery| !delivery.canceled) {
                     // A client that is gone needs no answer; its connection ends with the next read.
-                    _ = self.lines.send(delivery.joined()).await;
+                    _ = self.lines.send(one_line(delivery.joined())).await;
                 }
             }
             Err(refusal) => _ = self.lines.send(error_text(None, &refusal.wire().error)).await,

@@ -92,8 +92,13 @@ impl<'g> Record<'g> {
 
     /// Writes how it ended. A call that was refused before its intent was written gets both now.
     pub(super) fn close(mut self, outcome: &Result<Cleared, Refusal>) {
-        if self.state == State::Waiting && self.write("", &self.asked, ("deny", &[])).is_ok() {
-            self.state = State::Open;
+        if self.state == State::Waiting {
+            // Who is refused for another reason than a rule was not judged.
+            let judged =
+                outcome.as_ref().is_err_and(|refusal| matches!(refusal.code, Code::Unknown | Code::Denied));
+            if self.write("", &self.asked, (if judged { "deny" } else { "none" }, &[])).is_ok() {
+                self.state = State::Open;
+            }
         }
         if self.state == State::Open {
             match outcome {

@@ -36,15 +36,17 @@ impl Refusal {
             Retry::After(after) => Some(after),
             Retry::Never | Retry::Check => None,
         };
-        let error = self.prescribed.clone().unwrap_or_else(|| ErrorObject {
-            code: rpc,
-            message: self.message.clone(),
-            data: Some(Raw::of(&Data {
-                code: self.code.as_str(),
-                fault: party(self.code.party()),
-                retry_after_ms: after.map(|after| after.as_millis()),
-            })),
+        let data = Raw::of(&Data {
+            code: self.code.as_str(),
+            fault: party(self.code.party()),
+            retry_after_ms: after.map(|after| after.as_millis()),
         });
+        let error = match self.prescribed.clone() {
+            // What the protocol prescribes as data stands alone.
+            Some(error) if error.data.is_some() => error,
+            Some(error) => ErrorObject { data: Some(data), ..error },
+            None => ErrorObject { code: rpc, message: self.message.clone(), data: Some(data) },
+        };
         let retry_after_s = after.map(|after| after.as_secs().max(1));
         Wire { status, error, retry_after_s }
     }

@@ -191,3 +191,24 @@ async fn a_server_process_that_dies_costs_at_most_the_call_in_flight() {
 fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap_or_default()
 }
+
+/// `printf … | casemate connect`: who says everything and then closes still reads the answers.
+#[tokio::test]
+async fn a_client_that_has_said_everything_gets_every_answer() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let harness = Harness::start(vec![stdio_entry("one", "legacy")]).await;
+    let (client, server) = tokio::net::UnixStream::pair().unwrap();
+    let peer = casemate_transport::listener::Peer::Unix { uid: 0, pid: None };
+    let gate = std::sync::Arc::clone(&harness.gate);
+    let halves = server.into_split();
+    super::harness::background(async move { crate::edge::lines::serve_connection(gate, halves, peer).await });
+    let (reader, mut writer) = client.into_split();
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let call = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"one__echo","arguments":{{"message":"bye"}},{meta}}}}}"#);
+    writer.write_all(format!("casemate/1 /mcp\n{call}\n").as_bytes()).await.unwrap();
+    writer.shutdown().await.unwrap();
+    let mut lines = BufReader::new(reader).lines();
+    let answer = lines.next_line().await.unwrap().unwrap();
+    assert!(answer.contains("bye") && answer.contains("\"id\":7"), "{answer}");
+    assert_eq!(lines.next_line().await.unwrap(), None, "and then the connection ends");
+}

@@ -102,6 +102,12 @@ fn arrays_are_cut_into_their_elements() {
     assert_eq!(Raw::array(&raw.elements().unwrap()).as_str(), r#"[1,"a,]",{"b":[2,3]},[],null]"#);
 }
 
+#[test]
+fn line_breaks_between_tokens_become_spaces() {
+    assert_eq!(one_line(Bytes::from_static(b"{\r\n\"a\":\n1}")), "{  \"a\": 1}");
+    assert_eq!(one_line(Bytes::from_static(b"{\"a\":\"\\n\"}")), "{\"a\":\"\\n\"}");
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -59,6 +59,7 @@ fn write_outcome(members: &mut Members<'_>, outcome: &Outcome<'_>, stamp: Stamp<
     members.number("bytes", outcome.bytes);
     members.text("call", outcome.call);
     members.optional("code", outcome.code);
+    members.optional("detail", outcome.detail);
     members.text("kind", "outcome");
     members.number("micros", outcome.micros);
     members.text("result", outcome.result.as_str());

@@ -39,7 +39,7 @@ fn intent() -> Intent<'static> {
 }
 
 fn outcome() -> Outcome<'static> {
-    Outcome { call: "c1", result: Ending::Refused, code: Some("CM1207"), bytes: 0, micros: 1250 }
+    Outcome { call: "c1", result: Ending::Refused, code: Some("CM1207"), detail: Some("no role"), bytes: 0, micros: 1250 }
 }
 
 fn findings(reader: &mut Reader) -> Vec<Finding> {
@@ -86,7 +86,7 @@ fn a_record_is_one_canonical_line() {
             ]
             .concat(),
             [
-                r#"{"bytes":0,"call":"c1","code":"CM1207","kind":"outcome","micros":1250,"#,
+                r#"{"bytes":0,"call":"c1","code":"CM1207","detail":"no role","kind":"outcome","micros":1250,"#,
                 r#""result":"refused","seq":2,"time":"2026-08-31T10:20:30.463Z"}"#,
             ]
             .concat(),
@@ -251,7 +251,7 @@ proptest! {
             arguments: arguments.map(|(sha256, bytes)| Arguments { sha256, bytes: bytes.into() }),
         };
         let outcome = Outcome {
-            call: &texts[0], result: Ending::Error, code: name.as_deref(), bytes: numbers[1], micros: numbers[2],
+            call: &texts[0], result: Ending::Error, code: name.as_deref(), detail: peer.as_deref(), bytes: numbers[1], micros: numbers[2],
         };
         for record in [Record::Intent(&intent), Record::Outcome(&outcome), Record::Torn { bytes: numbers[0] }] {
             let mut out = Vec::new();

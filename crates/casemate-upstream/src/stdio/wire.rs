@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_mcp::frame::{Id, request_text};
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Raw, one_line};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_sandbox::Report;
@@ -67,7 +67,7 @@ impl Wire {
             let outbound = outbound.as_mut().ok_or_else(gone)?;
             match outbound.try_send(frame.clone()) {
                 Ok(start) => return Ok(start),
-                Err(LineFault::LineBreak) => frame = one_line(&frame),
+                Err(LineFault::LineBreak) => frame = one_line(frame),
                 Err(LineFault::Full) => break outbound.give_up_counting(),
                 Err(LineFault::Closed) => return Err(gone()),
             }
@@ -148,20 +148,5 @@ impl Drop for Errand<'_> {
         if self.stage == Stage::Out {
             self.wire.send_now(cancellation(self.ticket.id()));
         }
-    }
-}
-
-/// Between the tokens of checked JSON a line break is white space; inside a string there is none.
-fn one_line(frame: &Bytes) -> Bytes {
-    frame.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_breaks_between_tokens_become_spaces() {
-        assert_eq!(one_line(&Bytes::from_static(b"{\r\n\"a\":\n1}")), "{  \"a\": 1}");
     }
 }

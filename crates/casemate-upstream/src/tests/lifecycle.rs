@@ -243,7 +243,7 @@ async fn a_probe_that_is_given_up_leaves_the_circuit_to_the_next_call() {
     tokio::time::sleep(S * 11).await;
     assert!(tokio::time::timeout(S, rig.call(&caller(1))).await.is_err());
     assert_eq!(rig.launched(), 6);
-    tokio::time::sleep(S * 31).await;
+    tokio::time::sleep(S * 61).await;
     tokio::time::sleep(S * 11).await;
     rig.call(&caller(1)).await.unwrap();
 }

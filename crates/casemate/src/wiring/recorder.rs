@@ -58,6 +58,7 @@ impl Recorder for Log {
                 ports::Ending::Abandoned => Ending::Abandoned,
             },
             code: present(outcome.code),
+            detail: present(outcome.detail),
             bytes: outcome.bytes.try_into().unwrap_or(u64::MAX),
             micros: outcome.took_us,
         };

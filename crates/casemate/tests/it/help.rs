@@ -308,12 +308,11 @@ fn mistakes_in_values_say_what_was_expected() {
     check(
         &["call", "a", "c", "[1]"],
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: the arguments are not a JSON object
-          because: invalid type: sequence, expected a map at line 1 column 0
-        hint: write them in single quotes: '{"message": "hi"}'
-    "#]],
+            exit 2
+            --- stderr
+            error: the arguments are not a JSON object
+            hint: write them in single quotes: '{"message": "hi"}'
+        "#]],
     );
     check(
         &["key", "create", "--expires", "soon"],
