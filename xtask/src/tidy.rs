@@ -26,6 +26,7 @@ type Rule = fn(&Tree) -> Vec<Finding>;
 const RULES: &[Rule] = &[
     edges::edges,
     edges::folders,
+    |tree| edges::default_program(tree).into_iter().collect(),
     sizes::functions,
     sizes::files,
     sizes::shares,
@@ -38,7 +39,7 @@ const RULES: &[Rule] = &[
     rooms::left_overs,
     documents::code_map,
     documents::error_pages,
-    documents::promises,
+    documents::paths,
     documents::links,
     documents::examples,
     traces::binaries,

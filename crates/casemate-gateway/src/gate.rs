@@ -100,7 +100,8 @@ impl Gate {
         _ = tokio::time::timeout(grace, self.admissions.idle()).await;
         let shelves = self.catalog.shelves();
         let mut stops = tokio::task::JoinSet::new();
-        for shelf in shelves.values().cloned() {
+        for shelf in shelves.values() {
+            let shelf = Arc::clone(shelf);
             stops.spawn(async move { shelf.server().stop().await });
         }
         while stops.join_next().await.is_some() {}

@@ -8,6 +8,8 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
+use casemate_mcp::frame::ErrorObject;
+
 pub use wire::Wire;
 
 /// Whose fault it was.
@@ -149,7 +151,7 @@ pub struct Refusal {
     pub retry: Retry,
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
-    pub prescribed: Option<casemate_mcp::frame::ErrorObject>,
+    pub prescribed: Option<Box<ErrorObject>>,
 }
 
 impl Refusal {
@@ -175,8 +177,8 @@ impl Refusal {
 
     /// Sends the JSON-RPC error that the protocol prescribes.
     #[must_use]
-    pub fn prescribed(mut self, error: casemate_mcp::frame::ErrorObject) -> Self {
-        self.prescribed = Some(error);
+    pub fn prescribed(mut self, error: ErrorObject) -> Self {
+        self.prescribed = Some(Box::new(error));
         self
     }
 }

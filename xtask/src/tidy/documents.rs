@@ -17,9 +17,25 @@ pub(crate) fn code_map(tree: &Tree) -> Vec<Finding> {
     };
     let crates: BTreeSet<&str> = tree.files.iter().filter_map(|file| file.package()).collect();
     let unmapped = crates.into_iter().filter(|name| !names(map).any(|word| word == *name));
-    unmapped
-        .map(|name| Finding::error("ARCHITECTURE.md", 0, format!("the code map does not mention {name}")))
-        .collect()
+    let unmapped = unmapped.map(|name| (0, format!("the code map does not mention {name}")));
+    let lost = map.lines().enumerate().flat_map(|(at, line)| {
+        let misleading = where_to_start(line).into_iter().filter(|path| !tree.has(path));
+        misleading.map(move |path| (at + 1, format!("{path} does not exist")))
+    });
+    unmapped.chain(lost).map(|(line, message)| Finding::error("ARCHITECTURE.md", line, message)).collect()
+}
+
+/// The paths that a row of the code map sends its reader to: the code spans of its last column.
+fn where_to_start(row: &str) -> Vec<String> {
+    let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+    let [_, name, _, start, _] = columns.as_slice() else { return Vec::new() };
+    let name = name.trim_matches('`');
+    let folder = match name {
+        "xtask" => "xtask/src".to_owned(),
+        name if name.starts_with("casemate") => format!("crates/{name}/src"),
+        _ => return Vec::new(),
+    };
+    code_spans(start).map(|path| format!("{folder}/{path}")).collect()
 }
 
 /// Every refusal has a page, and every page a refusal.
@@ -42,22 +58,40 @@ pub(crate) fn error_pages(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-/// The files and tests that THREAT_MODEL.md names exist.
-pub(crate) fn promises(tree: &Tree) -> Vec<Finding> {
+/// The files and tests that documents name by their path exist.
+pub(crate) fn paths(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (at, line) in tree.text("THREAT_MODEL.md").unwrap_or_default().lines().enumerate() {
-        let spans =
-            line.split('`').skip(1).step_by(2).filter(|span| span.contains(".rs") || span.contains(".toml"));
-        for span in spans {
-            let (path, test) = span.split_once("::").unwrap_or((span, ""));
-            let text = tree.text(path).or_else(|| tree.text(&format!("crates/{path}")));
-            let holds = text.is_some_and(|text| text.contains(&format!("fn {test}")) || test.is_empty());
-            if !holds {
-                findings.push(Finding::error("THREAT_MODEL.md", at + 1, format!("{span} does not exist")));
-            }
+    for (file, text) in tree.texts().filter(|(file, _)| file.path.ends_with(".md")) {
+        for (at, line) in text.lines().enumerate() {
+            let gone = code_spans(line).filter(|span| is_path(span) && !leads_somewhere(tree, span));
+            findings.extend(
+                gone.map(|span| Finding::error(&file.path, at + 1, format!("{span} does not exist"))),
+            );
         }
     }
     findings
+}
+
+/// Whether a code span is a path from the root or from `crates/`, and not a pattern or a placeholder.
+fn is_path(span: &str) -> bool {
+    let start = span.split('/').next().unwrap_or_default();
+    let ours =
+        matches!(start, "crates" | "xtask" | "docs") || start.starts_with("casemate-") || start == "casemate";
+    ours && span.contains('/') && !span.contains(['*', '…', ' ', '=', '<'])
+}
+
+/// Whether a path exists and, after `::`, has the test.
+fn leads_somewhere(tree: &Tree, span: &str) -> bool {
+    let (path, test) = span.split_once("::").unwrap_or((span, ""));
+    let full = format!("crates/{path}");
+    let known = [path, full.as_str()].into_iter().find(|path| tree.has(path));
+    let holds = |path| tree.text(path).is_some_and(|text| text.contains(&format!("fn {test}")));
+    known.is_some_and(|path| test.is_empty() || holds(path))
+}
+
+/// What stands between backticks in a line.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
 /// A relative link in a document leads somewhere.
@@ -135,6 +169,8 @@ mod tests {
         };
         assert_eq!(of("`casemate-mcp` the words, `casemate` the program"), []);
         assert_eq!(of("`casemate-mcp` the words").len(), 1, "the prefix of another name is not a mention");
+        let sent_astray = of("| `casemate-mcp` | the words | `lib.rs` |\n| `casemate` | the program | |");
+        assert_eq!(sent_astray.len(), 1, "{sent_astray:?}");
     }
 
     #[test]
@@ -153,11 +189,11 @@ mod tests {
     fn a_promise_without_its_file_or_test_is_found() {
         let of = |text: &str| {
             let source = ("crates/casemate-mcp/src/json.rs", "#[test]\nfn it_holds() {}\n");
-            promises(&Tree::of(&[("THREAT_MODEL.md", text), source, ("deny.toml", "")])).len()
+            paths(&Tree::of(&[("THREAT_MODEL.md", text), source])).len()
         };
         assert_eq!(
             of(
-                "| a `word` | `casemate-mcp/src/json.rs`, `deny.toml` | `casemate-mcp/src/json.rs::it_holds` |"
+                "| a `word` `docs/*.md` | `casemate-mcp/src/json.rs` | `casemate-mcp/src/json.rs::it_holds` |"
             ),
             0
         );

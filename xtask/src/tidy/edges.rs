@@ -104,6 +104,17 @@ pub(crate) fn folders(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
+/// `cargo run` at the root starts the program, as the README says; there are other programs in the workspace.
+pub(crate) fn default_program(tree: &Tree) -> Option<Finding> {
+    let document: DocumentMut = tree.text("Cargo.toml")?.parse().ok()?;
+    let members = document.get("workspace")?.get("default-members").and_then(|members| members.as_array());
+    let names = members.into_iter().flat_map(|members| members.iter()).map(|name| name.as_str());
+    (!names.eq([Some("crates/casemate")])).then(|| {
+        let message = "`cargo run` cannot choose; say default-members = [\"crates/casemate\"]";
+        Finding::error("Cargo.toml", 0, message)
+    })
+}
+
 fn graph(tree: &Tree) -> (BTreeMap<String, Uses>, Vec<Finding>) {
     let mut graph = BTreeMap::new();
     let mut findings = Vec::new();
@@ -254,6 +265,14 @@ mod tests {
             })
             .collect();
         assert_eq!(chain(&graph), None);
+    }
+
+    #[test]
+    fn a_workspace_that_cannot_run_is_found() {
+        let of = |text: &str| default_program(&Tree::of(&[("Cargo.toml", text)]));
+        assert_eq!(of("[workspace]\ndefault-members = [\"crates/casemate\"]\n"), None);
+        assert!(of("[workspace]\nmembers = []\n").is_some());
+        assert!(of("[workspace]\ndefault-members = [\"xtask\"]\n").is_some());
     }
 
     #[test]

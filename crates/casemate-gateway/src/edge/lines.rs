@@ -148,7 +148,7 @@ impl Connection {
 
     async fn answer(&self, text: Bytes) {
         let head = Head {
-            peer: self.peer.clone(),
+            peer: self.peer,
             credential: None,
             endpoint: self.endpoint.clone(),
             claims: None,

@@ -41,7 +41,7 @@ impl Refusal {
             fault: party(self.code.party()),
             retry_after_ms: after.map(|after| after.as_millis()),
         });
-        let error = match self.prescribed.clone() {
+        let error = match self.prescribed.as_deref().cloned() {
             // What the protocol prescribes as data stands alone.
             Some(error) if error.data.is_some() => error,
             Some(error) => ErrorObject { data: Some(data), ..error },

@@ -204,7 +204,9 @@ async fn a_client_that_has_said_everything_gets_every_answer() {
     super::harness::background(async move { crate::edge::lines::serve_connection(gate, halves, peer).await });
     let (reader, mut writer) = client.into_split();
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
-    let call = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"one__echo","arguments":{{"message":"bye"}},{meta}}}}}"#);
+    let call = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"one__echo","arguments":{{"message":"bye"}},{meta}}}}}"#
+    );
     writer.write_all(format!("casemate/1 /mcp\n{call}\n").as_bytes()).await.unwrap();
     writer.shutdown().await.unwrap();
     let mut lines = BufReader::new(reader).lines();
