@@ -1,5 +1,6 @@
 //! The environment of whoever runs us: the only place in this crate that reads variables.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -25,10 +26,15 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// PATH with a folder put first.
-pub(crate) fn path_with(first: &Path) -> Result<std::ffi::OsString> {
+pub(crate) fn path_with(first: &Path) -> Result<OsString> {
     let rest = variable("PATH").unwrap_or_default();
     let parts = std::iter::once(first.to_owned()).chain(std::env::split_paths(&rest));
     std::env::join_paths(parts).context("a folder's name cannot be put into PATH")
+}
+
+/// The names of all variables that set something for Casemate.
+pub(crate) fn settings() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"CASEMATE_"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a developer's tool has no configuration to read these from")]

@@ -8,15 +8,21 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The one constructor.
+use crate::environment;
+
+/// The one constructor. What is started does not see the settings of an installation that the developer uses.
 #[expect(clippy::disallowed_methods, reason = "xtask runs on developers' machines and starts their tools")]
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    for name in environment::settings() {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The cargo that runs us, so that the pinned toolchain is used throughout.
 pub(crate) fn cargo() -> Command {
-    command(crate::environment::cargo())
+    command(environment::cargo())
 }
 
 /// Runs a command with our own output streams; an exit code other than 0 is an error that names the command.

@@ -5,8 +5,10 @@ mod bus;
 mod outlet;
 mod questions;
 mod session;
+mod tasks;
 
 pub use bus::{Bus, Listener, Listening, Wants};
 pub use outlet::Outlet;
 pub use questions::Questions;
 pub use session::{InFlight, Session, SessionFault, Sessions, Watch};
+pub use tasks::Tasks;

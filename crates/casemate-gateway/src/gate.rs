@@ -7,13 +7,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource};
+use casemate_policy::{Action, Effect, Resource, Subject, SubjectId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::{Catalog, wrap_uri};
-use crate::client::{Bus, Listener, Sessions};
+use crate::client::{Bus, Listener, Sessions, Tasks};
+use crate::clock;
 use crate::journey::Admissions;
 use crate::ports::{CallId, Identities, Recorder};
 use crate::snapshot::Snapshot;
@@ -47,6 +48,7 @@ pub struct Gate {
     catalog: Catalog,
     sessions: Sessions,
     bus: Bus,
+    tasks: Tasks,
     admissions: Admissions,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
@@ -70,6 +72,7 @@ impl Gate {
             host: parts.host,
             sessions: Sessions::default(),
             bus: Bus::default(),
+            tasks: Tasks::default(),
             admissions: Admissions::default(),
             closing: CancellationToken::new(),
             run: u64::from_le_bytes(run),
@@ -86,7 +89,7 @@ impl Gate {
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
-        for listener in self.bus.listeners() {
+        for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);
             }
@@ -138,6 +141,12 @@ impl Gate {
         &self.bus
     }
 
+    /// Whose tasks are whose.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     /// Every task of the gateway runs on this.
     #[must_use]
     pub fn tracker(&self) -> &TaskTracker {
@@ -181,7 +190,7 @@ impl Gate {
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
-                _ = sweep.tick() => self.sessions.sweep(self.snapshot.load().limits.session_idle_max),
+                _ = sweep.tick() => self.sweep(),
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -189,6 +198,26 @@ impl Gate {
                 else => return,
             }
         }
+    }
+
+    /// Ends the sessions that were idle for too long, or whose subject is gone.
+    fn sweep(&self) {
+        let idle_max = self.snapshot.load().limits.session_idle_max;
+        self.sessions.sweep(idle_max, |subject| self.current(subject).is_some());
+    }
+
+    /// A subject as it is now; `None` when its credential was withdrawn.
+    pub(crate) fn current(&self, subject: &SubjectId) -> Option<Arc<Subject>> {
+        self.identities.current(subject, clock::unix_now().as_secs())
+    }
+
+    /// Those who listen and still may, each with the subject as it is now: a credential may have been withdrawn, or
+    /// given another role, since the stream was opened.
+    fn hearing(&self) -> Vec<(Arc<Listener>, Arc<Subject>)> {
+        let listeners = self.bus.listeners().into_iter();
+        listeners
+            .filter_map(|listener| self.current(&listener.subject.id).map(|now| (listener, now)))
+            .collect()
     }
 
     fn told(&self, notice: &ServerNotice) {
@@ -210,9 +239,11 @@ impl Gate {
     fn tell_changed(&self, server: &Server, methods: &[Method]) {
         let name = &server.entry().name;
         let snapshot = self.snapshot.load();
-        for listener in self.bus.listeners().into_iter().filter(|listener| sees(&snapshot, listener, server))
-        {
-            tracing::debug!(server = %name, subject = %listener.subject.id, "definitions changed");
+        for (listener, subject) in self.hearing() {
+            if !sees(&snapshot, (&listener, &subject), server) {
+                continue;
+            }
+            tracing::debug!(server = %name, subject = %subject.id, "definitions changed");
             methods.iter().for_each(|method| listener.tell(method, None));
         }
     }
@@ -226,8 +257,9 @@ impl Gate {
             // What a server tells one subject's instance is nobody else's business.
             let whose = notice.subject.as_ref().is_none_or(|subject| *subject == listener.subject.id);
             let resource = Resource::Resource(&notice.server, uri);
-            let allowed = snapshot.roles.decide(&listener.subject, Action::Subscribe, &resource).effect
-                == Effect::Allow;
+            let allowed = self.current(&listener.subject.id).is_some_and(|subject| {
+                snapshot.roles.decide(&subject, Action::Subscribe, &resource).effect == Effect::Allow
+            });
             if whose && allowed {
                 listener
                     .tell(&Method::ResourceUpdated, Some(params.edit().set("uri", Raw::of(&shown)).finish()));
@@ -237,7 +269,7 @@ impl Gate {
 }
 
 /// Whether a listener's endpoint shows a server that its subject may see.
-fn sees(snapshot: &Snapshot, listener: &Listener, server: &Server) -> bool {
+fn sees(snapshot: &Snapshot, (listener, subject): (&Listener, &Subject), server: &Server) -> bool {
     let name = &server.entry().name;
     let shown = match &listener.endpoint {
         crate::endpoint::Endpoint::Joined => true,
@@ -247,5 +279,5 @@ fn sees(snapshot: &Snapshot, listener: &Listener, server: &Server) -> bool {
         }
     };
     let resource = Resource::Server(name);
-    shown && snapshot.roles.decide(&listener.subject, Action::List, &resource).effect == Effect::Allow
+    shown && snapshot.roles.decide(subject, Action::List, &resource).effect == Effect::Allow
 }

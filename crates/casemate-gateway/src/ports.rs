@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use casemate_policy::Subject;
+use casemate_policy::{Subject, SubjectId};
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
 pub trait Identities: Send + Sync + Debug {
@@ -12,6 +12,10 @@ pub trait Identities: Send + Sync + Debug {
     /// # Errors
     /// A private reason; the caller is told only that the credential is not accepted.
     fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String>;
+
+    /// The subject of that id as it is now; `None` when its credential was withdrawn or has expired. For what lasts
+    /// longer than a request: streams and sessions.
+    fn current(&self, id: &SubjectId, now_unix_s: u64) -> Option<Arc<Subject>>;
 
     /// The subject that a local user stands for, by the uid that the kernel reports; `None` for strangers.
     fn local(&self, uid: u32) -> Option<Arc<Subject>>;

@@ -1,5 +1,6 @@
 //! The real pipeline, from a client's socket to a server and back, with every part of the gateway in between.
 
+mod attacks;
 mod bad_input;
 mod calls;
 mod harness;

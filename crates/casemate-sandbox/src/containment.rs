@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::room::Enforced;
+
 /// How the processes of a cell are held together. Ordered from the strongest to the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Containment {
@@ -53,6 +55,8 @@ pub struct Report {
     pub proc_view: ProcView,
     /// Stronger containments that this host refused, with its reasons.
     pub refused: Vec<Refused>,
+    /// What encloses the server. Nothing for one that was started without a [`crate::CellSpec`].
+    pub enforced: Option<Enforced>,
 }
 
 /// A containment that this host refused.

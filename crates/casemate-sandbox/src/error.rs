@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::containment::Refused;
 use crate::message::{Failure, Stage};
+use crate::room::{Plan, Refusal};
 use crate::spec::Spec;
 
 /// Why a program could not be started. Display says what happened; [`Error::hint`] what to do about it.
@@ -76,6 +77,14 @@ pub enum Error {
         /// What was tried, with the reasons.
         refused: Vec<Refused>,
     },
+    /// The cell that was asked for cannot be had.
+    #[error("{program:?} gets no cell: {refusal}")]
+    NoCell {
+        /// The program as it was asked for.
+        program: OsString,
+        /// What is missing, and what to change.
+        refusal: Refusal,
+    },
     /// The cell's first process ended before the program was started.
     #[error("the cell of {program:?} ended before the program started")]
     CellEnded {
@@ -109,6 +118,7 @@ impl Error {
             Error::NoContainment { .. } => {
                 "allow user namespaces for this user, or do not ask for a stronger one"
             }
+            Error::NoCell { refusal, .. } => refusal.remedy,
             Error::CellEnded { .. } => "look for an out-of-memory kill in the kernel log, then try again",
             Error::SpawnerEnded => "start casemate again",
             Error::NotReentrant => "call casemate_sandbox::reenter() as the first statement of main()",
@@ -120,7 +130,7 @@ impl Error {
     }
 
     /// Puts what the cell reported, a stage and an error number, into words about the specification.
-    pub(crate) fn of_failure(failure: Failure, spec: &Spec) -> Error {
+    pub(crate) fn of_failure(failure: Failure, spec: &Spec, plan: Option<&Plan>) -> Error {
         let program = spec.program.clone();
         let source = io::Error::from_raw_os_error(failure.errno);
         match failure.stage {
@@ -134,6 +144,10 @@ impl Error {
             Stage::Fork => Error::Host { what: "a process for the server", source },
             Stage::Order => Error::Host { what: "the hand-over of the command", source },
             Stage::Ended => Error::CellEnded { program },
+            Stage::Step(number) => match plan.and_then(|plan| plan.refusal(number, &source)) {
+                Some(refusal) => Error::NoCell { program, refusal },
+                None => Error::CellEnded { program },
+            },
         }
     }
 }

@@ -11,12 +11,13 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::child::{CONTROL, ORDER};
+use crate::child::{CONTROL, ORDER, PLAN};
 use crate::containment::{Containment, ProcView};
 use crate::exit::Exit;
 use crate::message::{Failure, MESSAGE_BYTES, Message, Stage};
 use crate::order::{self, Order};
 use crate::role::{Identity, Role};
+use crate::room::{self, Kind, Plan};
 use crate::{reaper, syscall};
 
 mod server;
@@ -31,8 +32,14 @@ pub(crate) fn run(role: Role, identity: Identity) -> Option<i32> {
     rustix::net::sockopt::socket_type(&control).ok()?;
     syscall::block_signals();
     let ended = match role {
-        Role::Cell(containment) => guard(containment, identity, (&control, order)),
-        Role::Detach => server::start(role, order).map(|pid| {
+        Role::Cell(containment) => {
+            guard(containment, identity, Papers { control: &control, order, plan: None })
+        }
+        Role::Room(containment) => match Plan::read(syscall::inherited(PLAN)?) {
+            Ok(plan) => guard(containment, identity, Papers { control: &control, order, plan: Some(plan) }),
+            Err(_) => Err(Failure::new(Stage::Order, Errno::INVAL)),
+        },
+        Role::Detach => server::start(role, Papers { control: &control, order, plan: None }).map(|pid| {
             Message::Started(pid.as_raw_pid()).send(&control);
             Exit::Code(0)
         }),
@@ -46,17 +53,32 @@ pub(crate) fn run(role: Role, identity: Identity) -> Option<i32> {
     })
 }
 
+/// What casemate has given to a first process.
+struct Papers<'a> {
+    control: &'a OwnedFd,
+    order: OwnedFd,
+    plan: Option<Plan>,
+}
+
 /// Guards a cell from its first process to its last.
-fn guard(
-    containment: Containment,
-    identity: Identity,
-    (control, order): (&OwnedFd, OwnedFd),
-) -> Result<Exit, Failure> {
-    let proc_view = enter(containment, identity).map_err(|errno| Failure::new(Stage::Namespace, errno))?;
+fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Result<Exit, Failure> {
+    let control = papers.control;
+    let proc_view = match &papers.plan {
+        // A full cell makes all of its namespaces itself.
+        Some(plan) if plan.kind == Kind::Full => {
+            if containment == Containment::Reaper {
+                adopt_orphans().map_err(|errno| Failure::new(Stage::Namespace, errno))?;
+            }
+            room::enter(plan, control)?;
+            ProcView::Cell
+        }
+        _ => enter(containment, identity).map_err(|errno| Failure::new(Stage::Namespace, errno))?,
+    };
     Message::Ready(proc_view).send(control);
     // Before the fork: the end of a server that lives for a moment only must not be missed.
     let signals = syscall::signal_descriptor().map_err(|errno| Failure::new(Stage::Fork, errno))?;
-    let server = server::start(Role::Cell(containment), order)?;
+    let role = if papers.plan.is_some() { Role::Room(containment) } else { Role::Cell(containment) };
+    let server = server::start(role, papers)?;
     Message::Started(server.as_raw_pid()).send(control);
     let exit = watch(server, control, &signals);
     let exit = match containment {
@@ -114,10 +136,14 @@ fn enter(containment: Containment, identity: Identity) -> Result<ProcView, Errno
             Ok(view)
         }
         Containment::Reaper => {
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+            adopt_orphans()?;
             Ok(ProcView::Host)
         }
     }
+}
+
+fn adopt_orphans() -> Result<(), Errno> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
 }
 
 /// Maps our user and group to the same numbers in the user namespace, so that files keep their owner.

@@ -1,4 +1,4 @@
-//! The cell: starting server processes that never leak.
+//! The cell: starting server processes that never leak, in rooms that they cannot leave.
 //!
 //! This crate knows how a process is started with nothing inherited but what its [`Spec`] names, how a whole
 //! tree of processes is made to die together (also when casemate itself is killed with SIGKILL), and how the
@@ -26,6 +26,19 @@
 //!   orphaned below becomes its child; it watches a socket whose other end only casemate holds, and when that
 //!   closes it kills its children until none remain. A reaper that dies itself hands its children to casemate,
 //!   which kills them; only when both are killed in the same instant does something survive.
+//!
+//! # Walls
+//!
+//! With a [`CellSpec`] the server is also enclosed: [`Plan`] says what will be done, step by step and without touching
+//! anything, the cell's first process and the one that becomes the server do it, and [`Report::enforced`] says what
+//! was done. docs/sandbox.md has every layer, what it is worth, and what is not promised.
+//!
+//! # What it costs
+//!
+//! Measured on two busy cores (release build, `/bin/true`, best of 200): until the program executes 1.4 ms, against
+//! 0.7 ms for a plain spawn that is also waited for; until all of it is gone 2.3 ms in a namespace and 2.8 ms under a
+//! reaper. The first process keeps 170 KiB of memory of its own; the rest it shares with casemate. Finding the best
+//! containment takes as long as one cell. A light cell takes 1.0 ms more, a full one 2.0 ms.
 
 mod cell;
 mod child;
@@ -38,6 +51,7 @@ mod message;
 mod order;
 mod reaper;
 mod role;
+mod room;
 mod spawner;
 mod spec;
 mod syscall;
@@ -49,5 +63,9 @@ pub use containment::{Containment, ProcView, Refused, Report};
 pub use error::Error;
 pub use exit::Exit;
 pub use role::reenter;
+pub use room::{
+    Absent, Access, CellSpec, Cgroups, Enforced, Grant, Host, Kind, Layer, Limits, Need, Network, Obstacle,
+    Plan, Profile, Refusal, Step,
+};
 pub use spawner::{Options, Spawner, spawn_detached};
 pub use spec::Spec;

@@ -1,4 +1,4 @@
-//! What a cell's first process tells casemate, one datagram of three numbers per message.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -21,10 +21,12 @@ pub(crate) enum Stage {
     NoInterpreter,
     Exec,
     Ended,
+    /// A step of the cell's plan, by its place.
+    Step(usize),
 }
 
 impl Stage {
-    const ALL: [Stage; 10] = [
+    const NAMED: [Stage; 10] = [
         Stage::Namespace,
         Stage::Fork,
         Stage::Order,
@@ -36,6 +38,25 @@ impl Stage {
         Stage::Exec,
         Stage::Ended,
     ];
+
+    /// The number of the first step, far from those of the stages with a name.
+    const STEPS: i32 = 1000;
+
+    fn number(self) -> i32 {
+        match self {
+            Stage::Step(step) => i32::try_from(step).unwrap_or(i32::MAX - Stage::STEPS) + Stage::STEPS,
+            named => {
+                Stage::NAMED.iter().zip(0..).find(|(stage, _)| **stage == named).map_or(-1, |(_, at)| at)
+            }
+        }
+    }
+
+    fn of(number: i32) -> Option<Stage> {
+        match usize::try_from(number - Stage::STEPS) {
+            Ok(step) => Some(Stage::Step(step)),
+            Err(_) => Stage::NAMED.get(usize::try_from(number).ok()?).copied(),
+        }
+    }
 }
 
 /// A failed start: where, and what the kernel answered.
@@ -51,11 +72,15 @@ impl Failure {
     }
 }
 
-/// A message from the cell's first process.
+/// A message from the cell's first process, but for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
     /// The namespaces are entered; next comes the program.
     Ready(ProcView),
+    /// A step of the plan that the cell may exist without could not be taken.
+    Skipped { step: usize, errno: i32 },
+    /// From casemate: the map of the cell's user namespace is written.
+    Mapped,
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -73,9 +98,11 @@ impl Message {
             Message::Ready(ProcView::Cell) => [1, 1, 0],
             Message::Ready(ProcView::Host) => [1, 0, 0],
             Message::Started(pid) => [2, pid, 0],
-            Message::Failed(Failure { stage, errno }) => [3, stage as i32, errno],
+            Message::Failed(Failure { stage, errno }) => [3, stage.number(), errno],
             Message::Ended(Exit::Code(code)) => [4, 0, code],
             Message::Ended(Exit::Signal(signal)) => [4, 1, signal],
+            Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
+            Message::Mapped => [6, 0, 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -91,11 +118,13 @@ impl Message {
             (1, 0, _) => Some(Message::Ready(ProcView::Host)),
             (2, pid, _) => Some(Message::Started(pid)),
             (3, stage, errno) => {
-                let stage = *Stage::ALL.get(usize::try_from(stage).ok()?)?;
+                let stage = Stage::of(stage)?;
                 Some(Message::Failed(Failure { stage, errno }))
             }
             (4, 0, code) => Some(Message::Ended(Exit::Code(code))),
             (4, 1, signal) => Some(Message::Ended(Exit::Signal(signal))),
+            (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
+            (6, 0, 0) => Some(Message::Mapped),
             _ => None,
         }
     }
@@ -133,15 +162,18 @@ mod tests {
 
     #[test]
     fn every_message_survives_the_wire() {
-        let failures = Stage::ALL.map(|stage| Message::Failed(Failure { stage, errno: 13 }));
+        let stages = Stage::NAMED.into_iter().chain([0, 1, 99].map(Stage::Step));
+        let failures = stages.map(|stage| Message::Failed(Failure { stage, errno: 13 }));
         let others = [
             Message::Ready(ProcView::Cell),
             Message::Ready(ProcView::Host),
             Message::Started(4_194_304),
             Message::Ended(Exit::Code(255)),
             Message::Ended(Exit::Signal(9)),
+            Message::Skipped { step: 17, errno: 95 },
+            Message::Mapped,
         ];
-        for message in failures.into_iter().chain(others) {
+        for message in failures.chain(others) {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
     }

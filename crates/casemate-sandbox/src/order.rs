@@ -100,6 +100,7 @@ mod tests {
             env: vec![("PATH".into(), "/a::rel:/b".into()), ("EMPTY".into(), "".into())],
             cwd: Some("/srv".into()),
             label: "test".into(),
+            cell: None,
         }
     }
 

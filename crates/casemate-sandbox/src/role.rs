@@ -52,15 +52,20 @@ pub(crate) struct Identity {
 pub(crate) enum Role {
     /// The first process of a cell with this containment.
     Cell(Containment),
+    /// The same, with a plan to carry out before its server starts.
+    Room(Containment),
     /// A stepping stone: starts a program that outlives us, and ends.
     Detach,
 }
 
 impl Role {
-    const ALL: [Role; 4] = [
+    const ALL: [Role; 7] = [
         Role::Cell(Containment::PidNamespace),
         Role::Cell(Containment::UserNamespace),
         Role::Cell(Containment::Reaper),
+        Role::Room(Containment::PidNamespace),
+        Role::Room(Containment::UserNamespace),
+        Role::Room(Containment::Reaper),
         Role::Detach,
     ];
 
@@ -70,7 +75,18 @@ impl Role {
             Role::Cell(Containment::PidNamespace) => c"init",
             Role::Cell(Containment::UserNamespace) => c"init-of-user",
             Role::Cell(Containment::Reaper) => c"reaper",
+            Role::Room(Containment::PidNamespace) => c"room",
+            Role::Room(Containment::UserNamespace) => c"room-of-user",
+            Role::Room(Containment::Reaper) => c"room-of-reaper",
             Role::Detach => c"detach",
+        }
+    }
+
+    /// How the cell's processes are held together; nothing for what is no cell.
+    pub(crate) fn containment(self) -> Option<Containment> {
+        match self {
+            Role::Cell(containment) | Role::Room(containment) => Some(containment),
+            Role::Detach => None,
         }
     }
 

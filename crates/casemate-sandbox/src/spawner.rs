@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,14 +15,15 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cell::{Cell, CellHandle, CellIo};
-use crate::child::{self, Binary, Descriptors};
+use crate::child::{self, Binary, Descriptors, Sheet};
 use crate::containment::{Containment, Report};
 use crate::error::Error;
 use crate::message::{Failure, Message, Received, Stage, receive};
 use crate::role::{self, Role};
+use crate::room::{CellSpec, Host, Plan};
 use crate::spec::Spec;
 use crate::{order, syscall};
-use thread::{Newborn, Request, Thread};
+use thread::{Job, Newborn, Request, Room, Start, Thread};
 
 mod thread;
 
@@ -78,12 +79,17 @@ impl Spawner {
         let thread = std::thread::Builder::new().name("casemate-spawner".to_owned()).spawn(body);
         thread.map_err(|source| Error::Host { what: "a thread", source })?;
         let report = preparation.recv().map_err(|_| Error::SpawnerEnded)??;
-        Ok(Spawner { line: Arc::new(Line { requests: Some(requests), wake }), report })
+        Ok(Spawner { line: Arc::new(Line { requests: Some(requests), wake, host: OnceLock::new() }), report })
     }
 
     /// What this host allows; every cell has a report of its own as well.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// What this host can enforce around a server. The first call blocks for a few milliseconds to find out.
+    pub fn host(&self) -> &Host {
+        self.line.host.get_or_init(Host::probe)
     }
 
     /// Starts a program in a cell of its own and returns once it is executing. Dropping the future kills what was
@@ -92,20 +98,42 @@ impl Spawner {
         spec.check()?;
         let (io, given) = streams()?;
         let (reply, answer) = oneshot::channel();
-        let request = Request {
+        let plan = spec.cell.as_ref().map(|cell| self.plan(cell, &spec)).transpose()?;
+        let job = Job {
             label: CString::new(spec.label.as_str()).unwrap_or_default(),
             stdio: given,
             order: order::write(&spec).map_err(|source| Error::Host { what: "an anonymous file", source })?,
-            reply,
+            room: plan.as_ref().map(|plan| self.room(plan)).transpose()?,
         };
-        self.line.send(request).await?;
+        self.line.send(Request { job, reply }).await?;
         let Newborn { pid, ropes, started, ended } = answer.await.map_err(|_| Error::SpawnerEnded)??;
         // From here on, leaving early drops the handle, which kills the cell.
         let mut handle = CellHandle { pid, report: Arc::new(self.report.clone()), ropes, ended };
         let died = Failure::new(Stage::Ended, Errno::CHILD);
-        let proc_view = started.await.unwrap_or(Err(died)).map_err(|f| Error::of_failure(f, &spec))?;
-        Arc::make_mut(&mut handle.report).proc_view = proc_view;
+        let start = started.await.unwrap_or(Err(died));
+        let Start { proc_view, skipped } =
+            start.map_err(|failure| Error::of_failure(failure, &spec, plan.as_ref()))?;
+        let report = Arc::make_mut(&mut handle.report);
+        report.proc_view = proc_view;
+        if let Some(plan) = plan {
+            report.containment = plan.containment(report.containment);
+            report.enforced = Some(plan.enforced(&skipped));
+        }
         Ok(Cell { io, handle })
+    }
+
+    fn plan(&self, cell: &CellSpec, spec: &Spec) -> Result<Plan, Error> {
+        Plan::of(cell, self.host())
+            .map_err(|refusal| Error::NoCell { program: spec.program.clone(), refusal })
+    }
+
+    fn room(&self, plan: &Plan) -> Result<Room, Error> {
+        let file = plan.write().map_err(|source| Error::Host { what: "an anonymous file", source })?;
+        Ok(Room {
+            sheet: Sheet { file, namespaces: plan.namespaces() },
+            containment: plan.containment(self.report.containment),
+            map: plan.map_from_outside(),
+        })
     }
 }
 
@@ -115,6 +143,8 @@ struct Line {
     /// Present until the drop.
     requests: Option<mpsc::Sender<Request>>,
     wake: Arc<OwnedFd>,
+    /// Known once somebody has asked for a cell with walls.
+    host: OnceLock<Host>,
 }
 
 impl Line {
@@ -164,6 +194,7 @@ fn detach(binary: &Binary, spec: &Spec, log: &File) -> Result<u32, Error> {
         stderr: to_log()?,
         control: far_end,
         order: order::write(spec).map_err(|source| Error::Host { what: "an anonymous file", source })?,
+        plan: None,
     };
     let label = CString::new(spec.label.as_str()).unwrap_or_default();
     let stone = child::clone(binary, Role::Detach, &label, given).map_err(Error::host("a new process"))?;
@@ -171,8 +202,8 @@ fn detach(binary: &Binary, spec: &Spec, log: &File) -> Result<u32, Error> {
     let _ = waitid(WaitId::PidFd(stone.pidfd.as_fd()), WaitIdOptions::EXITED);
     match received {
         Received::Message(Message::Started(pid)) => Ok(pid.unsigned_abs()),
-        Received::Message(Message::Failed(failure)) => Err(Error::of_failure(failure, spec)),
-        _ => Err(Error::of_failure(Failure::new(Stage::Ended, Errno::CHILD), spec)),
+        Received::Message(Message::Failed(failure)) => Err(Error::of_failure(failure, spec, None)),
+        _ => Err(Error::of_failure(Failure::new(Stage::Ended, Errno::CHILD), spec, None)),
     }
 }
 

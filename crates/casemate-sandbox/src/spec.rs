@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use crate::error::Error;
+use crate::room::CellSpec;
 
 /// A program to start. It inherits nothing that is not named here, except user, group, umask and limits.
 #[derive(Debug, Clone)]
@@ -19,10 +20,12 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// Its whole environment. Names are unique, not empty and without `=`.
     pub env: Vec<(OsString, SecretString)>,
-    /// Its working directory; ours when absent.
+    /// Its working directory. When absent ours, or `/` in a full cell.
     pub cwd: Option<PathBuf>,
     /// What `ps` shows beside the cell's first process, usually the server's name. Not a secret.
     pub label: String,
+    /// What encloses it. Without, it can leak no processes, but it sees all that we see.
+    pub cell: Option<CellSpec>,
 }
 
 impl Spec {

@@ -28,6 +28,15 @@ pub struct ServerEntry {
     pub digest: [u8; 32],
 }
 
+impl ServerEntry {
+    /// Whether several subjects may meet in one conversation with the server, so that it cannot tell them apart. A
+    /// remote one sees one and the same credential, whatever sessions it has.
+    #[must_use]
+    pub fn mixes_subjects(&self) -> bool {
+        self.sharing == Sharing::Shared || matches!(self.source, Source::Http(_))
+    }
+}
+
 /// Where a server comes from.
 #[derive(Debug, Clone)]
 pub enum Source {

@@ -72,6 +72,7 @@ impl BaseEnvironment {
             env: environment::merge(base, named),
             cwd: Some(source.cwd.clone().unwrap_or_else(|| self.home.clone())),
             label: label.to_owned(),
+            cell: None,
         }
     }
 }

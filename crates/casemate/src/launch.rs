@@ -112,7 +112,7 @@ fn spec(context: &Context) -> anyhow::Result<Spec> {
         args.extend(["--config".into(), context.paths.config().into()]);
     }
     let cwd = Some(PathBuf::from("/"));
-    Ok(Spec { program: program.into(), args, env, cwd, label: "gateway".to_owned() })
+    Ok(Spec { program: program.into(), args, env, cwd, label: "gateway".to_owned(), cell: None })
 }
 
 fn did_not_start(said: Option<Account>) -> anyhow::Error {

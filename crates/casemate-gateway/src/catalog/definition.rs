@@ -110,7 +110,11 @@ impl Item {
             Kind::Tools | Kind::Prompts => QualifiedName::join(server, &name).as_str().into(),
             Kind::Resources | Kind::Templates => uri::wrap(server, &name).into_boxed_str(),
         };
-        let joined = raw.edit().set(kind.key(), Raw::string_of(&joined_name)).finish();
+        let mut joined = raw.edit().set(kind.key(), Raw::string_of(&joined_name));
+        if let Some(meta) = own_interface(server, &raw) {
+            joined = joined.set("_meta", meta);
+        }
+        let joined = joined.finish();
         let tool = if kind == Kind::Tools { Tool::read(&raw) } else { Tool::default() };
         Some(Item { name, raw, joined_name, joined, tool })
     }
@@ -118,6 +122,23 @@ impl Item {
     /// The compiled input schema. `None` when the tool declares none.
     pub fn schema(&self) -> Option<&Result<Schema, String>> {
         self.tool.schema.get_or_init(|| self.raw.get("inputSchema").map(|raw| Schema::compile(&raw))).as_ref()
+    }
+}
+
+/// The `_meta` of a definition that names a resource for its user interface, with the resource's joined URI: hosts read
+/// it unasked, and it must not be another server's.
+fn own_interface(server: &ServerName, definition: &Members) -> Option<Raw> {
+    let renamed = |holder: &Members, member: &str| {
+        let uri = holder.string(member)?;
+        Some(holder.edit().set(member, Raw::string_of(&uri::wrap(server, &uri))).finish())
+    };
+    let meta = definition.object("_meta")?;
+    let flat = renamed(&meta, "ui/resourceUri").and_then(|raw| raw.members());
+    let nested = meta.object("ui").and_then(|ui| renamed(&ui, "resourceUri"));
+    match (flat, nested) {
+        (None, None) => None,
+        (flat, None) => flat.map(|meta| meta.raw().clone()),
+        (flat, Some(ui)) => Some(flat.unwrap_or(meta).edit().set("ui", ui).finish()),
     }
 }
 
@@ -197,5 +218,21 @@ impl Definitions {
         self.lists.iter().zip(&other.lists).all(|(ours, theirs)| {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casemate_mcp::json::Limits;
+
+    #[test]
+    fn a_tool_shows_no_interface_of_another_server() {
+        let text = r#"{"name":"t","_meta":{"ui":{"resourceUri":"casemate://bank/ui://pay","v":1},"ui/resourceUri":"ui://own","x":2}}"#;
+        let raw = Raw::check(text.into(), &Limits::default()).unwrap();
+        let item = Item::read(Kind::Tools, &ServerName::parse("evil").unwrap(), &raw).unwrap();
+        let expected = r#"{"name":"evil__t","_meta":{"ui":{"resourceUri":"casemate://evil/casemate://bank/ui://pay","v":1},"ui/resourceUri":"casemate://evil/ui://own","x":2}}"#;
+        assert_eq!(item.joined.as_str(), expected);
+        assert_eq!(item.raw.raw().as_str(), text);
     }
 }

@@ -24,6 +24,9 @@ const PAGES_MAX: usize = 200;
 /// Items that are kept of one list.
 const ITEMS_MAX: usize = 20_000;
 
+/// Bytes that are read of one list; the page that reaches it is the last. Definitions are kept for as long as their server.
+const LIST_BYTES_MAX: usize = 64 << 20;
+
 /// One server and what it declared.
 #[derive(Debug)]
 pub struct Shelf {
@@ -83,8 +86,10 @@ impl Shelf {
 
     /// The server said that its definitions changed: whoever needs them next has to wait for new ones.
     pub fn invalidate(&self) {
-        self.stale.store(true, Ordering::Release);
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        // Said again before anybody looked, it costs nothing again.
+        if !self.stale.swap(true, Ordering::AcqRel) {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// The definitions, loaded first when none are known or the server said that they changed.
@@ -207,6 +212,7 @@ impl Shelf {
     async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Item>, Fault> {
         let name = &self.server.entry().name;
         let mut items = Vec::new();
+        let mut bytes = 0;
         let mut params = Members::empty();
         for _ in 0..PAGES_MAX {
             let call = own_call(kind, params, caller);
@@ -217,10 +223,11 @@ impl Shelf {
                 Answer::Error(_) => return Ok(items),
             };
             let Some(page) = page else { return Ok(items) };
+            bytes += page.raw().as_bytes().len();
             let listed = page.get(kind.member()).and_then(|list| list.elements()).unwrap_or_default();
             items.extend(listed.iter().filter_map(|raw| Item::read(kind, name, raw)));
             match page.get("nextCursor").filter(|cursor| cursor.string().is_some()) {
-                Some(cursor) if items.len() < ITEMS_MAX => {
+                Some(cursor) if items.len() < ITEMS_MAX && bytes < LIST_BYTES_MAX => {
                     params = Members::empty()
                         .edit()
                         .set("cursor", cursor)

@@ -23,6 +23,9 @@ const PAGE_ITEMS: usize = 1000;
 /// Pages that are kept, over all sets of roles and kinds of items.
 const KEPT_PAGES_MAX: usize = 256;
 
+/// Bytes of them; a larger page is kept alone.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+
 /// How long a kept page stands before the servers behind it are looked at again. Every change that we hear of makes
 /// a new view at once; this is for servers whose definitions grow old in silence.
 const SETTLED_FOR: Duration = Duration::from_secs(1);
@@ -172,7 +175,8 @@ impl View {
         let plain = self.write_page(snapshot, page.subject, (page.kind, key.start));
         let text = if key.modern { modern::result(&page.kind.method(), plain) } else { plain };
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.len() >= KEPT_PAGES_MAX {
+        let kept: usize = pages.values().map(|(text, _)| text.as_bytes().len()).sum();
+        if pages.len() >= KEPT_PAGES_MAX || kept + text.as_bytes().len() > KEPT_BYTES_MAX {
             pages.clear();
         }
         pages.insert((roles_key(page.subject), key), (text.clone(), clock::instant()));

@@ -206,8 +206,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that have been idle for so long.
-    pub fn sweep(&self, idle_max: Duration) {
+    /// Ends the sessions that have been idle for so long, and those whose subject is there no more.
+    pub fn sweep(&self, idle_max: Duration, is_there: impl Fn(&SubjectId) -> bool) {
         let now = clock::unix_now().as_secs();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let sessions: Vec<_> = open.values().cloned().collect();
@@ -217,8 +217,8 @@ impl Sessions {
                 streams.sweep();
             }
         }
-        let idle = sessions.into_iter().filter(|session| session.is_idle(idle_max, now));
-        for session in idle {
+        let over = |session: &Arc<Session>| session.is_idle(idle_max, now) || !is_there(&session.subject);
+        for session in sessions.into_iter().filter(over) {
             self.end(&session);
         }
     }

@@ -66,12 +66,20 @@ impl Http {
         let kind = stream::Kind::of(&self.gate, &head, accepts);
         let gate = Arc::clone(&self.gate);
         let mut journey = Box::pin(async move { journey::run(&gate, head, body).await });
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
-            outcome = &mut journey => outcome.map(reply::of_deliveries),
+            outcome = &mut journey => outcome,
             Some(first) = inbox.recv() => {
+                return Ok(stream::begin(&self.gate, kind, stream::Running { journey, inbox, first }).await);
+            }
+        };
+        match (outcome, inbox.try_recv()) {
+            // Said in one breath with the answer, and meant to be heard before it.
+            (Ok(deliveries), Ok(first)) => {
+                let journey = Box::pin(std::future::ready(Ok(deliveries)));
                 Ok(stream::begin(&self.gate, kind, stream::Running { journey, inbox, first }).await)
             }
+            (outcome, _) => outcome.map(reply::of_deliveries),
         }
     }
 }

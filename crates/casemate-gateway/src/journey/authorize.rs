@@ -1,10 +1,11 @@
 //! Stage 7: may the subject do that. Deny by default; the decision names its rules.
 
+use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Decision, Effect, Resource};
 
 use super::check::Checked;
-use super::route::{About, Target, no_item, no_resource};
+use super::route::{About, Target, denied_by, no_item, no_resource};
 use crate::catalog::Kind;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -24,7 +25,7 @@ struct Seal;
 ///
 /// # Errors
 /// The same answer as for what does not exist, so that nobody learns names by asking.
-pub(super) fn decide(_: &Gate, checked: Checked) -> Result<Permitted, Refusal> {
+pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal> {
     let identified = &checked.received.passage.identified;
     let (action, resource) = question(&checked);
     let decision = match action {
@@ -33,11 +34,9 @@ pub(super) fn decide(_: &Gate, checked: Checked) -> Result<Permitted, Refusal> {
         Some(action) => identified.snapshot.roles.decide(&identified.subject, action, &resource),
     };
     match decision.effect {
+        Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(checked.received.asked())),
         Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
-        Effect::Deny => {
-            let rules: Vec<&str> = decision.rules.iter().map(|rule| rule.as_str()).collect();
-            Err(denied(&checked).with_detail(format_args!("denied by {}", rules.join(", "))))
-        }
+        Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
     }
 }
 
@@ -66,6 +65,26 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
         // tools does not.
         Target::Relay { .. } => (Some(Action::Call), Resource::Tool(server, method.as_str())),
     }
+}
+
+/// Whether a task is asked for that this subject did not begin, at a server that could not tell.
+fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
+    let received = &checked.received;
+    let by_id = matches!(
+        received.call.method,
+        Method::TasksGet | Method::TasksUpdate | Method::TasksCancel | Method::TasksResult
+    );
+    checked.target.shelf().filter(|shelf| by_id && shelf.server().entry().mixes_subjects()).is_some_and(
+        |shelf| {
+            let id = received.call.params.string("taskId").unwrap_or_default();
+            !gate.tasks().is_own(&shelf.server().entry().name, &id, &received.passage.identified.subject.id)
+        },
+    )
+}
+
+fn no_task(id: &str) -> Refusal {
+    let message = format!("Unknown task: {id}");
+    Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
 }
 
 /// The answer that gives nothing away.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
 use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::method::Method;
 use casemate_policy::{Action, Effect};
 
 use super::forward::Answered;
@@ -17,6 +18,9 @@ use crate::client::Session;
 use crate::gate::Gate;
 use crate::ports::Ending;
 use crate::refusal::{Code, Refusal};
+
+/// What the names of requests about tasks begin with.
+const TASKS: &str = "tasks/";
 
 /// An answer that may pass. Only [`answer`] makes one.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Cleared {
 ///
 /// # Errors
 /// [`Code::AnswerTooLarge`], [`Code::CannotAsk`].
-pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
+pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
     let Answered { received, target, answer, opened, .. } = answered;
     let mut failed = matches!(answer, Answer::Error(_));
     let answer = match answer {
@@ -68,14 +72,48 @@ pub(super) fn answer(_: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
             let members = target.shelf().and_then(|_| result.members());
             if let Some(members) = &members {
                 questions::allowed(&received.call.meta, members)?;
+                begun(gate, (&received, &target), members);
             }
             failed = says_error(&target, members.as_ref());
+            let result = own_tasks(gate, (&received, &target), result);
             Answer::Result(cleared(&received, &target, result))
         }
         error => error,
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
     Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
+}
+
+/// Remembers whose task it is that a server began.
+fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members) {
+    let Some(entry) = target.shelf().map(|shelf| shelf.server().entry()) else { return };
+    if !entry.mixes_subjects() || received.call.method.as_str().starts_with(TASKS) {
+        return;
+    }
+    let id = match result.object("task") {
+        Some(task) => task.string("taskId"),
+        None => result.string("taskId"),
+    };
+    if let Some(id) = id {
+        gate.tasks().begin(&entry.name, &id, &received.passage.identified.subject.id);
+    }
+}
+
+/// A server's list of tasks without those of others.
+fn own_tasks(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -> Raw {
+    let entry = target.shelf().map(|shelf| shelf.server().entry());
+    let Some(entry) = entry.filter(|entry| entry.mixes_subjects()) else { return result };
+    if received.call.method != Method::TasksList {
+        return result;
+    }
+    let subject = &received.passage.identified.subject.id;
+    let is_own = |task: &&Raw| {
+        let id = task.members().and_then(|task| task.string("taskId"));
+        id.is_some_and(|id| gate.tasks().is_own(&entry.name, &id, subject))
+    };
+    let Some(members) = result.members() else { return Raw::EMPTY_OBJECT };
+    let tasks = members.get("tasks").and_then(|list| list.elements()).unwrap_or_default();
+    members.edit().set("tasks", Raw::array(tasks.iter().filter(is_own))).finish()
 }
 
 fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {

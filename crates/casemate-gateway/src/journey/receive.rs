@@ -24,6 +24,15 @@ use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
 pub(super) use told::Told;
 
+/// Messages in one batch. All their answers are kept until the last one is there.
+const BATCH_MAX: usize = 100;
+
+/// Longest id of a request, in bytes: a stream of changes repeats it in every notification.
+const ID_MAX: usize = 1024;
+
+/// What a client may say of itself in `initialize`, in bytes: it is kept for as long as the session.
+const HELLO_MAX: usize = 64 * 1024;
+
 /// One message of a body.
 pub(super) enum Message {
     /// A request.
@@ -88,6 +97,10 @@ pub(super) async fn messages<B: Incoming>(
     let hello = session.as_ref().and_then(|session| session.hello());
     let batches = hello.as_ref().is_some_and(|hello| hello.revision.has_batches());
     let frames = match read(text, &limits, batches) {
+        Ok(frames) if frames.len() > BATCH_MAX => {
+            let message = format!("A batch holds at most {BATCH_MAX} messages.");
+            return Err(Refusal::new(Code::BadMessage, message));
+        }
         Ok(frames) => frames,
         Err(fault) => return no_frame(&fault).answer_to(fault.id()),
     };
@@ -158,6 +171,7 @@ impl Reader {
     }
 
     fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
+        bounded(&id, &method, params.as_ref())?;
         let claims = self.passage.identified.head.claims.as_ref();
         let named = modern::named_version(params.as_ref());
         let claimed = claims.and_then(|claims| claims.revision.as_deref());
@@ -231,6 +245,19 @@ impl Reader {
         let ticket = Ticket { id, method, revision };
         Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
     }
+}
+
+/// Refuses what would be kept or repeated long after it was said.
+fn bounded(id: &Id, method: &Method, params: Option<&Members>) -> Result<(), Refusal> {
+    if matches!(id, Id::String(text) if text.len() > ID_MAX) {
+        return Err(Refusal::new(Code::BadMessage, format!("The id has more than {ID_MAX} bytes.")));
+    }
+    let said =
+        params.filter(|_| *method == Method::Initialize).map_or(0, |params| params.raw().as_bytes().len());
+    if said > HELLO_MAX {
+        return Err(Refusal::new(Code::BadMessage, format!("initialize has more than {HELLO_MAX} bytes.")));
+    }
+    Ok(())
 }
 
 impl Refusal {

@@ -14,10 +14,14 @@ use super::authorize::Permitted;
 use super::inspect::Cleared;
 use super::receive::Received;
 use super::route::Target;
+use crate::catalog::Kind;
 use crate::clock;
 use crate::gate::Gate;
 use crate::ports::{CallId, Ending, Intent, Outcome};
 use crate::refusal::{Code, Refusal};
+
+/// Longest method or name in a record, in bytes. The digest of the params stands for what is cut off.
+const TEXT_MAX: usize = 1024;
 
 /// A request that is on record. Only [`Record::intent`] makes one.
 #[derive(Debug)]
@@ -66,7 +70,7 @@ impl<'g> Record<'g> {
             revision: received.call.meta.revision.as_str(),
             call: gate.next_call(),
             started: clock::instant(),
-            state: if is_recorded(&method) { State::Waiting } else { State::Unrecorded },
+            state: if is_recorded(&method, received) { State::Waiting } else { State::Unrecorded },
             method,
         }
     }
@@ -105,7 +109,7 @@ impl<'g> Record<'g> {
                 Ok(cleared) => self.end(cleared.ending(), ("", ""), cleared.len()),
                 Err(refusal) => {
                     let detail = refusal.detail.as_deref().unwrap_or(&refusal.message);
-                    self.end(Ending::Refused, (refusal.code.as_str(), detail), 0);
+                    self.end(Ending::Refused, (refusal.code.as_str(), cut(detail)), 0);
                 }
             }
         }
@@ -130,8 +134,8 @@ impl<'g> Record<'g> {
             peer: &peer,
             endpoint: &identified.head.endpoint.to_string(),
             server,
-            method: self.method.as_str(),
-            name,
+            method: cut(self.method.as_str()),
+            name: cut(name),
             revision: self.revision,
             effect,
             rules,
@@ -167,19 +171,24 @@ impl Drop for Record<'_> {
     }
 }
 
-/// Everything that reaches a server on a subject's behalf, and the opening of sessions. Lists come from a cache.
-fn is_recorded(method: &Method) -> bool {
-    !matches!(
-        method,
-        Method::Ping
-            | Method::Discover
-            | Method::LoggingSetLevel
-            | Method::Listen
-            | Method::ToolsList
-            | Method::PromptsList
-            | Method::ResourcesList
-            | Method::TemplatesList
-    )
+/// Everything that reaches a server on a subject's behalf, and the opening of sessions. Lists of joined endpoints come
+/// from a cache; those of a transparent one are the server's own answer. A stream of changes reaches a server when
+/// resources are to be watched.
+fn is_recorded(method: &Method, received: &Received) -> bool {
+    match method {
+        Method::Ping | Method::Discover | Method::LoggingSetLevel => false,
+        Method::Listen => {
+            let asked = received.call.params.object("notifications");
+            asked.is_some_and(|asked| asked.has("resourceSubscriptions"))
+        }
+        method if Kind::of(method).is_some() => !received.passage.identified.head.endpoint.joins(),
+        _ => true,
+    }
+}
+
+/// The beginning of a text that a client chose, so that nobody can fill the disk with names.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or(text)
 }
 
 fn now_ms() -> u64 {

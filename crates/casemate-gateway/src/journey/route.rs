@@ -9,7 +9,7 @@ use std::sync::Arc;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource};
+use casemate_policy::{Action, Decision, Effect, Resource, RuleId};
 
 use super::receive::Received;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
@@ -18,6 +18,12 @@ use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 use crate::upstream::Caller;
+
+/// What the names of notifications begin with; no request has such a name.
+const NOTIFICATIONS: &str = "notifications/";
+
+/// Longest URI, in bytes: watched ones are kept for as long as their client.
+pub(super) const URI_MAX: usize = 16 * 1024;
 
 /// A request whose addressee is known.
 #[derive(Debug)]
@@ -118,7 +124,9 @@ fn is_spoken(method: &Method, modern: bool) -> bool {
         | Method::ResourcesUnsubscribe => !modern,
         Method::Discover | Method::Listen => modern,
         Method::ElicitationCreate | Method::SamplingCreate | Method::RootsList => false,
-        _ => true,
+        // A server that looks at the method alone could take such a request for the notification of that name, and
+        // end a call that it does another subject's work in.
+        other => !other.as_str().starts_with(NOTIFICATIONS),
     }
 }
 
@@ -143,6 +151,21 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
 }
 
+/// Answers `otherwise` when the subject may not know that something is there. To know of a thing and to use it are one
+/// question to the policy, and it is asked before the arguments are looked at: what is wrong with them would tell
+/// a stranger that the tool exists, and what it takes.
+fn known(received: &Received, resource: &Resource<'_>, otherwise: Refusal) -> Result<(), Refusal> {
+    let identified = &received.passage.identified;
+    let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
+    if decision.effect == Effect::Allow { Ok(()) } else { Err(otherwise.with_detail(denied_by(&decision))) }
+}
+
+/// The rules that denied, for the record.
+pub(super) fn denied_by(decision: &Decision) -> String {
+    let rules: Vec<&str> = decision.rules.iter().map(RuleId::as_str).collect();
+    format!("denied by {}", rules.join(", "))
+}
+
 /// Whom a server is told that it works for.
 pub(super) fn caller(received: &Received) -> Caller {
     Caller {
@@ -156,6 +179,9 @@ pub(super) fn caller(received: &Received) -> Caller {
 
 fn resource(gate: &Gate, received: &Received, only: Option<Arc<Shelf>>) -> Result<Target, Refusal> {
     let uri = string_param(received, "uri")?;
+    if uri.len() > URI_MAX {
+        return Err(Refusal::new(Code::BadParams, format!("params.uri has more than {URI_MAX} bytes.")));
+    }
     if let Some(shelf) = only {
         return Ok(Target::Uri { shelf, uri });
     }

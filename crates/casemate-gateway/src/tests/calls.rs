@@ -103,6 +103,19 @@ async fn progress_and_questions_reach_the_client_of_the_call() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_in_one_breath_with_its_answer_is_heard_before_it() {
+    let harness = Harness::start(vec![stdio_entry("one", "legacy")]).await;
+    let client = harness.legacy("/mcp").await;
+    let params = json!({"name": "one__test_logging_tool", "arguments": {}});
+    for _ in 0..10 {
+        let mut exchange = client.open("tools/call", params.clone()).await.unwrap();
+        let first = exchange.next().await.unwrap().unwrap();
+        assert_eq!(first["method"], "notifications/message", "{first}");
+        exchange.result().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_cancels_its_call() {
     for path in ["/mcp", "/servers/one/mcp"] {
         for era in [Era::Legacy, Era::Modern] {

@@ -36,6 +36,9 @@ use crate::upstream::{BaseEnvironment, Host, Input, Launcher, Process, ProcessHa
 pub(super) struct Harness {
     pub(super) gate: Arc<Gate>,
     pub(super) records: Arc<Records>,
+    pub(super) keys: Arc<Keys>,
+    /// What was written to all servers behind pipes.
+    pub(super) sent: Arc<Mutex<Vec<u8>>>,
     address: std::net::SocketAddr,
     stop: CancellationToken,
 }
@@ -57,8 +60,10 @@ impl Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
+        let keys = Arc::new(Keys::default());
+        let links = Arc::new(Links::default());
         let host = Host {
-            spawner: Arc::new(Links::default()),
+            spawner: Arc::clone(&links) as Arc<dyn Launcher>,
             tracker: tracker.clone(),
             stop: CancellationToken::new(),
             environment: BaseEnvironment {
@@ -74,7 +79,7 @@ impl Harness {
         };
         let gate = Gate::start(Parts {
             snapshot: snapshot(servers, limits),
-            identities: Arc::new(Keys),
+            identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
             host: Arc::new(host),
             notices: inbox,
@@ -85,7 +90,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(Shell::default()));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, address, stop }
+        Harness { gate, records, keys, sent: Arc::clone(&links.sent), address, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -163,8 +168,11 @@ fn entry(name: &str, source: Source) -> ServerEntry {
 }
 
 /// Two keys: `owner`, and `reader` with the role of that name; `other` is a second owner.
-#[derive(Debug)]
-struct Keys;
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// Those that were withdrawn.
+    pub(super) gone: Mutex<Vec<String>>,
+}
 
 impl Identities for Keys {
     fn key(&self, presented: &str, _: u64) -> Result<Arc<Subject>, String> {
@@ -173,7 +181,15 @@ impl Identities for Keys {
             "reader" => "reader",
             _ => return Err("unknown".into()),
         };
+        if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
+            return Err("revoked".into());
+        }
         Ok(Arc::new(Subject { id: SubjectId::key(presented), roles: vec![RoleName::parse(role).unwrap()] }))
+    }
+
+    fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
+        let is_of = |key: &&str| SubjectId::key(key) == *id;
+        ["owner", "other", "reader"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
@@ -221,6 +237,8 @@ impl Records {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     pub(super) guards: Mutex<Vec<Arc<Guard>>>,
+    /// What was written to all of them.
+    sent: Arc<Mutex<Vec<u8>>>,
 }
 
 struct Link(Arc<Guard>);
@@ -261,7 +279,7 @@ fn hostile_process(kind: Kind) -> Process {
     });
     let (stdout, stdin) = tokio::io::split(ours);
     Process {
-        stdin: Box::new(Pipe(stdin)),
+        stdin: Box::new(Pipe(stdin, Arc::default())),
         stdout: Box::new(stdout),
         stderr: Box::new(tokio::io::empty()),
         handle: Box::new(Villain(ended)),
@@ -307,7 +325,7 @@ impl Launcher for Links {
             let guard = Arc::new(guard);
             self.guards.lock().unwrap().push(Arc::clone(&guard));
             Ok(Process {
-                stdin: Box::new(Pipe(stdin)),
+                stdin: Box::new(Pipe(stdin, Arc::clone(&self.sent))),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
                 handle: Box::new(Link(guard)),
@@ -338,7 +356,7 @@ impl ProcessHandle for Link {
 }
 
 /// A pipe of which nobody knows how much was read.
-struct Pipe(tokio::io::WriteHalf<tokio::io::DuplexStream>);
+struct Pipe(tokio::io::WriteHalf<tokio::io::DuplexStream>, Arc<Mutex<Vec<u8>>>);
 
 impl Input for Pipe {
     fn unread(&self) -> Option<u64> {
@@ -348,7 +366,11 @@ impl Input for Pipe {
 
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.0).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(length)) = written {
+            self.1.lock().unwrap().extend_from_slice(&bytes[..length]);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

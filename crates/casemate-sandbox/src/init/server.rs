@@ -9,37 +9,54 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{Containment, Failure, MESSAGE_BYTES, Message, Order, Role, Stage, order, syscall};
+use super::{Containment, Failure, MESSAGE_BYTES, Message, Order, Papers, Role, Stage, order, room, syscall};
 
 /// Starts the program of an order and gives its process id once it is really executing.
-pub(super) fn start(role: Role, order: OwnedFd) -> Result<Pid, Failure> {
+pub(super) fn start(role: Role, papers: Papers<'_>) -> Result<Pid, Failure> {
+    let Papers { control, order, plan } = papers;
     let fork_failed = |errno| Failure::new(Stage::Fork, errno);
     let parent = rustix::process::getpid();
     let (verdict, say) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
     let Some(server) = syscall::fork().map_err(fork_failed)? else {
         // Only a failed start comes back here.
-        let failure = carry_out(role, parent, order);
-        let _ = retry_on_intr(|| rustix::io::write(&say, &Message::Failed(failure).encode()));
+        let tell = |message: Message| {
+            let _ = retry_on_intr(|| rustix::io::write(&say, &message.encode()));
+        };
+        let outfit = Outfit { role, parent, plan };
+        let failure = carry_out(&outfit, order, tell);
+        tell(Message::Failed(failure));
         std::process::exit(super::EXIT_FAILED);
     };
     drop((say, order));
     syscall::close_stdio();
-    let mut bytes = [0; MESSAGE_BYTES];
-    // The pipe closes on exec: its end without a message is the good news.
-    match retry_on_intr(|| rustix::io::read(&verdict, &mut bytes)) {
-        Ok(0) => Ok(server),
-        Ok(_) | Err(_) => {
-            let _ = retry_on_intr(|| rustix::process::waitpid(Some(server), WaitOptions::empty()));
-            Err(match Message::decode(&bytes) {
+    loop {
+        let mut bytes = [0; MESSAGE_BYTES];
+        // The pipe closes on exec: its end without a failure is the good news.
+        let failure = match retry_on_intr(|| rustix::io::read(&verdict, &mut bytes)) {
+            Ok(0) => return Ok(server),
+            Ok(_) | Err(_) => match Message::decode(&bytes) {
+                Some(skipped @ Message::Skipped { .. }) => {
+                    skipped.send(control);
+                    continue;
+                }
                 Some(Message::Failed(failure)) => failure,
                 _ => fork_failed(Errno::IO),
-            })
-        }
+            },
+        };
+        let _ = retry_on_intr(|| rustix::process::waitpid(Some(server), WaitOptions::empty()));
+        return Err(failure);
     }
 }
 
+/// What the process that becomes the server is to be before it does.
+struct Outfit {
+    role: Role,
+    parent: Pid,
+    plan: Option<room::Plan>,
+}
+
 /// Becomes the program of the order; what comes back is why that failed.
-fn carry_out(role: Role, parent: Pid, order: OwnedFd) -> Failure {
+fn carry_out(outfit: &Outfit, order: OwnedFd, tell: impl FnMut(Message)) -> Failure {
     let text = match order::read(order) {
         Ok(text) => text,
         Err(_) => return Failure::new(Stage::Order, Errno::IO),
@@ -47,8 +64,8 @@ fn carry_out(role: Role, parent: Pid, order: OwnedFd) -> Failure {
     let Some(order) = Order::parse(&text) else {
         return Failure::new(Stage::Order, Errno::INVAL);
     };
-    if let Err(errno) = settle(role, parent) {
-        return Failure::new(Stage::Fork, errno);
+    if let Err(failure) = settle(outfit, tell) {
+        return failure;
     }
     if let Some(Err(errno)) = order.cwd.map(rustix::process::chdir) {
         return Failure::new(Stage::Directory, errno);
@@ -58,19 +75,24 @@ fn carry_out(role: Role, parent: Pid, order: OwnedFd) -> Failure {
 }
 
 /// Leaves everything of casemate behind.
-fn settle(role: Role, parent: Pid) -> Result<(), Errno> {
-    rustix::process::setsid()?;
-    if let Role::Cell(containment) = role {
+fn settle(outfit: &Outfit, tell: impl FnMut(Message)) -> Result<(), Failure> {
+    let failed = |errno| Failure::new(Stage::Fork, errno);
+    rustix::process::setsid().map_err(failed)?;
+    syscall::close_on_exec_from(3).map_err(failed)?;
+    match &outfit.plan {
+        Some(plan) => room::confine(plan, tell)?,
         // A program with another user's rights could not be killed by a reaper, and a server needs none.
-        rustix::thread::set_no_new_privs(true)?;
-        if containment == Containment::Reaper {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            if rustix::process::getppid() != Some(parent) {
-                return Err(Errno::SRCH);
-            }
+        None if outfit.role != Role::Detach => rustix::thread::set_no_new_privs(true).map_err(failed)?,
+        None => {}
+    }
+    // Last, since a change of user forgets it.
+    if outfit.role.containment() == Some(Containment::Reaper) {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)?;
+        if rustix::process::getppid() != Some(outfit.parent) {
+            return Err(failed(Errno::SRCH));
         }
     }
-    syscall::close_on_exec_from(3)
+    Ok(())
 }
 
 /// Executes the program, searching PATH as execvp does, but never falling back to a shell.

@@ -18,13 +18,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Stdio, control_pair, null};
 use crate::cell::Ropes;
-use crate::child::{self, Binary, Child, Descriptors};
+use crate::child::{self, Binary, Child, Descriptors, Sheet};
 use crate::containment::{Containment, ProcView, Refused, Report};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::message::{Failure, Message, Received, Stage, receive};
 use crate::reaper;
 use crate::role::Role;
+use crate::room::CELL_USER;
 
 /// How long a probe of a containment may take. It takes milliseconds; a host that hangs is refused.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -32,13 +33,37 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// The event that stands for new requests; cells have two each, from 2 on.
 const WAKE: u64 = 0;
 
-/// One process to start.
+/// One process to start, and where to say how that went.
 #[derive(Debug)]
 pub(super) struct Request {
+    pub(super) job: Job,
+    pub(super) reply: oneshot::Sender<Result<Newborn, Error>>,
+}
+
+/// One process to start.
+#[derive(Debug)]
+pub(super) struct Job {
     pub(super) label: CString,
     pub(super) stdio: Stdio,
     pub(super) order: OwnedFd,
-    pub(super) reply: oneshot::Sender<Result<Newborn, Error>>,
+    pub(super) room: Option<Room>,
+}
+
+/// The room that a process is to be started in.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) sheet: Sheet,
+    pub(super) containment: Containment,
+    /// The host's user and group that the room's user is mapped to, where only we can do that.
+    pub(super) map: Option<(u32, u32)>,
+}
+
+/// How a start went well.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) proc_view: ProcView,
+    /// Steps of the plan that were left out, with the kernel's answers.
+    pub(super) skipped: Vec<(usize, i32)>,
 }
 
 /// A cell whose first process exists; whether the program could be started is still to come.
@@ -46,7 +71,7 @@ pub(super) struct Request {
 pub(super) struct Newborn {
     pub(super) pid: u32,
     pub(super) ropes: Ropes,
-    pub(super) started: oneshot::Receiver<Result<ProcView, Failure>>,
+    pub(super) started: oneshot::Receiver<Result<Start, Failure>>,
     pub(super) ended: watch::Receiver<Option<Exit>>,
 }
 
@@ -55,9 +80,9 @@ pub(super) struct Newborn {
 struct Ward {
     pid: i32,
     ropes: Ropes,
-    proc_view: ProcView,
+    start: Start,
     /// Present until it is known whether the program could be started.
-    starting: Option<oneshot::Sender<Result<ProcView, Failure>>>,
+    starting: Option<oneshot::Sender<Result<Start, Failure>>>,
     /// What the first process says about the end, which may be more than its own end tells.
     last_words: Option<Exit>,
     ended: watch::Sender<Option<Exit>>,
@@ -129,9 +154,10 @@ impl Thread {
             let Some(requests) = &mut self.requests else { return };
             match requests.try_recv() {
                 Ok(request) if request.reply.is_closed() => {}
-                Ok(Request { label, stdio, order, reply }) => {
+                Ok(request) => {
+                    let (job, reply) = (request.job, request.reply);
                     // An answer that nobody waits for any more is dropped, and its ropes stay with the ward.
-                    if let Err(Ok(orphan)) = reply.send(self.make(label, stdio, order)) {
+                    if let Err(Ok(orphan)) = reply.send(self.make(job)) {
                         orphan.ropes.cut();
                     }
                 }
@@ -141,13 +167,21 @@ impl Thread {
         }
     }
 
-    fn make(&mut self, label: CString, stdio: Stdio, order: OwnedFd) -> Result<Newborn, Error> {
+    fn make(&mut self, Job { label, stdio, order, room }: Job) -> Result<Newborn, Error> {
         let Stdio { stdin, stdout, stderr } = stdio;
         let (control, far_end) = control_pair()?;
-        let given = Descriptors { stdin, stdout, stderr, control: far_end, order };
-        let containment = self.report.containment;
-        let Child { pid, pidfd } = child::clone(&self.binary, Role::Cell(containment), &label, given)
-            .map_err(Error::host("a new process"))?;
+        let best = self.report.containment;
+        let (containment, role) = match &room {
+            Some(room) => (room.containment, Role::Room(room.containment)),
+            None => (best, Role::Cell(best)),
+        };
+        let (sheet, map) = room.map_or((None, None), |room| (Some(room.sheet), room.map));
+        let given = Descriptors { stdin, stdout, stderr, control: far_end, order, plan: sheet };
+        let Child { pid, pidfd } =
+            child::clone(&self.binary, role, &label, given).map_err(Error::host("a new process"))?;
+        if let Some(map) = map {
+            map_user(pid, map, &control);
+        }
         let ropes = Ropes { pidfd: Arc::new(pidfd), control: Arc::new(control), containment };
         let id = self.next;
         if let Err(errno) = self.watch(id, &ropes) {
@@ -159,8 +193,8 @@ impl Thread {
         let (starting, started) = oneshot::channel();
         let (ended, life) = watch::channel(None);
         let newborn = Newborn { pid: pid.unsigned_abs(), ropes: ropes.clone(), started, ended: life };
-        let proc_view = ProcView::Host;
-        let ward = Ward { pid, ropes, proc_view, starting: Some(starting), last_words: None, ended };
+        let start = Start { proc_view: ProcView::Host, skipped: Vec::new() };
+        let ward = Ward { pid, ropes, start, starting: Some(starting), last_words: None, ended };
         self.wards.insert(id, ward);
         Ok(newborn)
     }
@@ -207,14 +241,20 @@ impl Ward {
     fn hear(&mut self, message: Message) {
         let outcome = match message {
             Message::Ready(view) => {
-                self.proc_view = view;
+                self.start.proc_view = view;
                 return;
             }
+            Message::Skipped { step, errno } => {
+                self.start.skipped.push((step, errno));
+                return;
+            }
+            // Only we say that.
+            Message::Mapped => return,
             Message::Ended(exit) => {
                 self.last_words = Some(exit);
                 return;
             }
-            Message::Started(_) => Ok(self.proc_view),
+            Message::Started(_) => Ok(self.start.clone()),
             Message::Failed(failure) => Err(failure),
         };
         if let Some(starting) = self.starting.take() {
@@ -232,6 +272,19 @@ impl Ward {
     }
 }
 
+/// Maps the user of a room's user namespace and lets its first process go on, or tells it to refuse.
+fn map_user(pid: i32, (user, group): (u32, u32), control: &OwnedFd) {
+    let write =
+        |file: &str, id: u32| std::fs::write(format!("/proc/{pid}/{file}"), format!("{CELL_USER} {id} 1"));
+    match write("gid_map", group).and_then(|()| write("uid_map", user)) {
+        Ok(()) => Message::Mapped.send(control),
+        Err(error) => {
+            tracing::warn!(%error, user, group, "the user of a cell cannot be mapped");
+            Message::Ended(Exit::KILLED).send(control);
+        }
+    }
+}
+
 fn choose(binary: &Binary, wanted: Option<Containment>) -> Result<(Report, OwnedFd), Error> {
     let mut refused = Vec::new();
     for containment in Containment::ALL {
@@ -239,7 +292,9 @@ fn choose(binary: &Binary, wanted: Option<Containment>) -> Result<(Report, Owned
             continue;
         }
         match probe(binary, containment)? {
-            Ok((proc_view, probe)) => return Ok((Report { containment, proc_view, refused }, probe)),
+            Ok((proc_view, probe)) => {
+                return Ok((Report { containment, proc_view, refused, enforced: None }, probe));
+            }
             Err(refusal) => refused.push(refusal),
         }
     }
@@ -256,8 +311,8 @@ fn probe(binary: &Binary, containment: Containment) -> Result<Probed, Error> {
         .map_err(Error::host("a timeout on a socket"))?;
     let nothing = rustix::fs::memfd_create(c"casemate-order", rustix::fs::MemfdFlags::CLOEXEC)
         .map_err(Error::host("an anonymous file"))?;
-    let given =
-        Descriptors { stdin: null()?, stdout: null()?, stderr: null()?, control: far_end, order: nothing };
+    let (stdin, stdout, stderr) = (null()?, null()?, null()?);
+    let given = Descriptors { stdin, stdout, stderr, control: far_end, order: nothing, plan: None };
     if containment == Containment::Reaper {
         // A reaper that is killed hands its children to the next subreaper above: to us, see `kill_strays`.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))

@@ -78,6 +78,7 @@ pub(crate) fn spec(program: &str, args: &[&str], home: &Path) -> Spec {
         ),
         cwd: Some(home.to_owned()),
         label: "test".to_owned(),
+        cell: None,
     }
 }
 

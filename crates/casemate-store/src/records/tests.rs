@@ -39,7 +39,14 @@ fn intent() -> Intent<'static> {
 }
 
 fn outcome() -> Outcome<'static> {
-    Outcome { call: "c1", result: Ending::Refused, code: Some("CM1207"), detail: Some("no role"), bytes: 0, micros: 1250 }
+    Outcome {
+        call: "c1",
+        result: Ending::Refused,
+        code: Some("CM1207"),
+        detail: Some("no role"),
+        bytes: 0,
+        micros: 1250,
+    }
 }
 
 fn findings(reader: &mut Reader) -> Vec<Finding> {

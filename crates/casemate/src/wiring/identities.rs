@@ -23,6 +23,8 @@ pub struct Papers {
 struct Ring {
     table: KeyTable,
     subjects: HashMap<String, Arc<Subject>>,
+    /// Those whose key was not revoked, and when it expires.
+    good: HashMap<SubjectId, (Arc<Subject>, Option<u64>)>,
 }
 
 impl Papers {
@@ -62,8 +64,15 @@ impl Ring {
         let subject = |record: &KeyRecord| {
             Arc::new(Subject { id: SubjectId::key(&record.id), roles: vec![record.role.clone()] })
         };
-        let subjects = records.iter().map(|record| (record.id.clone(), subject(record))).collect();
-        Ring { table: KeyTable::from_records(records), subjects }
+        let subjects: HashMap<String, Arc<Subject>> =
+            records.iter().map(|record| (record.id.clone(), subject(record))).collect();
+        let is_good = |record: &&KeyRecord| record.revoked.is_none();
+        let good = records.iter().filter(is_good).filter_map(|record| {
+            let subject = subjects.get(&record.id)?;
+            Some((subject.id.clone(), (Arc::clone(subject), record.expires)))
+        });
+        let good = good.collect();
+        Ring { table: KeyTable::from_records(records), subjects, good }
     }
 }
 
@@ -74,6 +83,15 @@ impl Identities for Papers {
         let subject = ring.subjects.get(&record.id).ok_or("the key has no subject")?;
         self.store.keys().touch(&record.id, now_unix_s);
         Ok(Arc::clone(subject))
+    }
+
+    fn current(&self, id: &SubjectId, now_unix_s: u64) -> Option<Arc<Subject>> {
+        if let Some(local) = self.local.as_ref().filter(|local| local.id == *id) {
+            return Some(Arc::clone(local));
+        }
+        let ring = self.ring.load();
+        let (subject, expires) = ring.good.get(id)?;
+        expires.is_none_or(|expires| now_unix_s < expires).then(|| Arc::clone(subject))
     }
 
     fn local(&self, uid: u32) -> Option<Arc<Subject>> {
@@ -104,10 +122,13 @@ mod tests {
         let subject = papers.key(secret.expose(), 150).unwrap();
         assert_eq!(*subject, Subject { id: SubjectId::key(&id), roles: vec![role] });
         assert!(papers.key(secret.expose(), 200).unwrap_err().contains("expired"));
+        assert_eq!(papers.current(&subject.id, 150).unwrap(), subject);
+        assert!(papers.current(&subject.id, 200).is_none(), "its streams end with it");
 
         store.keys().revoke(&id, 160).await.unwrap();
         papers.reload().await.unwrap();
         assert!(papers.key(secret.expose(), 170).unwrap_err().contains("revoked"));
+        assert!(papers.current(&subject.id, 170).is_none(), "its streams end with it");
     }
 
     #[tokio::test]

@@ -9,4 +9,5 @@ mod gateway;
 mod help;
 mod home;
 mod keys;
+mod real;
 mod serving;

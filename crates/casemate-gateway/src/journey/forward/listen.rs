@@ -1,6 +1,7 @@
 //! `subscriptions/listen`: a stream of changes that lasts until the client closes it or the gateway stops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use casemate_mcp::dialect::modern;
 use casemate_mcp::frame::{ErrorObject, code, notification_text};
@@ -14,12 +15,15 @@ use crate::client::{Listener, Wants};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::receive::Received;
-use crate::journey::route::{caller, may_see};
+use crate::journey::route::{URI_MAX, caller, may_see};
 use crate::refusal::Code;
 use crate::upstream::Caller;
 
 /// Resources that one stream can watch.
 const WATCHED_MAX: usize = 256;
+
+/// How often it is looked whether the subject's credential is still good.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Tells the client what it will be told, and then tells it.
 pub(super) async fn answer(gate: &Arc<Gate>, received: &Received) -> Result<Raw, Refusal> {
@@ -43,6 +47,7 @@ pub(super) async fn answer(gate: &Arc<Gate>, received: &Received) -> Result<Raw,
     tokio::select! {
         () = gate.stopping() => {}
         () = ended(received) => {}
+        () = withdrawn(gate, received) => {}
     }
     let empty = Members::empty();
     let meta = empty.edit().set(modern::SUBSCRIPTION_ID, Raw::of(&received.id)).finish();
@@ -54,6 +59,13 @@ async fn ended(received: &Received) {
     match &received.session {
         Some(session) => session.ended.cancelled().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Ends when the subject's credential is no longer good.
+async fn withdrawn(gate: &Gate, received: &Received) {
+    while gate.current(&received.passage.identified.subject.id).is_some() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -103,7 +115,8 @@ impl Drop for Watches {
 async fn watches(gate: &Arc<Gate>, received: &Received, asked: &Members) -> Watches {
     let mut watches = Watches { gate: Arc::clone(gate), caller: caller(received), open: Vec::new() };
     let uris = asked.get("resourceSubscriptions").and_then(|list| list.elements()).unwrap_or_default();
-    for shown in uris.iter().take(WATCHED_MAX).filter_map(Raw::string) {
+    let short = |uri: &std::borrow::Cow<'_, str>| uri.len() <= URI_MAX;
+    for shown in uris.iter().take(WATCHED_MAX).filter_map(Raw::string).filter(short) {
         let Some((shelf, uri)) = addressee(gate, received, &shown) else { continue };
         // What a server refuses is left out of the acknowledgment: that is how the protocol says no.
         if shelf.server().watch(&watches.caller, &uri).await.is_ok() {

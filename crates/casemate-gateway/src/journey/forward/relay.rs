@@ -24,6 +24,9 @@ const EVENTS_MAX: usize = 64;
 /// How long a client may take to read a message of a running call before the message is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest progress token, in bytes.
+const TOKEN_MAX: usize = 1024;
+
 /// Sends a request to its server.
 pub(super) async fn answer(
     gate: &Gate,
@@ -107,7 +110,8 @@ fn worded(received: &Received, notice: &Notice) -> Option<bytes::Bytes> {
     let meta = &received.call.meta;
     let params = match &notice.method {
         Method::Progress => {
-            let token = meta.progress.clone()?;
+            // It is repeated with every notification, as often as the server likes.
+            let token = meta.progress.clone().filter(|token| token.as_bytes().len() <= TOKEN_MAX)?;
             Some(notice.params.as_ref()?.edit().set("progressToken", token).finish())
         }
         Method::Message => {
@@ -146,14 +150,16 @@ async fn ask(gate: &Gate, received: &Received, question: Question) {
         _ = question.answer.send(Err(ErrorObject::new(code::METHOD_NOT_FOUND, why)));
     };
     let Some(session) = askable(received, &question.method) else {
-        return refuse(question, "This client cannot be asked in mid-call: it did not declare that it can.");
+        return refuse(question, "This client cannot be asked in mid-call.");
     };
     let Some((id, reply)) = session.questions.open() else {
         return refuse(question, "This client has too many open questions.");
     };
     let text = request_text(&id, &question.method, question.params.as_ref().map(Members::raw));
-    if !received.passage.identified.head.outlet.send(text).await {
-        return refuse(question, "The client is gone.");
+    // Nothing watches the call's time while we wait here.
+    let sent = tokio::time::timeout(PATIENCE, received.passage.identified.head.outlet.send(text)).await;
+    if sent != Ok(true) {
+        return refuse(question, "The client is gone, or does not read.");
     }
     gate.tracker().spawn(async move {
         let Question { mut answer, .. } = question;

@@ -6,7 +6,9 @@ use casemate_mcp::call::{Meta, Notice};
 use casemate_mcp::frame::{ErrorObject, Id};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_policy::{Action, Effect, Resource};
 
+use crate::catalog::Shelf;
 use crate::client::Session;
 use crate::gate::Gate;
 use crate::journey::admit::Admitted;
@@ -35,7 +37,7 @@ impl Told {
                     session.cancel(&id);
                 }
             }
-            Ok((method @ Method::RootsChanged, params)) => {
+            Ok((method @ Method::RootsChanged, _)) => {
                 let Some(hello) = &self.hello else { return };
                 let identified = &self.passage.identified;
                 let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
@@ -46,8 +48,15 @@ impl Told {
                     replay_safe: false,
                     param_headers: Vec::new(),
                 };
-                let notice = Notice { method, params };
-                for shelf in view.shelves() {
+                // It says that something changed and has nothing to carry; what it carried would be on no record.
+                let notice = Notice { method, params: None };
+                let seen = |shelf: &&Arc<Shelf>| {
+                    let server = Resource::Server(&shelf.server().entry().name);
+                    let decision =
+                        identified.snapshot.roles.decide(&identified.subject, Action::List, &server);
+                    decision.effect == Effect::Allow
+                };
+                for shelf in view.shelves().iter().filter(seen) {
                     shelf.server().notify(&caller, &notice).await;
                 }
             }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use casemate_mcp::names::SEPARATOR;
+use casemate_policy::Resource;
 
 use super::{About, Received, Refusal, Target};
-use super::{caller, joined_shelf, may_see, no_item, no_resource, shown_target, string_param};
+use super::{caller, joined_shelf, known, may_see, no_item, no_resource, shown_target, string_param};
 use crate::catalog::{Kind, Shelf, Shown, unwrap_uri};
 use crate::gate::Gate;
 use crate::journey::forward::down;
@@ -15,6 +16,7 @@ use crate::refusal::Code;
 pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Result<Target, Refusal> {
     let name = string_param(received, "name")?;
     let shown = find(gate, received, (kind, &name)).await?;
+    known(received, &shown.resource(kind), no_item(kind, &name))?;
     Ok(shown_target(kind, &shown))
 }
 
@@ -30,16 +32,23 @@ pub(super) async fn completion(
         Some("ref/prompt") => {
             let name = member("name").ok_or_else(|| wrong("params.ref.name"))?;
             let shown = find(gate, received, (Kind::Prompts, &name)).await?;
+            known(received, &shown.resource(Kind::Prompts), no_item(Kind::Prompts, &name))?;
             Ok(Target::Completion { shelf: shown.shelf, about: About::Prompt(shown.item.name.clone()) })
         }
         Some("ref/resource") => {
             let uri = member("uri").ok_or_else(|| wrong("params.ref.uri"))?;
-            if let Some(shelf) = only {
-                return Ok(Target::Completion { shelf, about: About::Template(uri) });
-            }
-            let (server, original) = unwrap_uri(&uri).ok_or_else(|| no_resource(&uri))?;
-            let shelf = joined_shelf(gate, received, server.as_str()).ok_or_else(|| no_resource(&uri))?;
-            Ok(Target::Completion { shelf, about: About::Template(original.to_owned()) })
+            let (shelf, original) = match only {
+                Some(shelf) => (shelf, uri.as_str()),
+                None => {
+                    let (server, original) = unwrap_uri(&uri).ok_or_else(|| no_resource(&uri))?;
+                    let shelf = joined_shelf(gate, received, server.as_str());
+                    (shelf.ok_or_else(|| no_resource(&uri))?, original)
+                }
+            };
+            let resource = Resource::Resource(&shelf.server().entry().name, original);
+            known(received, &resource, no_resource(&uri))?;
+            let about = About::Template(original.to_owned());
+            Ok(Target::Completion { shelf, about })
         }
         _ => Err(wrong("params.ref.type (\"ref/prompt\" or \"ref/resource\")")),
     }
@@ -54,7 +63,8 @@ async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> R
     let identified = &received.passage.identified;
     let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
     let caller = caller(received);
-    if let Some(shown) = view.find(kind, name) {
+    // Loading starts servers, and nobody makes us start one that they may not see.
+    if let Some(shown) = view.find(kind, name).filter(|shown| may_see(received, &shown.shelf)) {
         let known = shown.shelf.known();
         let current = shown.shelf.definitions(&caller).await.map_err(|fault| down(&shown.shelf, &fault))?;
         if known.is_some_and(|known| Arc::ptr_eq(&known, &current)) {

@@ -1,0 +1,127 @@
+//! Carrying a plan out: in the cell's first process, and in the one that becomes the server.
+//!
+//! Both have one thread. Steps are taken in the order of the plan; a step that is required and fails ends the cell
+//! with the number of that step, and one that is additional is reported and left out.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use super::plan::{Action, Need, Phase, Plan};
+use crate::message::{Failure, Message, Stage};
+
+mod identity;
+mod limit;
+mod mounts;
+mod ruleset;
+
+use mounts::Site;
+
+/// Carries out what the cell's first process has to. `control` leads to casemate, which may have a part in it.
+pub(crate) fn enter(plan: &Plan, control: &OwnedFd) -> Result<(), Failure> {
+    let mut entry = Entry { plan, control, site: None };
+    take(plan, Phase::Enter, |action| entry.step(action), |skipped| skipped.send(control))
+}
+
+/// Carries out what the server has to, just before its exec. `skip` hears of steps that were left out.
+pub(crate) fn confine(plan: &Plan, skip: impl FnMut(Message)) -> Result<(), Failure> {
+    take(plan, Phase::Confine, confine_step, skip)
+}
+
+fn take(
+    plan: &Plan,
+    phase: Phase,
+    mut act: impl FnMut(&Action) -> Result<(), Fault>,
+    mut skip: impl FnMut(Message),
+) -> Result<(), Failure> {
+    for (number, step) in plan.phase(phase) {
+        // A step that is made to fail is left undone, as one that the kernel has refused.
+        let taken = if plan.failing == Some(number) { Err(Errno::IO.into()) } else { act(&step.action) };
+        let Err(Fault { errno, at }) = taken else { continue };
+        let number = at.unwrap_or(number);
+        match step.need {
+            Need::Additional => skip(Message::Skipped { step: number, errno: errno.raw_os_error() }),
+            Need::Required => return Err(Failure::new(Stage::Step(number), errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Why a step failed, and which one where that is not the one that was taken.
+#[derive(Debug)]
+struct Fault {
+    errno: Errno,
+    at: Option<usize>,
+}
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Fault {
+        Fault { errno, at: None }
+    }
+}
+
+/// The cell's first process on its way in.
+struct Entry<'a> {
+    plan: &'a Plan,
+    control: &'a OwnedFd,
+    /// The root in the making, from the moment when the host is looked at until it is left.
+    site: Option<Site>,
+}
+
+impl Entry<'_> {
+    fn step(&mut self, action: &Action) -> Result<(), Fault> {
+        match action {
+            Action::MapUser { user, group, by } => {
+                identity::map((*user, *group), *by, self.control)?;
+                // What is granted is looked up as the user that casemate is, who may see more than the server.
+                let site = Site::survey(self.plan).map_err(|(at, errno)| Fault { errno, at: Some(at) })?;
+                self.site = Some(site);
+                identity::assume()?;
+            }
+            // Counts for this user namespace; the host's /proc is still here to say it.
+            Action::ForbidNesting => identity::write("/proc/sys/user/max_user_namespaces", "0")?,
+            Action::Loopback => super::kernel::raise_loopback()?,
+            Action::SetHostname => rustix::system::sethostname(super::plan::CELL_HOSTNAME.as_bytes())?,
+            Action::Root => self.site()?.make_root()?,
+            Action::Bind { path, .. } | Action::BindIfThere { path, .. } | Action::Device { path } => {
+                self.site()?.attach(path)?;
+            }
+            Action::Tmpfs { path, bytes, files } => self.site()?.tmpfs(path, *bytes, *files)?,
+            Action::Proc(source) => self.site()?.proc(*source)?,
+            Action::Text { path, text } => self.site()?.write(path, text)?,
+            Action::Link { path, to } => self.site()?.link(path, to)?,
+            Action::Pivot => self.site.take().ok_or(Errno::INVAL)?.pivot()?,
+            Action::Guard => identity::guard()?,
+            Action::DropCapabilities => identity::drop_capabilities()?,
+            Action::Unshare(_)
+            | Action::Become { .. }
+            | Action::Limit { .. }
+            | Action::NoNewPrivileges
+            | Action::Ruleset { .. }
+            | Action::Filter(_)
+            | Action::Check { .. } => return Err(Errno::INVAL.into()),
+        }
+        Ok(())
+    }
+
+    fn site(&mut self) -> Result<&mut Site, Errno> {
+        self.site.as_mut().ok_or(Errno::INVAL)
+    }
+}
+
+fn confine_step(action: &Action) -> Result<(), Fault> {
+    match action {
+        Action::Become { account } => identity::settle_as(*account)?,
+        Action::Limit { quantity, most } => limit::set(*quantity, *most)?,
+        Action::DropCapabilities => identity::drop_capabilities()?,
+        Action::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,
+        Action::Check { path, access } => identity::check(path, *access)?,
+        Action::Ruleset { version, rules, tcp } => ruleset::restrict(*version, rules, *tcp)?,
+        Action::Filter(profile) => {
+            let program = super::filter::program(*profile).map_err(|_| Errno::INVAL)?;
+            seccompiler::apply_filter(&program).map_err(|_| crate::syscall::last_errno())?;
+        }
+        _ => return Err(Errno::INVAL.into()),
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! System calls for rooms that rustix has no safe form of.
+
+#![allow(unsafe_code, reason = "these system calls have no safe wrapper; each use says why it is sound")]
+
+use std::ffi::{c_int, c_long};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::syscall::last_errno;
+
+/// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it.
+pub(super) fn add_mount_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: u64,
+    depth: Depth,
+) -> Result<(), Errno> {
+    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = match depth {
+        Depth::Itself => libc::AT_EMPTY_PATH,
+        Depth::Whole => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+    };
+    // SAFETY: the path is a NUL-terminated string, and the attributes are of the size that is passed.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const wanted,
+            size_of::<libc::mount_attr>(),
+        )
+    })
+}
+
+/// How much of a tree of mounts is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Itself,
+    Whole,
+}
+
+/// Brings the loopback interface of our network namespace up.
+pub(super) fn raise_loopback() -> Result<(), Errno> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: the structure is plain data, for which zeros are a value.
+    let mut request: libc::ifreq = unsafe { MaybeUninit::zeroed().assume_init() };
+    for (place, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *place = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    // SAFETY: the request is the structure that SIOCSIFFLAGS reads, with a NUL-terminated name.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+}
+
+/// The version of Landlock's interface; nothing where the kernel has none or it was not enabled at boot.
+pub(super) fn landlock_version() -> Option<u8> {
+    const VERSION_FLAG: c_int = 1;
+    // SAFETY: with this flag the kernel reads no attributes and returns a number.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0_usize, 0_usize, VERSION_FLAG) };
+    u8::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// Whether the kernel can filter system calls.
+pub(super) fn seccomp_filters() -> Result<(), Errno> {
+    let action: u32 = libc::SECCOMP_RET_ERRNO;
+    // SAFETY: the kernel reads one number and answers whether it knows that action.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })
+}
+
+/// The highest capability that this kernel knows.
+pub(super) const CAPABILITIES: std::ops::Range<u32> = 0..64;
+
+/// Takes a capability out of the bounding set. Numbers that the kernel does not know are [`Errno::INVAL`].
+pub(super) fn unbound(capability: u32) -> Result<(), Errno> {
+    // SAFETY: takes a number and changes the calling thread's credentials alone.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_long::from(capability), 0, 0, 0) }.into())
+}
+
+fn check(result: c_long) -> Result<(), Errno> {
+    if result == -1 { Err(last_errno()) } else { Ok(()) }
+}

@@ -1,0 +1,468 @@
+//! The plan of a cell: what will be done, step by step, and what each step is for.
+
+use std::ffi::c_int;
+use std::fmt;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::MemfdFlags;
+use serde::{Deserialize, Serialize};
+
+use super::draft;
+use super::host::Host;
+use super::layer::{Kind, Layer};
+use super::{Access, CellSpec, Profile};
+use crate::containment::Containment;
+
+/// Whether a cell may exist without a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Need {
+    /// Without it there is no cell.
+    Required,
+    /// It makes the cell stronger; where it fails, the report says so.
+    Additional,
+}
+
+/// Who carries a step out, and so when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    /// Casemate, as it makes the cell's first process.
+    Clone,
+    /// The cell's first process.
+    Enter,
+    /// The process that becomes the server.
+    Confine,
+}
+
+/// Who writes the map of a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Mapper {
+    /// The cell itself, which may map its own user.
+    Cell,
+    /// Casemate, since only the outside's root may map another user.
+    Casemate,
+}
+
+/// One of the kernel's namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Namespace {
+    User,
+    Mount,
+    Pid,
+    Net,
+    Ipc,
+    Uts,
+    Cgroup,
+}
+
+/// The limits that the kernel keeps for each process or user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Quantity {
+    MemoryBytes,
+    Processes,
+    OpenFiles,
+    FileBytes,
+    CoreBytes,
+}
+
+/// What Landlock allows beneath a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Right {
+    Read,
+    Write,
+    /// Reading and writing what exists: devices and `/proc`.
+    Use,
+    /// Reading the names in folders.
+    List,
+}
+
+/// One rule of Landlock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rule {
+    pub(crate) path: PathBuf,
+    pub(crate) right: Right,
+    pub(crate) links: Links,
+}
+
+/// Whether a path may have symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Links {
+    /// The distribution's own, which no server can change.
+    Follow,
+    Refuse,
+}
+
+/// What `/proc` is in the new root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum ProcSource {
+    /// One that shows the PID namespace's own processes to those who may inspect them, and nothing of the kernel.
+    Narrow,
+    /// One that shows the PID namespace, the kernel's settings included.
+    Wide,
+    /// The host's.
+    Host,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Action {
+    Unshare(Namespace),
+    /// Maps the cell's user to one of the host, and becomes it.
+    MapUser {
+        user: u32,
+        group: u32,
+        by: Mapper,
+    },
+    ForbidNesting,
+    Loopback,
+    SetHostname,
+    /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
+    Root,
+    /// Something of the host under the same path.
+    Bind {
+        path: PathBuf,
+        access: Access,
+    },
+    /// The same for what a host may lack. A symbolic link stays one.
+    BindIfThere {
+        path: PathBuf,
+        access: Access,
+    },
+    Device {
+        path: PathBuf,
+    },
+    Tmpfs {
+        path: PathBuf,
+        bytes: u64,
+        files: u32,
+    },
+    Proc(ProcSource),
+    Text {
+        path: PathBuf,
+        text: String,
+    },
+    Link {
+        path: PathBuf,
+        to: PathBuf,
+    },
+    Pivot,
+    Guard,
+    /// Becomes another user of the host, without groups.
+    Become {
+        account: u32,
+    },
+    DropCapabilities,
+    Limit {
+        quantity: Quantity,
+        most: u64,
+    },
+    NoNewPrivileges,
+    Ruleset {
+        version: u8,
+        rules: Vec<Rule>,
+        tcp: Tcp,
+    },
+    Filter(Profile),
+    /// Refuses a grant that the server's user cannot make use of.
+    Check {
+        path: PathBuf,
+        access: Access,
+    },
+}
+
+/// Whether Landlock says anything about TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Tcp {
+    /// Neither listening nor connecting.
+    Denied,
+    /// Left to the network namespace.
+    Unhandled,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The layer that it is a part of.
+    pub layer: Layer,
+    /// Whether the cell may exist without it.
+    pub need: Need,
+    pub(crate) phase: Phase,
+    pub(crate) action: Action,
+}
+
+/// A layer that this host or this kind of cell does not have, without which the cell may exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// What is absent.
+    pub layer: Layer,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+/// What will be done to make a cell. Prints itself step by step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// How strong the cell will be.
+    pub kind: Kind,
+    /// The steps, in the order in which they are taken.
+    pub steps: Vec<Step>,
+    /// What is not part of the plan although it could be, with the reasons.
+    pub absent: Vec<Absent>,
+    /// See [`CellSpec::failing`].
+    pub(crate) failing: Option<usize>,
+}
+
+/// A cell that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is missing.
+    pub layer: Layer,
+    /// What stands in the way, for a person.
+    pub reason: String,
+    /// What to change, as one sentence.
+    pub remedy: &'static str,
+}
+
+/// What is in force around a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enforced {
+    /// How strong the cell is.
+    pub kind: Kind,
+    /// The layers of which every step was taken.
+    pub layers: Vec<Layer>,
+    /// The layers that are not, or not wholly, in force.
+    pub absent: Vec<Absent>,
+    /// The version of Landlock's interface whose every right is in force.
+    pub landlock: Option<u8>,
+}
+
+impl Plan {
+    /// Works out what is to be done, or what stands in the way. Touches nothing.
+    pub fn of(spec: &CellSpec, host: &Host) -> Result<Plan, Refusal> {
+        draft::draft(spec, host)
+    }
+
+    /// The namespaces that the cell's first process is made in.
+    pub(crate) fn namespaces(&self) -> c_int {
+        let flag = |step: &Step| match step.action {
+            Action::Unshare(namespace) => namespace.flag(),
+            _ => 0,
+        };
+        self.steps.iter().map(flag).fold(0, |flags, flag| flags | flag)
+    }
+
+    /// How the tree of a full cell is held together; a light one takes what there is.
+    pub(crate) fn containment(&self, best: Containment) -> Containment {
+        match self.kind {
+            Kind::Full if self.namespaces() & libc::CLONE_NEWPID != 0 => Containment::UserNamespace,
+            Kind::Full => Containment::Reaper,
+            Kind::Light => best,
+        }
+    }
+
+    /// The map that casemate has to write: the host's user and group.
+    pub(crate) fn map_from_outside(&self) -> Option<(u32, u32)> {
+        self.steps.iter().find_map(|step| match step.action {
+            Action::MapUser { user, group, by: Mapper::Casemate } => Some((user, group)),
+            _ => None,
+        })
+    }
+
+    /// The steps of one phase, each with its place in the whole plan.
+    pub(crate) fn phase(&self, phase: Phase) -> impl Iterator<Item = (usize, &Step)> {
+        self.steps.iter().enumerate().filter(move |(_, step)| step.phase == phase)
+    }
+
+    /// The plan as the cell's first process finds it.
+    pub(crate) fn write(&self) -> io::Result<OwnedFd> {
+        let mut file = std::fs::File::from(rustix::fs::memfd_create(c"casemate-plan", MemfdFlags::CLOEXEC)?);
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.rewind()?;
+        Ok(file.into())
+    }
+
+    /// Reads what [`Plan::write`] has written.
+    pub(crate) fn read(file: OwnedFd) -> io::Result<Plan> {
+        Ok(serde_json::from_slice(&crate::order::read(file)?)?)
+    }
+
+    /// Why there is no cell when a step has failed.
+    pub(crate) fn refusal(&self, number: usize, error: &io::Error) -> Option<Refusal> {
+        let Step { layer, action, .. } = self.steps.get(number)?;
+        Some(Refusal { layer: *layer, reason: format!("{action}: {error}"), remedy: layer.remedy() })
+    }
+
+    /// What is in force after every step was taken but those in `skipped`, each with the kernel's answer.
+    pub(crate) fn enforced(&self, skipped: &[(usize, i32)]) -> Enforced {
+        let mut absent = self.absent.clone();
+        for (step, errno) in skipped {
+            let Some(step) = self.steps.get(*step) else { continue };
+            let reason = format!("{}: {}", step.action, io::Error::from_raw_os_error(*errno));
+            absent.push(Absent { layer: step.layer, reason });
+        }
+        let in_force = |layer: &Layer| {
+            self.steps.iter().any(|step| step.layer == *layer)
+                && absent.iter().all(|absent| absent.layer != *layer)
+        };
+        let layers: Vec<Layer> = Layer::ALL.into_iter().filter(|layer| in_force(layer)).collect();
+        let landlock = self.steps.iter().find_map(|step| match step.action {
+            Action::Ruleset { version, .. } if layers.contains(&Layer::Landlock) => Some(version),
+            _ => None,
+        });
+        Enforced { kind: self.kind, layers, absent, landlock }
+    }
+}
+
+impl Namespace {
+    fn flag(self) -> c_int {
+        match self {
+            Namespace::User => libc::CLONE_NEWUSER,
+            Namespace::Mount => libc::CLONE_NEWNS,
+            Namespace::Pid => libc::CLONE_NEWPID,
+            Namespace::Net => libc::CLONE_NEWNET,
+            Namespace::Ipc => libc::CLONE_NEWIPC,
+            Namespace::Uts => libc::CLONE_NEWUTS,
+            Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Namespace::User => "user",
+            Namespace::Mount => "mount",
+            Namespace::Pid => "PID",
+            Namespace::Net => "network",
+            Namespace::Ipc => "IPC",
+            Namespace::Uts => "UTS",
+            Namespace::Cgroup => "cgroup",
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} cell", self.kind)?;
+        for (number, step) in (1..).zip(&self.steps) {
+            writeln!(f, "{number:>3}  {step}")?;
+        }
+        for Absent { layer, reason } in &self.absent {
+            writeln!(f, "  -  absent      {layer:<18}{reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let need = match self.need {
+            Need::Required => "required",
+            Need::Additional => "additional",
+        };
+        write!(f, "{need:<12}{:<18}{}", self.layer, self.action)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Unshare(namespace) => write!(f, "its own {} namespace", namespace.as_str()),
+            Action::MapUser { user, group, .. } => {
+                write!(f, "user and group {CELL_USER} inside are {user} and {group} outside; no other exists")
+            }
+            Action::ForbidNesting => f.write_str("no user namespaces inside"),
+            Action::Loopback => f.write_str("its own loopback, and nothing else"),
+            Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
+            Action::Root => f.write_str("an empty, read-only root"),
+            Action::Bind { path, access } => write!(f, "{} {access}", path.display()),
+            Action::BindIfThere { path, access } => {
+                write!(f, "{} {access}, if the host has it", path.display())
+            }
+            Action::Device { path } => write!(f, "the device {}", path.display()),
+            Action::Tmpfs { path, bytes, files } => {
+                write!(f, "an empty {} of {bytes} bytes in {files} files at most", path.display())
+            }
+            Action::Proc(ProcSource::Narrow) => f.write_str("/proc with its own processes only"),
+            Action::Proc(ProcSource::Wide) => f.write_str("/proc with the kernel's settings"),
+            Action::Proc(ProcSource::Host) => f.write_str("the host's /proc"),
+            Action::Text { path, .. } => write!(f, "a made-up {}", path.display()),
+            Action::Link { path, to } => write!(f, "{} leads to {}", path.display(), to.display()),
+            Action::Pivot => f.write_str("the host's root is left behind"),
+            Action::Guard => f.write_str("the first process cannot be inspected"),
+            Action::Become { account } => write!(f, "runs as the host's user and group {account}"),
+            Action::DropCapabilities => f.write_str("no capability, and none can be gained"),
+            Action::Limit { quantity, most } => write!(f, "{}: {most} at most", quantity.as_str()),
+            Action::NoNewPrivileges => f.write_str("nothing that it executes gains rights"),
+            Action::Ruleset { version, rules, tcp } => {
+                write!(f, "Landlock, version {version}")?;
+                if *tcp == Tcp::Denied {
+                    f.write_str(", no TCP")?;
+                }
+                rules
+                    .iter()
+                    .try_for_each(|rule| write!(f, ", {} {}", rule.path.display(), rule.right.as_str()))
+            }
+            Action::Filter(profile) => {
+                write!(f, "only the system calls of the profile `{}`", profile.as_str())
+            }
+            Action::Check { path, access } => {
+                write!(f, "{} really {access} for the server's user", path.display())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Access::Read => "readable",
+            Access::Write => "writable",
+        })
+    }
+}
+
+impl Right {
+    fn as_str(self) -> &'static str {
+        match self {
+            Right::Read => "readable",
+            Right::Write => "writable",
+            Right::Use => "usable",
+            Right::List => "listable",
+        }
+    }
+}
+
+impl Quantity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Quantity::MemoryBytes => "bytes of private memory in each process",
+            Quantity::Processes => "processes and threads",
+            Quantity::OpenFiles => "open descriptors in each process",
+            Quantity::FileBytes => "bytes in a file that it writes",
+            Quantity::CoreBytes => "bytes in a core dump",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.layer, self.reason)
+    }
+}
+
+impl fmt::Display for Enforced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.layers.iter().map(|layer| layer.as_str()).collect();
+        write!(f, "{} cell: {}", self.kind, names.join(", "))?;
+        self.absent.iter().try_for_each(|Absent { layer, reason }| write!(f, "; without {layer} ({reason})"))
+    }
+}
+
+/// The user and group of a full cell, as they count inside.
+pub(crate) const CELL_USER: u32 = 1000;
+
+/// The host name inside.
+pub(crate) const CELL_HOSTNAME: &str = "cell";
+
+#[cfg(test)]
+mod tests;

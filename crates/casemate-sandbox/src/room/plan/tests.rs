@@ -1,0 +1,269 @@
+//! Plans, as a person reads them.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::room::{Cgroups, Limits, Network, Obstacle};
+
+/// A host that can do everything, for an ordinary user.
+fn host() -> Host {
+    Host {
+        kernel: "6.18".to_owned(),
+        user: 1234,
+        group: 100,
+        user_namespaces: Ok(()),
+        pid_namespace: Ok(()),
+        net_namespace: Ok(()),
+        ipc_namespace: Ok(()),
+        uts_namespace: Ok(()),
+        cgroup_namespace: Ok(()),
+        landlock: Some(7),
+        seccomp: Ok(()),
+        cgroups: Cgroups::default(),
+    }
+}
+
+fn spec(required: Kind) -> CellSpec {
+    let spec = CellSpec { runtime: vec!["/usr".into(), "/lib64".into()], ..CellSpec::new(required) };
+    spec.grant(Access::Write, "/srv/data/deep").grant(Access::Read, "/srv/tree")
+}
+
+fn check(spec: &CellSpec, host: &Host, expected: Expect) {
+    let plan = Plan::of(spec, host).unwrap();
+    // Rules of Landlock repeat everything that is granted.
+    let shown = plan
+        .to_string()
+        .lines()
+        .map(|line| line.split(", /").next().unwrap().to_owned() + "\n")
+        .collect::<String>();
+    expected.assert_eq(&shown);
+    assert_eq!(Plan::read(plan.write().unwrap()).unwrap(), plan);
+}
+
+fn refused(spec: &CellSpec, host: &Host, layer: Layer) -> String {
+    let refusal = Plan::of(spec, host).unwrap_err();
+    assert_eq!(refusal.layer, layer);
+    assert!(!refusal.remedy.is_empty());
+    refusal.to_string()
+}
+
+#[test]
+fn the_full_cell_of_an_ordinary_user() {
+    check(
+        &spec(Kind::Full),
+        &host(),
+        expect![[r#"
+        full cell
+          1  required    identity          its own user namespace
+          2  required    files             its own mount namespace
+          3  required    processes         its own PID namespace
+          4  required    network           its own network namespace
+          5  required    ipc               its own IPC namespace
+          6  required    hostname          its own UTS namespace
+          7  required    cgroup-view       its own cgroup namespace
+          8  required    identity          user and group 1000 inside are 1234 and 100 outside; no other exists
+          9  required    nesting           no user namespaces inside
+         10  required    network           its own loopback, and nothing else
+         11  required    hostname          the host is called `cell`
+         12  required    files             an empty, read-only root
+         13  required    files             /usr readable, if the host has it
+         14  required    files             /lib64 readable, if the host has it
+         15  required    files             /etc/ld.so.cache readable, if the host has it
+         16  required    files             /etc/alternatives readable, if the host has it
+         17  required    files             /etc/ssl/certs readable, if the host has it
+         18  required    files             /etc/ssl/openssl.cnf readable, if the host has it
+         19  required    files             /etc/pki/tls/certs readable, if the host has it
+         20  required    files             /etc/pki/ca-trust/extracted readable, if the host has it
+         21  required    files             /etc/ca-certificates readable, if the host has it
+         22  required    files             /etc/localtime readable, if the host has it
+         23  required    files             a made-up /etc/passwd
+         24  required    files             a made-up /etc/group
+         25  required    files             a made-up /etc/hosts
+         26  required    files             a made-up /etc/nsswitch.conf
+         27  required    files             a made-up /etc/resolv.conf
+         28  required    files             the device /dev/null
+         29  required    files             the device /dev/zero
+         30  required    files             the device /dev/full
+         31  required    files             the device /dev/random
+         32  required    files             the device /dev/urandom
+         33  required    files             /dev/fd leads to /proc/self/fd
+         34  required    files             /dev/stdin leads to /proc/self/fd/0
+         35  required    files             /dev/stdout leads to /proc/self/fd/1
+         36  required    files             /dev/stderr leads to /proc/self/fd/2
+         37  required    tmp               an empty /tmp of 268435456 bytes in 65536 files at most
+         38  required    tmp               an empty /dev/shm of 268435456 bytes in 65536 files at most
+         39  required    read-only         /srv/tree readable
+         40  required    files             /srv/data/deep writable
+         41  required    proc-view         /proc with its own processes only
+         42  required    files             the host's root is left behind
+         43  required    guard             the first process cannot be inspected
+         44  required    capabilities      no capability, and none can be gained
+         45  required    files             /srv/data/deep really writable for the server's user
+         46  required    files             /srv/tree really readable for the server's user
+         47  required    memory            bytes of private memory in each process: 1073741824 at most
+         48  required    memory            bytes in a core dump: 0 at most
+         49  required    tasks             processes and threads: 256 at most
+         50  required    open-files        open descriptors in each process: 1024 at most
+         51  required    file-size         bytes in a file that it writes: 1073741824 at most
+         52  required    no-new-privileges nothing that it executes gains rights
+         53  additional  landlock          Landlock, version 7
+         54  required    seccomp           only the system calls of the profile `standard`
+    "#]],
+    );
+}
+
+#[test]
+fn the_light_cell_of_root() {
+    let host = Host { user: 0, group: 0, ..host() };
+    let spec = CellSpec { account: 4711, ..spec(Kind::Light) };
+    check(
+        &spec,
+        &host,
+        expect![[r#"
+        light cell
+          1  required    identity          runs as the host's user and group 4711
+          2  required    files             /srv/data/deep really writable for the server's user
+          3  required    files             /srv/tree really readable for the server's user
+          4  required    memory            bytes of private memory in each process: 1073741824 at most
+          5  required    memory            bytes in a core dump: 0 at most
+          6  required    tasks             processes and threads: 256 at most
+          7  required    open-files        open descriptors in each process: 1024 at most
+          8  required    file-size         bytes in a file that it writes: 1073741824 at most
+          9  required    capabilities      no capability, and none can be gained
+         10  required    no-new-privileges nothing that it executes gains rights
+         11  required    landlock          Landlock, version 7, no TCP
+         12  required    seccomp           only the system calls of the profile `offline`
+          -  absent      files             names, sizes and times of the host's files can be seen
+          -  absent      processes         the host's processes can be seen, unless the containment hides them
+          -  absent      tmp               there is no /tmp but what is granted
+    "#]],
+    );
+}
+
+#[test]
+fn roots_servers_are_mapped_from_outside() {
+    let host = Host { user: 0, group: 0, ..host() };
+    let plan = Plan::of(&CellSpec { account: 4711, ..spec(Kind::Full) }, &host).unwrap();
+    assert_eq!(plan.map_from_outside(), Some((4711, 4711)));
+    assert_eq!(Plan::of(&spec(Kind::Full), &self::host()).unwrap().map_from_outside(), None);
+}
+
+#[test]
+fn an_old_kernel_still_gets_a_full_cell() {
+    // Stock Debian 12 has version 2; some distributions have no Landlock at all.
+    for landlock in [Some(2), None] {
+        let plan = Plan::of(&spec(Kind::Full), &Host { landlock, ..host() }).unwrap();
+        let rules = plan.steps.iter().filter(|step| step.layer == Layer::Landlock);
+        assert!(rules.clone().all(|step| step.need == Need::Additional));
+        assert_eq!(rules.count(), usize::from(landlock.is_some()));
+        assert_eq!(plan.enforced(&[]).landlock, landlock);
+        assert_eq!(plan.enforced(&[]).absent.len(), usize::from(landlock.is_none()));
+    }
+}
+
+#[test]
+fn there_is_no_way_down_from_what_is_required() {
+    let why = Obstacle { reason: "not here".to_owned(), remedy: "elsewhere" };
+    let without_users = Host { user_namespaces: Err(why.clone()), ..host() };
+    assert_eq!(refused(&spec(Kind::Full), &without_users, Layer::Identity), "identity: not here");
+    assert!(Plan::of(&spec(Kind::Light), &without_users).is_ok());
+    let without_network = Host { net_namespace: Err(why.clone()), ..host() };
+    refused(&spec(Kind::Full), &without_network, Layer::Network);
+    for kind in [Kind::Full, Kind::Light] {
+        refused(&spec(kind), &Host { seccomp: Err(why.clone()), ..host() }, Layer::Seccomp);
+    }
+    for landlock in [None, Some(1), Some(2)] {
+        refused(&spec(Kind::Light), &Host { landlock, ..host() }, Layer::Landlock);
+    }
+}
+
+#[test]
+fn what_a_light_cell_cannot_do_is_said() {
+    let absent = |landlock| Plan::of(&spec(Kind::Light), &Host { landlock, ..host() }).unwrap().absent;
+    let layers = |absent: Vec<Absent>| absent.into_iter().map(|absent| absent.layer).collect::<Vec<_>>();
+    assert_eq!(layers(absent(Some(7))), [Layer::Files, Layer::Processes, Layer::Tmp]);
+    assert!(layers(absent(Some(5))).contains(&Layer::Landlock));
+}
+
+#[test]
+fn paths_that_no_cell_shows_are_refused() {
+    let paths = [
+        "/",
+        "",
+        "relative",
+        "/a/../b",
+        "/a/./b",
+        "/a//b",
+        "/a/",
+        "/proc",
+        "/proc/self",
+        "/sys/fs",
+        "/dev/null",
+    ];
+    for path in paths.into_iter().chain(["/etc", "/run", "/home", "/root", "/tmp", "/var"]) {
+        for kind in [Kind::Full, Kind::Light] {
+            refused(&CellSpec::new(kind).grant(Access::Read, path), &host(), Layer::Files);
+        }
+    }
+    for path in ["/opt/project", "/etc/app", "/var/lib/app", "/procedures"] {
+        assert!(Plan::of(&CellSpec::new(Kind::Full).grant(Access::Read, path), &host()).is_ok(), "{path}");
+    }
+}
+
+#[test]
+fn a_light_cell_cannot_close_a_part_of_what_is_open() {
+    let spec = |kind| CellSpec::new(kind).grant(Access::Read, "/srv/a/b").grant(Access::Write, "/srv/a");
+    refused(&spec(Kind::Light), &host(), Layer::Landlock);
+    assert!(Plan::of(&spec(Kind::Full), &host()).is_ok());
+}
+
+#[test]
+fn nobody_is_root_inside() {
+    let root = Host { user: 0, group: 0, ..host() };
+    for kind in [Kind::Full, Kind::Light] {
+        refused(&CellSpec { account: 0, ..spec(kind) }, &root, Layer::Identity);
+    }
+}
+
+#[test]
+fn an_inner_grant_comes_after_the_outer_one() {
+    let spec = CellSpec::new(Kind::Full).grant(Access::Write, "/srv/a/b").grant(Access::Read, "/srv/a");
+    let plan = Plan::of(&spec, &host()).unwrap();
+    let place = |wanted: &str| {
+        let is =
+            |step: &Step| matches!(&step.action, Action::Bind { path, .. } if path.as_os_str() == wanted);
+        plan.steps.iter().position(is).unwrap()
+    };
+    assert!(place("/srv/a") < place("/srv/a/b"));
+}
+
+#[test]
+fn what_was_skipped_is_not_in_force() {
+    let plan = Plan::of(&spec(Kind::Full), &host()).unwrap();
+    let rules = plan.steps.iter().position(|step| step.layer == Layer::Landlock).unwrap();
+    let enforced = plan.enforced(&[(rules, libc::EOPNOTSUPP)]);
+    assert!(!enforced.layers.contains(&Layer::Landlock));
+    assert_eq!(enforced.landlock, None);
+    assert!(enforced.to_string().contains("without landlock (Landlock, version 7"), "{enforced}");
+    assert!(plan.enforced(&[]).absent.is_empty());
+}
+
+#[test]
+fn every_layer_can_be_left_out_and_says_so() {
+    for kind in [Kind::Full, Kind::Light] {
+        let whole = Plan::of(&spec(kind), &host()).unwrap().enforced(&[]);
+        for layer in whole.layers {
+            let plan = Plan::of(&CellSpec { without: vec![layer], ..spec(kind) }, &host()).unwrap();
+            assert!(!plan.enforced(&[]).layers.contains(&layer), "{layer}");
+            assert!(plan.to_string().contains("left out on request"));
+        }
+    }
+}
+
+#[test]
+fn the_defaults_have_an_end() {
+    let Limits { memory_bytes, processes, open_files, file_bytes, tmp_bytes, tmp_files } = Limits::default();
+    let all = [memory_bytes, processes.into(), open_files.into(), file_bytes, tmp_bytes, tmp_files.into()];
+    assert!(all.iter().all(|most| (1..1 << 40).contains(most)));
+    assert_eq!(CellSpec::new(Kind::Full).network, Network::None);
+}

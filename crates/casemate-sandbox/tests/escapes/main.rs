@@ -1,0 +1,91 @@
+//! The escape suite: what a server may try, and what stops it.
+//!
+//! Each attack runs in a whole cell, where it must fail; in cells that keep a single one of the layers which its row
+//! claims to stop it, where it must fail too; and in one that lacks exactly these layers, where it must succeed: a test
+//! that cannot fail proves nothing. All of it in full and light cells, as root and as an ordinary user. The attacker is
+//! this binary, started as the server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test binary with a harness of its own, which the configuration's exceptions for tests do not see"
+)]
+
+use std::process::{Command, ExitCode, Stdio};
+
+use casemate_sandbox::{Containment, Kind};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+mod attack;
+mod attacks;
+mod bench;
+mod programs;
+mod world;
+
+use world::World;
+
+/// The first argument of the attacker.
+const ATTACK: &str = "--attack";
+
+fn main() -> ExitCode {
+    casemate_sandbox::reenter();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some(ATTACK) => return attack::play(&args[1], &args[2..]),
+        Some("--bench") => return bench::run(),
+        _ => {}
+    }
+    let mut trials = Vec::new();
+    for kind in [Kind::Full, Kind::Light] {
+        if let Err(refusal) = casemate_sandbox::Plan::of(
+            &casemate_sandbox::CellSpec::new(kind),
+            &casemate_sandbox::Host::probe(),
+        ) {
+            eprintln!("no {kind} cell here: {refusal}");
+            continue;
+        }
+        for attack in attacks::all() {
+            if attack.runs_in(kind) {
+                trials.push(Trial::test(format!("{kind}::{}", attack.name), move || {
+                    attack::run(attack, kind);
+                    Ok(())
+                }));
+            }
+        }
+        for (name, body) in programs::ALL {
+            trials.push(Trial::test(format!("{kind}::{name}"), move || {
+                body(&World::new(kind));
+                Ok(())
+            }));
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
+    }
+    let mut arguments = Arguments::from_args();
+    // The attackers count processes and descriptors of their user.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Which containment the suite asks for: the weakest for light cells, whose hosts have no other.
+fn containment(kind: Kind) -> Option<Containment> {
+    (kind == Kind::Light).then_some(Containment::Reaper)
+}
+
+/// Runs the whole suite again as nobody.
+fn as_ordinary_user() -> Result<(), Failed> {
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("setpriv: {error}"))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(format!("{out}\n{err}").into()) }
+}
