@@ -98,7 +98,8 @@ fn what_a_call_comes_to_is_its_exit_code() {
     expect![[r#"
         exit 1
         --- stderr
-        error: Unknown tool: no_such_tool
+        error: Unknown tool: no_such_tool (CM1401)
+        hint: `casemate explain CM1401` says more
     "#]]
     .assert_eq(&home.run(&["call", "fixture", "no_such_tool"]).shown());
     expect![[r#"
