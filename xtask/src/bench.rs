@@ -12,6 +12,7 @@ mod endurance;
 mod host;
 mod load;
 mod protocol;
+mod relay;
 mod report;
 mod statistics;
 
@@ -83,6 +84,11 @@ pub(crate) fn serve_http() -> Result<()> {
 /// The echo server over stdio.
 pub(crate) fn serve_stdio() -> Result<()> {
     echo::serve_stdio()
+}
+
+/// The relay that copies bytes.
+pub(crate) fn serve_relay(to: std::net::SocketAddr) -> Result<()> {
+    relay::serve(to)
 }
 
 fn build() -> Result<()> {

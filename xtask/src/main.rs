@@ -41,6 +41,12 @@ enum Command {
     /// The server that benchmarks call, over stdio
     #[command(hide = true)]
     EchoStdio,
+    /// The least that can stand between a client and a server
+    #[command(hide = true)]
+    Relay {
+        /// Where everything goes
+        to: std::net::SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,5 +68,6 @@ fn run(command: Command) -> Result<()> {
         Command::BenchInside(options) => bench::run_inside(&options),
         Command::EchoHttp => bench::serve_http(),
         Command::EchoStdio => bench::serve_stdio(),
+        Command::Relay { to } => bench::serve_relay(to),
     }
 }

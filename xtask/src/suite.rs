@@ -2,7 +2,6 @@
 
 mod conformance;
 mod kills;
-mod peers;
 mod readme;
 
 use std::time::Duration;
@@ -33,8 +32,6 @@ pub(crate) enum Step {
     Readme,
     /// The official conformance suite.
     Conformance,
-    /// Real servers through real clients.
-    Peers,
     /// Killing the gateway while calls run.
     Kills,
     /// Load for many minutes; only with --soak, or when named.
@@ -54,7 +51,6 @@ const TEST: &[Step] = &[
     Step::Tests,
     Step::Readme,
     Step::Conformance,
-    Step::Peers,
     Step::Kills,
 ];
 
@@ -69,7 +65,6 @@ impl Step {
             Step::Tests => "unit, journey and end-to-end tests",
             Step::Readme => "the commands of README.md, in a fresh home",
             Step::Conformance => "the official conformance suite, directly and through the gateway",
-            Step::Peers => "real servers from npm and PyPI through the official SDKs and the Inspector",
             Step::Kills => "killing the gateway while calls run leaves no process behind",
             Step::Endurance => "memory and descriptors under load for many minutes",
         }
@@ -85,7 +80,6 @@ impl Step {
             Step::Tests => tests(&Cache::open()?),
             Step::Readme => readme::run(&Cache::open()?),
             Step::Conformance => conformance::run(&Cache::open()?),
-            Step::Peers => peers::run(&Cache::open()?),
             Step::Kills => kills::run(&Cache::open()?, options.kills()),
             Step::Endurance => bench::endure(Duration::from_secs(60 * options.minutes)),
         }

@@ -106,6 +106,15 @@ impl Bed<'_> {
         Arc::new(Target { address: self.ground.echo.address, path: path.to_owned(), key: None, era })
     }
 
+    /// The same through a relay that copies bytes, on the gateway's core; it ends with the returned process.
+    pub(crate) fn relayed(&self, path: &str, era: Era) -> Result<(Running, Arc<Target>)> {
+        let mut command = Core::Gateway.command(&self.ground.plan.echo);
+        command.arg("relay").arg(self.ground.echo.address.to_string());
+        let relay = Running::announced(command).context("the relay did not start")?;
+        let target = Target { address: relay.address, path: path.to_owned(), key: None, era };
+        Ok((relay, Arc::new(target)))
+    }
+
     /// The same through the gateway.
     pub(crate) fn through(&self, path: &str, era: Era) -> Arc<Target> {
         self.ground.target(self.gateway.address, path, era)

@@ -77,7 +77,15 @@ fn calls(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
             "[servers.dual]\nurl = \"http://{echo}/mcp\"\n[servers.legacy]\nurl = \"http://{echo}/legacy\"\n"
         )
     })?;
-    let mut rows = Vec::new();
+    let (_relay, relayed) = bed.relayed("/mcp", Era::Modern)?;
+    let direct = Some(bed.direct("/mcp", Era::Modern));
+    let floor = Cell { direct, through: relayed, work: Work::Call(Ask::Echo), clients: 1 };
+    let floor = runtime.block_on(bed.series(&floor))?;
+    let mut rows = vec![floor.row(
+        "p50, 1 client, a relay in the gateway's place".to_owned(),
+        P50,
+        Verdict::Added(None),
+    )];
     let eras = [(Era::Modern, "modern", "/mcp", "dual"), (Era::Legacy, "legacy", "/legacy", "legacy")];
     for (era, name, path, server) in eras {
         let cell = |clients| Cell {
