@@ -57,15 +57,20 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             n if n.is_nan() => f.write_str("–"),
-            n if n.abs() >= 1_000.0 => {
-                let (thousands, rest) = (n.round() as i64 / 1_000, n.round() as i64 % 1_000);
-                write!(f, "{thousands},{:03}", rest.abs())
+            n if n.abs() >= 1e6 => {
+                write!(f, "{},{:03},{:03}", n as i64 / 1_000_000, part(n, 1_000), part(n, 1))
             }
+            n if n.abs() >= 1e3 => write!(f, "{},{:03}", n.round() as i64 / 1_000, part(n, 1)),
             n if n.abs() >= 100.0 => write!(f, "{n:.0}"),
             n if n.abs() >= 10.0 => write!(f, "{n:.1}"),
             n => write!(f, "{n:.2}"),
         }
     }
+}
+
+/// The three digits of a number that stand before `unit`.
+fn part(number: f64, unit: i64) -> i64 {
+    (number.round() as i64 / unit % 1_000).abs()
 }
 
 #[cfg(test)]
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn numbers_are_readable() {
         let shown: Vec<_> =
-            [0.163, 12.34, 123.4, 18_838.2].into_iter().map(|n| Shown(n).to_string()).collect();
-        assert_eq!(shown, ["0.16", "12.3", "123", "18,838"]);
+            [0.163, 12.34, 123.4, 18_838.2, 1_001_394.0].into_iter().map(|n| Shown(n).to_string()).collect();
+        assert_eq!(shown, ["0.16", "12.3", "123", "18,838", "1,001,394"]);
     }
 }
