@@ -151,13 +151,13 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
 }
 
-/// Answers `otherwise` when the subject may not know that something is there. To know of a thing and to use it are one
+/// Whether the subject may know that something is there; otherwise why not, for the record. To know of a thing and to use it are one
 /// question to the policy, and it is asked before the arguments are looked at: what is wrong with them would tell
 /// a stranger that the tool exists, and what it takes.
-fn known(received: &Received, resource: &Resource<'_>, otherwise: Refusal) -> Result<(), Refusal> {
+fn known(received: &Received, resource: &Resource<'_>) -> Result<(), String> {
     let identified = &received.passage.identified;
     let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
-    if decision.effect == Effect::Allow { Ok(()) } else { Err(otherwise.with_detail(denied_by(&decision))) }
+    if decision.effect == Effect::Allow { Ok(()) } else { Err(denied_by(&decision)) }
 }
 
 /// The rules that denied, for the record.

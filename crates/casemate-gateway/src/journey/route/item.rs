@@ -16,7 +16,7 @@ use crate::refusal::Code;
 pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Result<Target, Refusal> {
     let name = string_param(received, "name")?;
     let shown = find(gate, received, (kind, &name)).await?;
-    known(received, &shown.resource(kind), no_item(kind, &name))?;
+    known(received, &shown.resource(kind)).map_err(|why| no_item(kind, &name).with_detail(why))?;
     Ok(shown_target(kind, &shown))
 }
 
@@ -32,7 +32,8 @@ pub(super) async fn completion(
         Some("ref/prompt") => {
             let name = member("name").ok_or_else(|| wrong("params.ref.name"))?;
             let shown = find(gate, received, (Kind::Prompts, &name)).await?;
-            known(received, &shown.resource(Kind::Prompts), no_item(Kind::Prompts, &name))?;
+            known(received, &shown.resource(Kind::Prompts))
+                .map_err(|why| no_item(Kind::Prompts, &name).with_detail(why))?;
             Ok(Target::Completion { shelf: shown.shelf, about: About::Prompt(shown.item.name.clone()) })
         }
         Some("ref/resource") => {
@@ -46,7 +47,7 @@ pub(super) async fn completion(
                 }
             };
             let resource = Resource::Resource(&shelf.server().entry().name, original);
-            known(received, &resource, no_resource(&uri))?;
+            known(received, &resource).map_err(|why| no_resource(&uri).with_detail(why))?;
             let about = About::Template(original.to_owned());
             Ok(Target::Completion { shelf, about })
         }
