@@ -124,8 +124,9 @@ impl Programs {
         let output = suite.arg(folder).output().context("cannot start the conformance suite")?;
         let text =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        let passed = output.status.success();
         let total = text.lines().find(|line| line.starts_with("Total:")).unwrap_or("it printed no total");
+        // The suite forgives what its revision does not require; where the fixture passes, the gateway has to.
+        let passed = output.status.success() && total.ends_with(", 0 failed");
         say(format_args!("conformance {what}: {} ({total})", if passed { "passed" } else { "FAILED" }));
         if !passed {
             say(text);
