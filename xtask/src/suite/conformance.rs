@@ -1,7 +1,7 @@
 //! The official conformance suite: against the fixture itself, to know that both are right, and against the
 //! same fixture through the gateway, with the upstream side over HTTP and over stdio (docs/conformance.md).
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,27 +110,74 @@ impl Programs {
         Running::announced(command).context("casemate-forward did not start")
     }
 
-    /// Runs one set against one address and says whether it passed.
+    /// Runs one set against one address and says whether all of it passed.
+    ///
+    /// The suite runs more than its revision requires and forgives failures there. Where the fixture passes, the
+    /// gateway has to; but some of those scenarios race with themselves on a busy machine, so they get a
+    /// second run. What is required gets none.
     fn judge(&self, what: &str, set: Set, (url, folder): (&str, &Path)) -> Result<bool> {
-        let mut suite = process::command(&self.node);
-        suite.arg(&self.suite).args([
-            "server",
-            "--url",
-            url,
-            "--requirements",
-            set.requirements,
-            "--output-dir",
-        ]);
-        let output = suite.arg(folder).output().context("cannot start the conformance suite")?;
-        let text =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        let total = text.lines().find(|line| line.starts_with("Total:")).unwrap_or("it printed no total");
-        // The suite forgives what its revision does not require; where the fixture passes, the gateway has to.
-        let passed = output.status.success() && total.ends_with(", 0 failed");
-        say(format_args!("conformance {what}: {} ({total})", if passed { "passed" } else { "FAILED" }));
-        if !passed {
-            say(text);
-        }
-        Ok(passed)
+        let first = self.once(what, set, (url, folder))?;
+        Ok(match first {
+            Verdict::Beyond => self.once(&format!("{what}, again"), set, (url, folder))? == Verdict::Passed,
+            verdict => verdict == Verdict::Passed,
+        })
     }
+
+    fn once(&self, what: &str, set: Set, (url, folder): (&str, &Path)) -> Result<Verdict> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        let mut suite = process::command(&self.node);
+        suite.arg(&self.suite).args(["server", "--url", url, "--requirements", set.requirements, "-o"]);
+        let output = suite.arg(folder).output().context("cannot start the conformance suite")?;
+        let printed = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&printed);
+        let total = text.lines().find(|line| line.starts_with("Total:")).unwrap_or("it printed no total");
+        let verdict = match (output.status.success(), total.ends_with(", 0 failed")) {
+            (true, true) => Verdict::Passed,
+            (true, false) => Verdict::Beyond,
+            (false, _) => Verdict::Failed,
+        };
+        say(format_args!("conformance {what}: {verdict} ({total})"));
+        if verdict != Verdict::Passed {
+            text.lines().filter(|line| line.starts_with('✗')).for_each(say);
+            failures(folder)?.iter().for_each(say);
+        }
+        Ok(verdict)
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Every check passed.
+    Passed,
+    /// What is required passed, and something else did not.
+    Beyond,
+    /// Something that is required did not pass.
+    Failed,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Passed => "passed",
+            Verdict::Beyond => "FAILED beyond what is required",
+            Verdict::Failed => "FAILED",
+        })
+    }
+}
+
+/// What the suite's reports say about each check that failed.
+fn failures(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for scenario in fs::read_dir(folder).context("the suite wrote no reports")? {
+        let Ok(text) = fs::read_to_string(scenario?.path().join("checks.json")) else { continue };
+        let checks: Vec<serde_json::Value> =
+            serde_json::from_str(&text).context("a report is no list of checks")?;
+        let failed =
+            checks.iter().filter(|check| check.get("status").is_some_and(|status| status == "FAILURE"));
+        found.extend(failed.map(|check| format!("{check:#}")));
+    }
+    Ok(found)
 }

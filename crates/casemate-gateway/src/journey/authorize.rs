@@ -1,10 +1,13 @@
 //! Stage 7: may the subject do that. Deny by default; the decision names its rules.
 
 use casemate_mcp::frame::{ErrorObject, code};
+use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Decision, Effect, Resource};
+use serde_json::json;
 
 use super::check::Checked;
+use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
 use crate::catalog::Kind;
 use crate::gate::Gate;
@@ -34,7 +37,7 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal
         Some(action) => identified.snapshot.roles.decide(&identified.subject, action, &resource),
     };
     match decision.effect {
-        Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(checked.received.asked())),
+        Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
         Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
         Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
     }
@@ -67,6 +70,9 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
     }
 }
 
+/// The extension that tasks of the modern dialect belong to (SEP-2663).
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
 /// Whether a task is asked for that this subject did not begin, at a server that could not tell.
 fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
     let received = &checked.received;
@@ -82,8 +88,20 @@ fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
     )
 }
 
-fn no_task(id: &str) -> Refusal {
-    let message = format!("Unknown task: {id}");
+/// A client that did not declare the extension is told so first, as the protocol prescribes; that says nothing of
+/// any task.
+fn no_task(received: &Received) -> Refusal {
+    let meta = &received.call.meta;
+    let declared = meta.capabilities.object("extensions").is_some_and(|extensions| extensions.has(TASKS));
+    if meta.revision.is_modern() && !declared {
+        let message = format!("Declare the extension {TASKS} to ask for tasks.");
+        let error = ErrorObject {
+            data: Some(Raw::of(&json!({ "requiredCapabilities": { "extensions": { TASKS: {} } } }))),
+            ..ErrorObject::new(code::MISSING_CAPABILITY, message.clone())
+        };
+        return Refusal::new(Code::Unknown, message).prescribed(error);
+    }
+    let message = format!("Unknown task: {}", received.asked());
     Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
 }
 

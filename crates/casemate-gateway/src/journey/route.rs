@@ -121,8 +121,10 @@ fn is_spoken(method: &Method, modern: bool) -> bool {
         | Method::Ping
         | Method::LoggingSetLevel
         | Method::ResourcesSubscribe
-        | Method::ResourcesUnsubscribe => !modern,
-        Method::Discover | Method::Listen => modern,
+        | Method::ResourcesUnsubscribe
+        | Method::TasksResult
+        | Method::TasksList => !modern,
+        Method::Discover | Method::Listen | Method::TasksUpdate => modern,
         Method::ElicitationCreate | Method::SamplingCreate | Method::RootsList => false,
         // A server that looks at the method alone could take such a request for the notification of that name, and
         // end a call that it does another subject's work in.
