@@ -27,6 +27,17 @@ pub enum Id {
     String(Box<str>),
 }
 
+impl Id {
+    /// Reads an id; `None` when the value is neither a string nor an integer.
+    #[must_use]
+    pub fn read(raw: &Raw) -> Option<Id> {
+        match raw.string() {
+            Some(text) => Some(Id::String(text.into())),
+            None => raw.as_str().parse().ok().map(Id::Number),
+        }
+    }
+}
+
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -256,14 +267,10 @@ fn shape(why: &'static str, id: Option<Id>) -> Fault {
 
 /// `Ok(None)` is `null`.
 fn read_id(raw: &Raw) -> Result<Option<Id>, Fault> {
-    if let Some(text) = raw.string() {
-        return Ok(Some(Id::String(text.into())));
-    }
     if raw.as_str() == "null" {
         return Ok(None);
     }
-    let number = raw.as_str().parse().map_err(|_| shape("an `id` is a string or an integer", None))?;
-    Ok(Some(Id::Number(number)))
+    Id::read(raw).map(Some).ok_or_else(|| shape("an `id` is a string or an integer", None))
 }
 
 fn read_error(raw: &Raw) -> Option<ErrorObject> {

@@ -86,12 +86,6 @@ impl Listener {
 pub struct Listening(Arc<Listener>);
 
 impl Listening {
-    /// The listener.
-    #[must_use]
-    pub fn listener(&self) -> &Arc<Listener> {
-        &self.0
-    }
-
     /// Adds a resource, by the URI that this client knows. Beyond the bound it is not added.
     pub fn watch(&self, uri: &str) {
         let mut watched = self.0.watched.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use casemate_mcp::json::one_line;
-use casemate_transport::http::events::{Event, EventSender};
 use casemate_transport::http::streams::Streams;
 use casemate_transport::lines::LineSender;
 use tokio::sync::mpsc;
@@ -14,8 +13,6 @@ pub enum Outlet {
     Lines(LineSender),
     /// The general stream (GET) of a legacy HTTP session.
     General(Streams),
-    /// An event stream of a modern request.
-    Events(EventSender),
     /// The queue of one call, whose edge decides how the messages travel.
     Call(mpsc::Sender<Bytes>),
 }
@@ -27,7 +24,6 @@ impl Outlet {
         match self {
             Outlet::Lines(lines) => lines.try_send(one_line(message)).is_ok(),
             Outlet::General(streams) => streams.push_general(message),
-            Outlet::Events(events) => events.try_send(Event::message(message)).is_ok(),
             Outlet::Call(queue) => queue.try_send(message).is_ok(),
         }
     }
@@ -37,7 +33,6 @@ impl Outlet {
         match self {
             Outlet::Lines(lines) => lines.send(one_line(message)).await.is_ok(),
             Outlet::General(streams) => streams.push_general(message),
-            Outlet::Events(events) => events.send(Event::message(message)).await.is_ok(),
             Outlet::Call(queue) => queue.send(message).await.is_ok(),
         }
     }

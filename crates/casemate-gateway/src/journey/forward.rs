@@ -17,6 +17,10 @@ use crate::gate::Gate;
 use crate::refusal::{Code, Refusal, Retry};
 use crate::upstream::Fault;
 
+/// The levels of log messages, in RFC 5424's order from the least to the most severe.
+const LOG_LEVELS: [&str; 8] =
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
 /// A request that was answered, and the answer as it came.
 #[derive(Debug)]
 pub(super) struct Answered {

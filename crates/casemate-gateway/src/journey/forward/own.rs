@@ -10,7 +10,7 @@ use casemate_mcp::revision::Revision;
 use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
-use super::{Refusal, down, listen};
+use super::{LOG_LEVELS, Refusal, down, listen};
 use crate::catalog::{Kind, Page, View};
 use crate::client::{Listener, Outlet, Session, Wants};
 use crate::clock;
@@ -143,11 +143,9 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
 }
 
 fn log_level(received: &Received) -> Result<Answer, Refusal> {
-    const LEVELS: [&str; 8] =
-        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-    let level = received.call.params.string("level").filter(|level| LEVELS.contains(&level.as_str()));
+    let level = received.call.params.string("level").filter(|level| LOG_LEVELS.contains(&level.as_str()));
     let Some(level) = level else {
-        let message = format!("logging/setLevel needs params.level, one of {}", LEVELS.join(", "));
+        let message = format!("logging/setLevel needs params.level, one of {}", LOG_LEVELS.join(", "));
         return Ok(Answer::Error(ErrorObject::new(code::INVALID_PARAMS, message)));
     };
     if let Some(session) = &received.session {

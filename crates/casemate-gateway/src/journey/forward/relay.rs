@@ -10,7 +10,7 @@ use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Refusal, down};
+use super::{LOG_LEVELS, Refusal, down};
 use crate::client::{Session, Watch};
 use crate::gate::Gate;
 use crate::journey::inspect::questions::capability;
@@ -131,9 +131,7 @@ fn worded(received: &Received, notice: &Notice) -> Option<bytes::Bytes> {
 
 /// The place of a level in RFC 5424's order; unknown ones are as loud as they can be.
 fn severity(level: &str) -> usize {
-    const LEVELS: [&str; 8] =
-        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-    LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len())
+    LOG_LEVELS.iter().position(|known| *known == level).unwrap_or(LOG_LEVELS.len())
 }
 
 /// A question of the server in mid-call.

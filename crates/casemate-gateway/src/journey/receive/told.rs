@@ -33,7 +33,7 @@ impl Told {
             Err((Some(id), reply)) => _ = session.questions.reply(&id, reply),
             Err((None, _)) => {}
             Ok((Method::Cancelled, Some(params))) => {
-                if let Some(id) = params.get("requestId").and_then(|raw| read_id(&raw)) {
+                if let Some(id) = params.get("requestId").and_then(|raw| Id::read(&raw)) {
                     session.cancel(&id);
                 }
             }
@@ -62,12 +62,5 @@ impl Told {
             }
             Ok(_) => {}
         }
-    }
-}
-
-fn read_id(raw: &Raw) -> Option<Id> {
-    match raw.string() {
-        Some(text) => Some(Id::String(text.into())),
-        None => raw.as_str().parse().ok().map(Id::Number),
     }
 }
