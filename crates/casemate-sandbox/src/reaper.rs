@@ -39,7 +39,7 @@ pub(crate) fn kill_all_children((server, mut exit): (Pid, Option<Exit>)) -> Exit
 /// sessions of their own.
 pub(crate) fn kill_strays(ours: &HashSet<i32>) {
     let own = rustix::process::getpid();
-    let session = rustix::process::getsid(None).map_or(0, Pid::as_raw_pid);
+    let session = own_session();
     loop {
         let mut found = false;
         for child in children_newest_first(own) {
@@ -53,6 +53,15 @@ pub(crate) fn kill_strays(ours: &HashSet<i32>) {
             return;
         }
     }
+}
+
+/// The session of this process, as `/proc` writes it: 0 where it was begun outside of our PID namespace, as under
+/// `docker exec` and `unshare --pid`. A `Pid` cannot be 0, so `getsid` of rustix is no way to ask (it panics).
+fn own_session() -> i32 {
+    std::fs::read("/proc/self/stat")
+        .ok()
+        .and_then(|stat| parent_and_session(&stat))
+        .map_or(0, |(_, session)| session)
 }
 
 #[derive(Debug)]

@@ -59,6 +59,10 @@ fn main() -> ExitCode {
     }
     if rustix::process::geteuid().is_root() {
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
+        trials.push(Trial::test(
+            "reapers_work_in_a_session_begun_outside_of_our_pid_namespace",
+            in_a_foreign_session,
+        ));
     }
     let mut arguments = Arguments::from_args();
     // Tests look at the whole process (its children, its descriptors), so one at a time.
@@ -68,12 +72,23 @@ fn main() -> ExitCode {
 
 /// Runs the whole suite again as nobody.
 fn as_ordinary_user() -> Result<(), Failed> {
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+    again("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"], &[])
+}
+
+/// As under `docker exec`: our own session has no number here, which once brought the spawner down.
+fn in_a_foreign_session() -> Result<(), Failed> {
+    again("unshare", &["--pid", "--fork", "--mount-proc", "--"], &["reaper::"])
+}
+
+/// Runs the tests whose names contain one of `filter` once more, by way of another program.
+fn again(program: &str, prefix: &[&str], filter: &[&str]) -> Result<(), Failed> {
+    let output = Command::new(program)
+        .args(prefix)
         .arg(std::env::current_exe().unwrap())
+        .args(filter)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("setpriv: {error}"))?;
+        .map_err(|error| format!("{program}: {error}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(()) } else { Err(format!("{out}\n{err}").into()) }
 }
