@@ -75,9 +75,11 @@ fn as_ordinary_user() -> Result<(), Failed> {
     again("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "--"], &[])
 }
 
-/// As under `docker exec`: our own session has no number here, which once brought the spawner down.
+/// As under `docker exec`: our own session has no number here, which once brought the spawner down. The shell is there
+/// to be the namespace's first process, to which all orphans go.
 fn in_a_foreign_session() -> Result<(), Failed> {
-    again("unshare", &["--pid", "--fork", "--mount-proc", "--"], &["reaper::"])
+    let shell = ["sh", "-c", r#""$@"; exit $?"#, "sh"];
+    again("unshare", &[&["--pid", "--fork", "--mount-proc", "--"], shell.as_slice()].concat(), &["reaper::"])
 }
 
 /// Runs the tests whose names contain one of `filter` once more, by way of another program.
