@@ -1,0 +1,9 @@
+//! The way out: what a server may reach over the network, and how it gets there.
+//!
+//! This crate knows what a granted destination is (`api.github.com:443`), which addresses are nobody's business, how a
+//! name is resolved once and dialed pinned, and how the connections of a cell that has no way out of its own are taken
+//! over and judged ([`egress`]).
+//!
+//! It does not know what a cell is made of, who granted what, or where attempts are recorded.
+
+pub mod egress;
