@@ -48,6 +48,7 @@ pub mod environment;
 mod error;
 mod exit;
 mod init;
+pub mod learn;
 mod message;
 mod order;
 mod reaper;

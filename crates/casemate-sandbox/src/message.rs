@@ -1,12 +1,15 @@
-//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. One of them
-//! comes with descriptors.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. Two of them
+//! come with descriptors.
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
 
 use crate::containment::ProcView;
 use crate::exit::Exit;
@@ -26,12 +29,14 @@ pub(crate) enum Stage {
     Ended,
     /// The sockets of the cell's network did not arrive.
     Doorway,
+    /// The descriptor through which casemate is told of files did not arrive, or nobody could be put behind it.
+    Listener,
     /// A step of the cell's plan, by its place.
     Step(usize),
 }
 
 impl Stage {
-    const NAMED: [Stage; 11] = [
+    const NAMED: [Stage; 12] = [
         Stage::Namespace,
         Stage::Fork,
         Stage::Order,
@@ -43,6 +48,7 @@ impl Stage {
         Stage::Exec,
         Stage::Ended,
         Stage::Doorway,
+        Stage::Listener,
     ];
 
     /// The number of the first step, far from those of the stages with a name.
@@ -89,6 +95,9 @@ pub(crate) enum Message {
     Mapped,
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
+    /// The descriptor through which casemate is told of files comes with this message, from the process that becomes the
+    /// server.
+    Listener,
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -114,6 +123,7 @@ impl Message {
             Message::Ended(Exit::Signal(signal)) => [4, 1, signal],
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
             Message::Mapped => [6, 0, 0],
+            Message::Listener => [9, 0, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -138,6 +148,7 @@ impl Message {
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
             (6, 0, 0) => Some(Message::Mapped),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
+            (9, 0, 0) => Some(Message::Listener),
             _ => None,
         }
     }
@@ -146,6 +157,20 @@ impl Message {
     pub(crate) fn send(self, control: &OwnedFd) {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let _ = retry_on_intr(|| rustix::net::send(control, &self.encode(), flags));
+    }
+
+    /// Sends with descriptors, of which both sides then have one.
+    pub(crate) fn send_with(self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        let rights = SendAncillaryMessage::ScmRights(descriptors);
+        let mut space = vec![MaybeUninit::uninit(); rights.size()];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(rights) {
+            return Err(Errno::MSGSIZE);
+        }
+        let message = self.encode();
+        let parts = [IoSlice::new(&message)];
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        retry_on_intr(|| rustix::net::sendmsg(control, &parts, &mut ancillary, flags)).map(drop)
     }
 }
 
@@ -202,6 +227,7 @@ mod tests {
             Message::Skipped { step: 17, errno: 95 },
             Message::Mapped,
             Message::Doorway { ports: 128 },
+            Message::Listener,
         ];
         for message in failures.chain(others) {
             assert_eq!(Message::decode(&message.encode()), Some(message));

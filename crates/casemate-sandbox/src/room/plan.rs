@@ -125,6 +125,10 @@ pub(crate) enum Action {
     SetHostname,
     /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
     Root,
+    /// The host's whole tree, read-only, but for these places and what is beneath.
+    Show {
+        except: Vec<PathBuf>,
+    },
     /// Something of the host under the same path.
     Bind {
         path: PathBuf,
@@ -169,6 +173,8 @@ pub(crate) enum Action {
         rules: Vec<Rule>,
         tcp: Tcp,
     },
+    /// Tells casemate of the files that the server uses.
+    Listen,
     Filter(Profile),
     /// Refuses a grant that the server's user cannot make use of.
     Check {
@@ -389,6 +395,9 @@ impl fmt::Display for Action {
             }
             Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
             Action::Root => f.write_str("an empty, read-only root"),
+            Action::Show { except } => {
+                write!(f, "what the host has, read-only, but for {} places", except.len())
+            }
             Action::Bind { path, access } => write!(f, "{} {access}", path.display()),
             Action::BindIfThere { path, access } => {
                 write!(f, "{} {access}, if the host has it", path.display())
@@ -417,6 +426,7 @@ impl fmt::Display for Action {
                     .iter()
                     .try_for_each(|rule| write!(f, ", {} {}", rule.path.display(), rule.right.as_str()))
             }
+            Action::Listen => f.write_str("casemate is told of the files that it uses"),
             Action::Filter(profile) => {
                 write!(f, "only the system calls of the profile `{}`", profile.as_str())
             }

@@ -24,6 +24,7 @@ use crate::containment::{Containment, ProcView, Refused, Report};
 use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::learn::Observer;
 use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
 use crate::reaper;
 use crate::role::Role;
@@ -49,6 +50,8 @@ pub(super) struct Job {
     pub(super) stdio: Stdio,
     pub(super) order: OwnedFd,
     pub(super) room: Option<Room>,
+    /// Who is told what the program does, in a room where that is told.
+    pub(super) observer: Option<Observer>,
 }
 
 /// The room that a process is to be started in.
@@ -85,6 +88,8 @@ struct Ward {
     pid: i32,
     ropes: Ropes,
     start: Start,
+    /// Present until there is something to observe.
+    observer: Option<Observer>,
     /// Present until it is known whether the program could be started.
     starting: Option<oneshot::Sender<Result<Start, Failure>>>,
     /// What the first process says about the end, which may be more than its own end tells.
@@ -171,7 +176,7 @@ impl Thread {
         }
     }
 
-    fn make(&mut self, Job { label, stdio, order, room }: Job) -> Result<Newborn, Error> {
+    fn make(&mut self, Job { label, stdio, order, room, observer }: Job) -> Result<Newborn, Error> {
         let Stdio { stdin, stdout, stderr } = stdio;
         let (control, far_end) = control_pair()?;
         let best = self.report.containment;
@@ -197,8 +202,15 @@ impl Thread {
         let (starting, started) = oneshot::channel();
         let (ended, life) = watch::channel(None);
         let newborn = Newborn { pid: pid.unsigned_abs(), ropes: ropes.clone(), started, ended: life };
-        let ward =
-            Ward { pid, ropes, start: Start::default(), starting: Some(starting), last_words: None, ended };
+        let ward = Ward {
+            pid,
+            ropes,
+            start: Start::default(),
+            observer,
+            starting: Some(starting),
+            last_words: None,
+            ended,
+        };
         self.wards.insert(id, ward);
         Ok(newborn)
     }
@@ -260,6 +272,13 @@ impl Ward {
                 }
                 // The kernel cuts off what we have no free descriptors for.
                 None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
+            },
+            Message::Listener => match self.observer.take().zip(descriptors.into_iter().next()) {
+                Some((observer, listener)) => match observer.begin(listener) {
+                    Ok(()) => return,
+                    Err(errno) => Err(Failure::new(Stage::Listener, errno)),
+                },
+                None => Err(Failure::new(Stage::Listener, Errno::MFILE)),
             },
             // Only we say that.
             Message::Mapped => return,

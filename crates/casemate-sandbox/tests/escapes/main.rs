@@ -25,6 +25,7 @@ mod attack;
 mod attacks;
 mod bench;
 mod ground;
+mod lessons;
 mod passages;
 mod programs;
 mod world;
@@ -33,6 +34,9 @@ use world::World;
 
 /// The first argument of the attacker.
 const ATTACK: &str = "--attack";
+
+/// The argument of a casemate that is not let look at its servers.
+const LESSON: &str = "--lesson";
 
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
@@ -50,6 +54,10 @@ fn main() -> ExitCode {
                     ExitCode::FAILURE
                 }
             };
+        }
+        Some(LESSON) => {
+            lessons::play();
+            return ExitCode::SUCCESS;
         }
         Some("--bench") => return bench::run(),
         _ => {}
@@ -77,8 +85,8 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        let programs = programs::ALL.iter().chain(if kind == Kind::Full { passages::ALL } else { &[] });
-        for (name, body) in programs {
+        let full: &[_] = if kind == Kind::Full { &[passages::ALL, lessons::ALL] } else { &[] };
+        for (name, body) in programs::ALL.iter().chain(full.iter().copied().flatten()) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())
