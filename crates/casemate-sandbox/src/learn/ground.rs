@@ -28,6 +28,10 @@ pub(super) struct Ground {
 impl Ground {
     /// Whether the cell has something of its own there, so that nobody misses the host's.
     pub(super) fn is_own(&self, path: &Path, place: Place) -> bool {
+        // A cell has a root of its own, and every folder that leads to what it has.
+        if path == Path::new("/") {
+            return true;
+        }
         let own = OWN.iter().find(|own| path.starts_with(own));
         own.is_some_and(|own| *own != TMP || place != Place::Outside) && self.grant(path).is_none()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::observed::{Observed, Place, Sort, Trace, Use};
 use super::{Contact, Entry};
 use crate::room::{Access, CellSpec, Grant};
-use folders::{Wish, gather};
+use folders::{Wish, add_wholes, gather};
 
 mod folders;
 mod text;
@@ -26,7 +26,7 @@ pub struct Proposal {
 /// Something that was left out, or that asks for a second look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remark {
-    /// What to know, for a person: `left out, belongs to the kernel; a cell has its own`.
+    /// What to know, for a person: `left out, since it belongs to the kernel; a cell has its own`.
     pub reason: String,
     /// What it is about.
     pub subject: String,
@@ -35,10 +35,6 @@ pub struct Remark {
 impl Remark {
     fn new(reason: impl Into<String>, subject: impl fmt::Display) -> Remark {
         Remark { reason: reason.into(), subject: subject.to_string() }
-    }
-
-    fn left_out(reason: impl fmt::Display, path: &Path) -> Remark {
-        Remark::new(format!("left out, {reason}"), path.display())
     }
 }
 
@@ -52,6 +48,26 @@ const DISPENSABLE: [&str; 8] = [
     "/etc/profile",
     "/etc/python3",
     "/etc/debian_version",
+];
+
+/// Files and folders that shells, editors, desktops and version control obey.
+const OBEYED: [&str; 16] = [
+    ".git",
+    ".hg",
+    ".bashrc",
+    ".bash_profile",
+    ".profile",
+    ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".envrc",
+    ".vscode",
+    ".idea",
+    ".mcp.json",
+    "autostart",
+    "systemd",
+    "fish",
+    "bin",
 ];
 
 /// Names of files that are secrets wherever they lie.
@@ -73,13 +89,16 @@ const SECRET_ENDINGS: [&str; 5] = ["key", "p12", "pfx", "kdbx", "keystore"];
 impl Observed {
     /// Works out what the server's entry should say. Looks at nothing but what was observed.
     pub fn propose(&self) -> Proposal {
-        Draft { observed: self, entry: Entry::default(), remarks: BTreeSet::new() }.finish()
+        let (left_out, remarks) = Default::default();
+        Draft { observed: self, entry: Entry::default(), left_out, remarks }.finish()
     }
 }
 
 struct Draft<'a> {
     observed: &'a Observed,
     entry: Entry,
+    /// What is not proposed by itself, for what it was wanted, and what is to be said of it.
+    left_out: BTreeMap<PathBuf, (Access, String)>,
     remarks: BTreeSet<Remark>,
 }
 
@@ -90,7 +109,9 @@ impl Draft<'_> {
         self.runtime();
         self.reads();
         self.links();
+        self.glimpses();
         self.network();
+        self.say_what_was_left_out();
         if self.observed.sockets > 0 {
             let reason = "refused while it is watched, and in a cell of use only for what it started itself";
             self.remarks.insert(Remark::new(reason, "sockets with a name in the file system"));
@@ -103,6 +124,7 @@ impl Draft<'_> {
             list.sort();
             list.dedup();
         }
+        self.entry.network.sort();
         Proposal { entry: self.entry, remarks: self.remarks.into_iter().collect() }
     }
 
@@ -132,7 +154,13 @@ impl Draft<'_> {
     fn writes(&mut self) {
         let mut wishes = BTreeMap::new();
         for (path, trace) in &self.observed.files {
-            if self.observed.ground.may_write(path) {
+            let is_write = trace.uses.iter().any(|wanted| wanted.is_write());
+            if !is_write || self.observed.ground.may_write(path) {
+                continue;
+            }
+            if let Some(package) = folders::package(path) {
+                let reason = "holds installed packages or their caches, which no server needs to change";
+                self.left_out.insert(package.to_owned(), (Access::Write, reason.to_owned()));
                 continue;
             }
             if trace.uses.contains(&Use::Write) && self.may_have(path, trace) {
@@ -154,19 +182,30 @@ impl Draft<'_> {
                         self.may_have(path, trace);
                     }
                     Some(reason) => {
-                        let what = format!("wanted to make or remove it; its folder {reason}");
-                        self.remarks.insert(Remark::left_out(what, path));
+                        let reason =
+                            format!("lies in a folder that would have to be writable, and that {reason}");
+                        self.left_out.insert(path.clone(), (Access::Write, reason));
                     }
                 }
             }
         }
         let gathered = gather(wishes, |folder| self.refusal(folder).is_none());
+        for path in gathered.keys().filter(|path| is_obeyed(path)) {
+            let reason = "who may change it can have programs run outside of the cell";
+            self.remarks.insert(Remark::new(reason, path.display()));
+        }
         self.entry.write.extend(gathered.into_keys());
     }
 
     /// Installations that programs were executed from.
     fn runtime(&mut self) {
         let mut found = BTreeSet::new();
+        // Environments of Python say so themselves (PEP 405).
+        let files = self.observed.files.iter().filter(|(path, trace)| {
+            path.ends_with("pyvenv.cfg") && trace.place != Place::Hidden && !self.has(path)
+        });
+        let environments = files.filter_map(|(path, _)| path.parent());
+        found.extend(environments.filter(|folder| self.refusal(folder).is_none()).map(Path::to_owned));
         for path in self.observed.executed().filter(|path| !self.has(path)) {
             let Some(prefix) = path.parent().filter(|folder| folder.ends_with("bin")).and_then(Path::parent)
             else {
@@ -187,37 +226,32 @@ impl Draft<'_> {
     fn reads(&mut self) {
         let mut wishes = BTreeMap::new();
         for (path, trace) in &self.observed.files {
-            let seen = [Use::Read, Use::Execute, Use::Look].iter().any(|wanted| trace.uses.contains(wanted));
-            if !seen || self.has(path) {
-                continue;
-            }
-            let wish = match trace.sort {
-                Sort::Folder if !trace.uses.contains(&Use::Read) => Wish::Glimpse,
-                ref sort => Wish::of(sort),
-            };
-            // Above everything that a cell shows there are folders anyway.
-            if (wish != Wish::Glimpse || !self.leads_to_something(path)) && self.may_have(path, trace) {
-                wishes.insert(path.clone(), wish);
+            let is_seen = trace.uses.iter().any(|wanted| !wanted.is_write());
+            if is_seen && !is_glimpse(trace) && !self.has(path) && self.may_have(path, trace) {
+                wishes.insert(path.clone(), Wish::of(&trace.sort));
             }
         }
-        let gathered = gather(wishes, |folder| self.refusal(folder).is_none());
-        let above = |path: &Path| gathered.keys().any(|other| other != path && other.starts_with(path));
-        let kept: Vec<_> = gathered
-            .iter()
-            .filter(|(path, wish)| **wish != Wish::Glimpse || !above(path))
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in &kept {
-            if gathered.get(path) == Some(&Wish::Glimpse) {
-                self.remarks.insert(Remark::new("only asked for, never listed", path.display()));
-            }
+        let allowed = |folder: &Path| self.refusal(folder).is_none();
+        let gathered = gather(add_wholes(wishes, allowed), allowed);
+        for path in gathered.keys() {
             let unseen = |trace: &Trace| trace.place == Place::Outside;
             if self.observed.files.get(path).is_some_and(unseen) {
                 let reason = "not seen while it was watched; grant it and watch again";
                 self.remarks.insert(Remark::new(reason, path.display()));
             }
         }
-        self.entry.read.extend(kept);
+        self.entry.read.extend(gathered.into_keys());
+    }
+
+    /// Folders that it asked for and never listed. Above everything that a cell shows there are some anyway.
+    fn glimpses(&mut self) {
+        // The innermost first, since they lie on each other's way.
+        for (path, trace) in self.observed.files.iter().rev().filter(|(_, trace)| is_glimpse(trace)) {
+            if !self.leads_to_something(path) && !self.has(path) && self.may_have(path, trace) {
+                self.remarks.insert(Remark::new("only asked for, never listed", path.display()));
+                self.entry.read.push(path.clone());
+            }
+        }
     }
 
     /// Links are shown as links, by the list of what programs need.
@@ -231,7 +265,7 @@ impl Draft<'_> {
             match CellSpec::fault(link) {
                 None => self.entry.runtime.push(link.clone()),
                 Some(fault) => {
-                    self.remarks.insert(Remark::left_out(format!("a link that {fault}"), link));
+                    self.left_out.insert(link.clone(), (Access::Read, format!("is a link and {fault}")));
                 }
             }
         }
@@ -253,9 +287,22 @@ impl Draft<'_> {
                         Contact::Lookup(_) => host.clone(),
                         Contact::Tcp { port, .. } | Contact::Udp { port, .. } => format!("{host}:{port}"),
                     };
-                    self.remarks.insert(Remark::new(format!("left out, {reason}"), subject));
+                    self.remarks.insert(Remark::new(format!("left out, since {reason}"), subject));
                 }
             }
+        }
+    }
+
+    /// Some of it may lie in a folder that is proposed.
+    fn say_what_was_left_out(&mut self) {
+        for (path, (wanted, reason)) in std::mem::take(&mut self.left_out) {
+            let may_write = || self.entry.write.iter().any(|folder| path.starts_with(folder));
+            let is_covered = if wanted == Access::Write { may_write() } else { self.has(&path) };
+            let reason = match is_covered {
+                true => format!("lies in what is proposed, although it {reason}"),
+                false => format!("left out, since it {reason}"),
+            };
+            self.remarks.insert(Remark::new(reason, path.display()));
         }
     }
 
@@ -279,11 +326,11 @@ impl Draft<'_> {
     fn may_have(&mut self, path: &Path, trace: &Trace) -> bool {
         let reason = match (trace.place, &trace.sort) {
             (Place::Hidden, _) => match self.observed.ground.hidden(path) {
-                Some(hidden) => format!("refused: {}", hidden.reason),
-                None => "refused".to_owned(),
+                Some(hidden) => format!("is refused: {}", hidden.reason),
+                None => "is refused".to_owned(),
             },
-            (Place::Closed, _) => "the server's user may not read it; give it to that user".to_owned(),
-            (_, Sort::Other) => "a socket, a device or a pipe leads to other programs".to_owned(),
+            (Place::Closed, _) => "may not be read by the server's user; give it to that user".to_owned(),
+            (_, Sort::Other) => "is a socket, a device or a pipe, which leads to other programs".to_owned(),
             (_, Sort::Absent { .. }) => return false,
             (_, Sort::Folder) => match self.refusal(path) {
                 Some(reason) => reason,
@@ -291,12 +338,12 @@ impl Draft<'_> {
             },
             (_, Sort::File) => match CellSpec::fault(path) {
                 Some(fault) => fault.to_owned(),
-                None if is_dispensable(path) => "programs do without".to_owned(),
-                None if is_secret(path) => "its name is that of a secret".to_owned(),
+                None if is_dispensable(path) => "is something that programs do without".to_owned(),
+                None if is_secret(path) => "has the name of a secret".to_owned(),
                 None => return true,
             },
         };
-        self.remarks.insert(Remark::left_out(reason, path));
+        self.left_out.insert(path.to_owned(), (Access::Read, reason));
         false
     }
 
@@ -324,6 +371,16 @@ impl Draft<'_> {
 fn is_dispensable(path: &Path) -> bool {
     let text = path.to_str().unwrap_or_default();
     DISPENSABLE.iter().any(|start| text.starts_with(start))
+}
+
+/// Whether something may say what is run by whoever works with it.
+fn is_obeyed(path: &Path) -> bool {
+    path.iter().any(|part| part.to_str().is_some_and(|part| OBEYED.contains(&part)))
+}
+
+/// Whether a folder was asked for and no more.
+fn is_glimpse(trace: &Trace) -> bool {
+    trace.sort == Sort::Folder && trace.uses.iter().all(|wanted| *wanted == Use::Look)
 }
 
 /// Whether a file's name is that of a secret.

@@ -12,17 +12,18 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::bpf::sock_filter;
 use crate::syscall::last_errno;
 
-/// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it.
+/// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it, to which then
+/// nothing is added any more: what the host mounts there later would come without them.
 pub(super) fn add_mount_attributes(
     mount: BorrowedFd<'_>,
     attributes: u64,
     depth: Depth,
 ) -> Result<(), Errno> {
-    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let flags = match depth {
-        Depth::Itself => libc::AT_EMPTY_PATH,
-        Depth::Whole => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+    let (flags, propagation) = match depth {
+        Depth::Itself => (libc::AT_EMPTY_PATH, 0),
+        Depth::Whole => (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, libc::MS_PRIVATE),
     };
+    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation, userns_fd: 0 };
     // SAFETY: the path is a NUL-terminated string, and the attributes are of the size that is passed.
     check(unsafe {
         libc::syscall(

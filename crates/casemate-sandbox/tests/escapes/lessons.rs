@@ -213,9 +213,15 @@ fn what_is_hidden_is_gone(world: &World) {
     let proposal = observed.propose();
     assert_eq!(ground.own(&proposal), Entry::default());
     let remarks = remarks(&proposal);
-    assert!(remarks.contains("/secret: left out, refused: what tests hide\n"), "{remarks}");
-    assert!(remarks.contains("/etc/shadow: left out, refused: passwords and rights"), "{remarks}");
-    assert!(remarks.contains("/sys/kernel/uevent_seqnum: left out, belongs to the kernel"), "{remarks}");
+    assert!(remarks.contains("/secret: left out, since it is refused: what tests hide\n"), "{remarks}");
+    assert!(
+        remarks.contains("/etc/shadow: left out, since it is refused: passwords and rights"),
+        "{remarks}"
+    );
+    assert!(
+        remarks.contains("/sys/kernel/uevent_seqnum: left out, since it belongs to the kernel"),
+        "{remarks}"
+    );
 }
 
 fn what_is_hidden_behind_links(world: &World) {
@@ -334,7 +340,7 @@ fn sockets_are_refused(world: &World) {
     assert!(listener.accept().is_err());
     assert!(observed.sockets >= 2);
     let proposal = observed.propose();
-    assert!(remarks(&proposal).contains("/socket: left out, a socket"), "{proposal}");
+    assert!(remarks(&proposal).contains("/socket: left out, since it is a socket"), "{proposal}");
     assert_eq!(ground.own(&proposal), Entry::default());
 }
 
@@ -372,7 +378,7 @@ fn what_may_not_be_read(world: &World) {
     let by_root = if rustix::process::geteuid().is_root() { vec![inside] } else { Vec::new() };
     assert_eq!(ground.own(&proposal), Entry { read: by_root, ..Entry::default() }, "{proposal}");
     assert!(
-        remarks(&proposal).contains("/closed: left out, the server's user may not read it"),
+        remarks(&proposal).contains("/closed: left out, since it may not be read by the server's user"),
         "{proposal}"
     );
 }

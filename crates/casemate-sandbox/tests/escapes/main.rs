@@ -25,6 +25,7 @@ mod attack;
 mod attacks;
 mod bench;
 mod ground;
+mod later;
 mod lessons;
 mod passages;
 mod programs;
@@ -37,6 +38,9 @@ const ATTACK: &str = "--attack";
 
 /// The argument of a casemate that is not let look at its servers.
 const LESSON: &str = "--lesson";
+
+/// The argument of a casemate on a host that mounts something while a cell runs.
+const LATER: &str = "--later";
 
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
@@ -54,6 +58,10 @@ fn main() -> ExitCode {
                     ExitCode::FAILURE
                 }
             };
+        }
+        Some(LATER) => {
+            later::play();
+            return ExitCode::SUCCESS;
         }
         Some(LESSON) => {
             lessons::play();
@@ -94,6 +102,10 @@ fn main() -> ExitCode {
         }
     }
     if rustix::process::geteuid().is_root() {
+        trials.push(Trial::test("what_the_host_mounts_later_does_not_come_in", || {
+            later::nothing_comes_in();
+            Ok(())
+        }));
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
     }
     let mut arguments = Arguments::from_args();

@@ -11,14 +11,18 @@ const FILES_MANY: usize = 4;
 /// So many files and folders of one folder do.
 const ENTRIES_MANY: usize = 8;
 
+/// Folders of installed packages and what is made of them.
+const PACKAGES: [&str; 4] = ["node_modules", "site-packages", "dist-packages", "__pycache__"];
+
+/// Folders of which every file belongs to one and the same thing, besides those of packages.
+const WHOLES: [&str; 1] = [".git"];
+
 /// What somebody wants to see, or to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     File,
     /// With all that it holds.
     Folder,
-    /// Only that it is there.
-    Glimpse,
 }
 
 impl Wish {
@@ -36,11 +40,10 @@ pub(super) fn gather(
         drop_covered(&mut wishes);
         let mut counts: BTreeMap<PathBuf, (usize, usize)> = BTreeMap::new();
         for (path, wish) in &wishes {
-            if let Some(folder) = path.parent() {
-                let (files, entries) = counts.entry(folder.to_owned()).or_default();
-                *files += usize::from(*wish == Wish::File);
-                *entries += 1;
-            }
+            let Some(folder) = path.parent() else { continue };
+            let (files, entries) = counts.entry(folder.to_owned()).or_default();
+            *files += usize::from(*wish == Wish::File);
+            *entries += 1;
         }
         let full = counts.into_iter().filter(|(folder, (files, entries))| {
             (*files >= FILES_MANY || *entries >= ENTRIES_MANY) && allowed(folder)
@@ -51,6 +54,29 @@ pub(super) fn gather(
         };
         wishes.insert(folder, Wish::Folder);
     }
+}
+
+/// The outermost folder of installed packages that something lies in, or that it is.
+pub(super) fn package(path: &Path) -> Option<&Path> {
+    path.ancestors().filter(|folder| PACKAGES.iter().any(|name| folder.ends_with(name))).last()
+}
+
+/// The outermost folder that something lies in and that is of one piece.
+fn whole(path: &Path) -> Option<&Path> {
+    let is_whole = |folder: &&Path| PACKAGES.iter().chain(&WHOLES).any(|name| folder.ends_with(name));
+    path.ancestors().skip(1).filter(is_whole).last()
+}
+
+/// Adds the folders of one piece that something lies in, where they may be had.
+pub(super) fn add_wholes(
+    mut wishes: BTreeMap<PathBuf, Wish>,
+    allowed: impl Fn(&Path) -> bool,
+) -> BTreeMap<PathBuf, Wish> {
+    let wholes: BTreeSet<PathBuf> =
+        wishes.keys().filter_map(|path| whole(path)).map(Path::to_owned).collect();
+    let wholes = wholes.into_iter().filter(|folder| allowed(folder));
+    wishes.extend(wholes.map(|folder| (folder, Wish::Folder)));
+    wishes
 }
 
 /// Drops what lies in a folder that is wished for as well.
@@ -87,6 +113,14 @@ mod tests {
         let folders: Vec<String> = (0..8).map(|outer| format!("/srv/m/{outer}/")).collect();
         let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
         assert_eq!(gather(wishes(&files), |path| path != Path::new("/srv/m")), wishes(&folders));
+    }
+
+    #[test]
+    fn installed_packages_are_one_thing() {
+        let files = wishes(&["/srv/app/node_modules/a/node_modules/b/c.js", "/srv/app/main.js"]);
+        let wholes = gather(add_wholes(files.clone(), |_| true), |_| true);
+        assert_eq!(wholes, wishes(&["/srv/app/main.js", "/srv/app/node_modules/"]));
+        assert_eq!(add_wholes(files.clone(), |_| false), files);
     }
 
     #[test]

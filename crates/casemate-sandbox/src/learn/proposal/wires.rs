@@ -7,6 +7,8 @@ use crate::learn::Contact;
 /// The port that a name is most likely wanted for, when it was refused before a port was known.
 const LIKELY_PORT: u16 = 443;
 
+const NO_NAME: &str = "no host can have that name";
+
 /// A destination as an entry names it, and what to know about it; or why it is none.
 pub(super) fn destination(
     contact: &Contact,
@@ -14,7 +16,7 @@ pub(super) fn destination(
 ) -> Result<(String, Option<&'static str>), String> {
     match contact {
         Contact::Udp { .. } => Err("datagrams cannot be granted".to_owned()),
-        Contact::Lookup(name) if !is_name(name) => Err("not the name of a host".to_owned()),
+        Contact::Lookup(name) if !is_name(name) => Err(NO_NAME.to_owned()),
         Contact::Lookup(name) => match granted.iter().find(|granted| names(granted, name, None)) {
             Some(granted) => Ok((granted.clone(), None)),
             None => {
@@ -28,15 +30,17 @@ pub(super) fn destination(
             }
             match host.parse::<IpAddr>() {
                 Ok(address) if address.is_loopback() => {
-                    Err("its own loopback; `loopback localhost:PORT` grants the host's".to_owned())
+                    Err("that is its own loopback; `loopback localhost:PORT` grants the host's".to_owned())
                 }
                 Ok(IpAddr::V4(address)) if address.is_unspecified() => {
-                    Err("no address of anybody".to_owned())
+                    Err("nobody has that address".to_owned())
                 }
-                Ok(IpAddr::V6(_)) => Err("an address of version 6; name the host".to_owned()),
+                Ok(IpAddr::V6(_)) => {
+                    Err("addresses of version 6 cannot be granted; name the host".to_owned())
+                }
                 Ok(IpAddr::V4(_)) => Ok((format!("{host}:{port}"), Some("dialed without a name"))),
                 Err(_) if is_name(host) => Ok((format!("{host}:{port}"), None)),
-                Err(_) => Err("not the name of a host".to_owned()),
+                Err(_) => Err(NO_NAME.to_owned()),
             }
         }
     }
