@@ -42,6 +42,8 @@
 
 mod cell;
 mod child;
+#[cfg(feature = "container")]
+pub mod container;
 mod containment;
 pub mod environment;
 mod error;

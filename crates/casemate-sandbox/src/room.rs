@@ -19,6 +19,8 @@ mod layer;
 mod plan;
 
 pub(crate) use entry::{confine, enter};
+#[cfg(feature = "container")]
+pub(crate) use filter::document;
 pub use host::{Cgroups, Host, Obstacle};
 pub use layer::{Kind, Layer};
 pub(crate) use plan::CELL_USER;
