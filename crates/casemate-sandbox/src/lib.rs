@@ -45,6 +45,7 @@ mod child;
 #[cfg(feature = "container")]
 pub mod container;
 mod containment;
+mod doorway;
 pub mod environment;
 mod error;
 mod exit;

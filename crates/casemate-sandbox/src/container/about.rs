@@ -62,6 +62,13 @@ impl About {
     }
 }
 
+impl About {
+    /// Whether it limits the number of files in a temporary folder. Podman does not know the option.
+    pub(super) fn limits_files(&self) -> bool {
+        !self.is_podman
+    }
+}
+
 /// `GET /version`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

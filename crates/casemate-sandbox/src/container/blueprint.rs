@@ -6,11 +6,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use super::about::About;
-use super::error::ContainerError;
 use super::image::Image;
 use super::report::Ids;
 use super::spec::ImageSpec;
-use crate::room::{Access, CellSpec, Limits, Network, Profile, document};
+use crate::room::{Access, CellSpec, Limits};
 
 /// Where a container may always write. Programs may be executed there, as in a cell: runtimes unpack their libraries
 /// into it, and whoever can write a file can have it interpreted anyway.
@@ -62,6 +61,15 @@ pub(super) struct Blueprint {
     pub(super) ids: Ids,
 }
 
+/// What is the same for all containers of an engine, but for the labels.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) about: &'a About,
+    /// The filter of system calls.
+    pub(super) filter: &'a str,
+    pub(super) labels: Value,
+}
+
 /// A body that Debug does not show.
 pub(super) struct Secretive(pub(super) Value);
 
@@ -72,19 +80,14 @@ impl std::fmt::Debug for Secretive {
 }
 
 /// Works out the request. Touches nothing.
-pub(super) fn draft(
-    spec: &ImageSpec,
-    image: &Image,
-    about: &About,
-    labels: Value,
-) -> Result<Blueprint, ContainerError> {
+pub(super) fn draft(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>) -> Blueprint {
     let ids = ids(spec, image);
     let mut body = json!({
         // By its id: what was looked at is what is started.
         "Image": image.id,
         "User": format!("{}:{}", ids.user, ids.group),
         "Env": environment(spec),
-        "Labels": labels,
+        "Labels": surroundings.labels,
         "Hostname": "cell",
         "Tty": false,
         "OpenStdin": true,
@@ -95,7 +98,7 @@ pub(super) fn draft(
         "AttachStderr": true,
         // An image's own check would run beside the server, unasked.
         "Healthcheck": { "Test": ["NONE"] },
-        "HostConfig": host_config(spec, image, about),
+        "HostConfig": host_config(spec, image, surroundings),
     });
     let optional = [
         ("Entrypoint", spec.command.as_ref().map(|command| json!(command))),
@@ -107,21 +110,18 @@ pub(super) fn draft(
             body.insert(key.to_owned(), value);
         }
     }
-    Ok(Blueprint { body: Secretive(body), ids })
+    Blueprint { body: Secretive(body), ids }
 }
 
-fn host_config(spec: &ImageSpec, image: &Image, about: &About) -> Value {
+fn host_config(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>) -> Value {
     let Limits { memory_bytes, processes, .. } = spec.limits;
     json!({
         "Privileged": false,
         "ReadonlyRootfs": true,
         "CapAdd": [],
         "CapDrop": ["ALL"],
-        "SecurityOpt": [
-            "no-new-privileges",
-            format!("seccomp={}", document(Profile::Standard)),
-        ],
-        "NetworkMode": match spec.network { Network::None => "none" },
+        "SecurityOpt": ["no-new-privileges", surroundings.filter],
+        "NetworkMode": "none",
         "PublishAllPorts": false,
         "IpcMode": "private",
         "CgroupnsMode": "private",
@@ -135,10 +135,10 @@ fn host_config(spec: &ImageSpec, image: &Image, about: &About) -> Value {
         "Init": true,
         "Memory": memory_bytes,
         // Together with swap, of which there is none then.
-        "MemorySwap": if about.counts_swap { json!(memory_bytes) } else { Value::Null },
+        "MemorySwap": if surroundings.about.counts_swap { json!(memory_bytes) } else { Value::Null },
         "PidsLimit": processes,
         "Ulimits": ulimits(&spec.limits),
-        "Tmpfs": scratch(&spec.limits),
+        "Tmpfs": scratch(&spec.limits, surroundings.about),
         "Mounts": mounts(spec, image),
         // What it says goes to us alone; the engine would otherwise write all of it to its disk.
         "LogConfig": { "Type": "none" },
@@ -174,9 +174,11 @@ fn ulimits(limits: &Limits) -> Value {
     json!([of("nofile", limits.open_files.into()), of("fsize", limits.file_bytes), of("core", 0)])
 }
 
-fn scratch(limits: &Limits) -> Map<String, Value> {
-    let options =
-        format!("rw,nosuid,nodev,exec,size={},nr_inodes={},mode=1777", limits.tmp_bytes, limits.tmp_files);
+fn scratch(limits: &Limits, about: &About) -> Map<String, Value> {
+    let mut options = format!("rw,nosuid,nodev,exec,size={},mode=1777", limits.tmp_bytes);
+    if about.limits_files() {
+        options.push_str(&format!(",nr_inodes={}", limits.tmp_files));
+    }
     SCRATCH.into_iter().map(|path| (path.to_owned(), json!(options))).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The engine: found, asked what it can do, and made to start containers.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::about::About;
-use super::blueprint;
+use super::blueprint::{self, Surroundings};
 use super::error::ContainerError;
 use super::grants::Forbidden;
 use super::handle::Container;
@@ -20,12 +21,16 @@ use super::reference::{ImageReference, Unpinned};
 use super::spec::ImageSpec;
 use super::sweep::{self, Swept};
 use super::wire::Wire;
+use crate::room::{Profile, document};
 
 /// How long an engine may take to say who it is.
 const PROBE_TIME: Duration = Duration::from_secs(5);
 
 /// How long [`Engine::close`] waits for containers to be removed.
 const CLOSE_TIME: Duration = Duration::from_secs(30);
+
+/// The file that the filter of system calls lies in, for engines that read it.
+const FILTER: &str = "container.seccomp.json";
 
 /// The engine of root.
 const SYSTEM: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
@@ -42,6 +47,9 @@ pub struct Search {
     pub runtime: Option<PathBuf>,
     /// The user's home, which is never granted as a whole.
     pub home: Option<PathBuf>,
+    /// A folder of casemate's own, which exists and which nobody else may write to. Engines find there what they take by
+    /// its path.
+    pub folder: PathBuf,
     /// The installation of casemate, by a name that no other on this host has. Its containers carry it as a label.
     pub installation: String,
 }
@@ -58,6 +66,8 @@ pub(super) struct Inner {
     pub(super) about: About,
     pub(super) tasks: TaskTracker,
     forbidden: Forbidden,
+    /// The filter of system calls, in the form that the engine takes.
+    filter: String,
     installation: String,
     owner: Owner,
 }
@@ -100,6 +110,8 @@ impl Engine {
         let probe = timeout(PROBE_TIME, About::of(Wire::new(socket))).await;
         let (about, wire) = probe.map_err(ContainerError::lost("its version"))??;
         let inner = Inner {
+            filter: filter(&about, &search.folder)
+                .map_err(ContainerError::lost("the filter of system calls"))?,
             forbidden: Forbidden::new(&about, search.home.as_deref()),
             wire,
             about,
@@ -123,7 +135,7 @@ impl Engine {
     /// Starts a server in a container of its own and returns once it is executing. The image is fetched if it is not here,
     /// which may take minutes. Dropping the future undoes what was done so far.
     pub async fn start(&self, spec: &ImageSpec) -> Result<Container, ContainerError> {
-        let Inner { wire, about, tasks, forbidden, installation, owner } = &*self.inner;
+        let Inner { wire, about, tasks, forbidden, filter, installation, owner } = &*self.inner;
         if tasks.is_closed() {
             return Err(ContainerError::Closed);
         }
@@ -131,7 +143,7 @@ impl Engine {
         forbidden.check(&spec.grants)?;
         let image = Image::of(wire, &spec.image).await?;
         let labels = sweep::labels(installation, &spec.label, owner);
-        let blueprint = blueprint::draft(spec, &image, about, labels)?;
+        let blueprint = blueprint::draft(spec, &image, &Surroundings { about, filter, labels });
         let task =
             Task { name: sweep::name(&spec.label, number()?), blueprint, overrides: spec.overrides.clone() };
         let (reply, answer) = oneshot::channel();
@@ -153,6 +165,19 @@ impl Engine {
             tracing::warn!("containers are left; they are removed at the next start");
         }
     }
+}
+
+/// The filter of system calls as an engine takes it: Docker wants the document itself, and Podman to read it.
+fn filter(about: &About, folder: &Path) -> io::Result<String> {
+    let document = document(Profile::Standard).to_string();
+    if !about.is_podman {
+        return Ok(format!("seccomp={document}"));
+    }
+    // Replaced as a whole, since another casemate may be at it.
+    let (path, draft) = (folder.join(FILTER), folder.join(format!("{FILTER}.{}", std::process::id())));
+    std::fs::write(&draft, document)?;
+    std::fs::rename(&draft, &path)?;
+    Ok(format!("seccomp={}", path.display()))
 }
 
 /// A number that nobody else has.

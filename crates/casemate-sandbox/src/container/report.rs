@@ -92,6 +92,9 @@ impl ContainerReport {
         if !about.counts_swap {
             self.lacks(Layer::Memory, "this kernel does not count swap".to_owned());
         }
+        if !about.limits_files() {
+            self.lacks(Layer::Tmp, "this engine does not limit the number of files".to_owned());
+        }
         self
     }
 

@@ -75,6 +75,9 @@ impl ImageSpec {
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
             return fault("its working directory is not an absolute path");
         }
+        if self.network != Network::None {
+            return fault("a container has no network");
+        }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
         if self.label.is_empty() || self.label.len() > 64 || !self.label.chars().all(plain) {
             return fault("its label is not of letters, digits, `_`, `.` and `-`");

@@ -38,6 +38,7 @@ mod escapes {
 
     pub(crate) mod attack;
     pub(crate) mod attacks;
+    pub(crate) mod ground;
     pub(crate) mod world;
 
     /// What the outside of a cell asks for; there are none here.
@@ -47,7 +48,7 @@ mod escapes {
 }
 
 use engine::Docker;
-use escapes::{attack, attacks, world};
+use escapes::{attack, attacks, ground, world};
 use stage::Stage;
 use world::World;
 
@@ -72,6 +73,9 @@ fn main() -> ExitCode {
         [PART, part, ..] => return parts::play(part, &args[2..]),
         _ => {}
     }
+    // Before there is any thread, and so that the engine and all else that is "the host" stand on it. Where it cannot be
+    // had, as for an ordinary user, what we were started on has to do.
+    let _ = ground::make();
     let docker = match args.first().map(String::as_str) {
         Some(ENGINE) => {
             let rest = args.split_off(3);
