@@ -38,3 +38,55 @@ pub(crate) fn take_in(ports: usize, descriptors: Vec<OwnedFd>) -> Option<Doorway
     };
     (doorway.tcp.len() == ports).then_some(doorway)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+    use crate::message::{Received, receive_with_descriptors};
+
+    #[test]
+    fn every_socket_arrives_in_its_place() {
+        let listener = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let datagrams = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sent = Doorway {
+            tcp: (0..3).map(|_| listener()).collect(),
+            dns: datagrams(),
+            dns_tcp: listener(),
+            stray_tcp: listener().into(),
+            stray_udp: datagrams().into(),
+        };
+        let places = |doorway: &Doorway| -> Vec<SocketAddr> {
+            let strays = [
+                TcpListener::from(doorway.stray_tcp.try_clone().unwrap()).local_addr(),
+                UdpSocket::from(doorway.stray_udp.try_clone().unwrap()).local_addr(),
+            ];
+            let names = [doorway.dns.local_addr(), doorway.dns_tcp.local_addr()];
+            let ports = doorway.tcp.iter().map(TcpListener::local_addr);
+            ports.chain(names).chain(strays).map(Result::unwrap).collect()
+        };
+        let expected = places(&sent);
+        let (near, far) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        hand_out(sent, &far).unwrap();
+        let (received, descriptors) = receive_with_descriptors(&near, RecvFlags::empty());
+        assert_eq!(received, Received::Message(Message::Doorway { ports: 3 }));
+        assert_eq!(descriptors.len(), 7);
+        let arrived = take_in(3, descriptors).unwrap();
+        assert_eq!(places(&arrived), expected);
+    }
+
+    #[test]
+    fn less_than_all_is_nothing() {
+        let some = |count: usize| {
+            let descriptor = || rustix::io::dup(std::io::stdin()).unwrap();
+            (0..count).map(|_| descriptor()).collect()
+        };
+        assert!(take_in(3, some(0)).is_none());
+        assert!(take_in(3, some(6)).is_none());
+        assert!(take_in(3, some(8)).is_none());
+    }
+}

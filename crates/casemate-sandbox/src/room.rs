@@ -8,7 +8,6 @@
 //! The plan is data: every step says what it enforces and whether the cell may exist without it. A step that is
 //! required and fails is a start that is refused; nothing is left out in silence.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 mod bpf;
@@ -18,11 +17,13 @@ mod filter;
 mod host;
 mod kernel;
 mod layer;
+mod network;
 mod plan;
 
 pub(crate) use entry::{confine, enter};
 pub use host::{Cgroups, Host, Obstacle};
 pub use layer::{Kind, Layer};
+pub use network::Network;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
@@ -122,24 +123,6 @@ pub enum Access {
     Read,
     /// Everything that the user may do to files, short of device files and setuid programs.
     Write,
-}
-
-/// What a server may reach over the network.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// Nothing. A full cell has a loopback of its own; a light one has no sockets but pairs.
-    None,
-    /// Nothing either, but a full cell hands out a [`casemate_net::egress::Doorway`]: whoever holds it answers the
-    /// questions for names, takes over the connections to these TCP ports of whatever address, and sees what else is
-    /// tried. A set without ports still shows all that is tried. The server cannot listen on these ports itself.
-    /// Neither 0 nor 53 (which is the cell's name server) can be among them, and no more than [`Network::PORTS_MAX`].
-    Ports(BTreeSet<u16>),
-}
-
-impl Network {
-    /// How many ports a cell can have taken over: their listeners are handed out by one message, which the kernel
-    /// limits to 253 descriptors (SCM_MAX_FD).
-    pub const PORTS_MAX: usize = 128;
 }
 
 /// Which system calls a server may make.

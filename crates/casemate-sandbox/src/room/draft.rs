@@ -8,7 +8,7 @@ use super::plan::{
     Absent, Action, CELL_HOSTNAME, CELL_USER, Links, Mapper, Namespace, Need, Phase, Plan, ProcSource,
     Quantity, Refusal, Right, Rule, Step, Tcp,
 };
-use super::{Access, CellSpec, Grant, Limits, Network, Profile};
+use super::{Access, CellSpec, Grant, Limits, Network, Profile, network};
 
 /// The devices that programs expect. There is no terminal among them.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
@@ -96,37 +96,10 @@ fn check(spec: &CellSpec, host: &Host) -> Result<(), Refusal> {
             return Err(Refusal { layer: Layer::Landlock, reason, remedy });
         }
     }
-    check_network(spec)?;
+    network::check(spec)?;
     if host.user == 0 && spec.account == 0 {
         let reason = "a server of root's would be root".to_owned();
         return Err(Refusal { layer: Layer::Identity, reason, remedy: "give it an account of its own" });
-    }
-    Ok(())
-}
-
-fn check_network(spec: &CellSpec) -> Result<(), Refusal> {
-    /// The cell's name server, which is casemate's.
-    const NAMES: u16 = 53;
-    let Network::Ports(ports) = &spec.network else { return Ok(()) };
-    let refuse = |reason: String, remedy| Err(Refusal { layer: Layer::Network, reason, remedy });
-    if spec.required == Kind::Light {
-        let reason = "a light cell has no network".to_owned();
-        return refuse(reason, "ask for a full cell, or grant no network");
-    }
-    if spec.profile == Profile::Offline {
-        let reason = "the profile `offline` has no sockets".to_owned();
-        return refuse(reason, "use the profile `standard`, or grant no network");
-    }
-    if let Some(port) = [0, NAMES].into_iter().find(|port| ports.contains(port)) {
-        return refuse(
-            format!("port {port} cannot be granted"),
-            "grant another port; names can be asked for anyway",
-        );
-    }
-    if ports.len() > Network::PORTS_MAX {
-        let reason =
-            format!("{} ports are more than the {} that can be granted", ports.len(), Network::PORTS_MAX);
-        return refuse(reason, "grant fewer ports");
     }
     Ok(())
 }

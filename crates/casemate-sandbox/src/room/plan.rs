@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::draft;
 use super::host::Host;
 use super::layer::{Kind, Layer};
+use super::network::Ports;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
 
@@ -384,11 +385,7 @@ impl fmt::Display for Action {
             Action::ForbidNesting => f.write_str("no user namespaces inside"),
             Action::Loopback => f.write_str("its own loopback, and nothing else"),
             Action::Doorway { ports } => {
-                f.write_str("names are asked of casemate, and it takes over ")?;
-                match ports.is_empty() {
-                    true => f.write_str("no connections"),
-                    false => write!(f, "connections to {}", Ports(ports)),
-                }
+                write!(f, "casemate answers for names and takes over connections to {}", Ports(ports))
             }
             Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
             Action::Root => f.write_str("an empty, read-only root"),
@@ -427,16 +424,6 @@ impl fmt::Display for Action {
                 write!(f, "{} really {access} for the server's user", path.display())
             }
         }
-    }
-}
-
-/// Ports in a sentence.
-struct Ports<'a>(&'a BTreeSet<u16>);
-
-impl fmt::Display for Ports<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ports: Vec<String> = self.0.iter().map(u16::to_string).collect();
-        write!(f, "{} {}", if ports.len() == 1 { "port" } else { "ports" }, ports.join(", "))
     }
 }
 
@@ -483,10 +470,7 @@ impl fmt::Display for Enforced {
         let names: Vec<&str> = self.layers.iter().map(|layer| layer.as_str()).collect();
         write!(f, "{} cell: {}", self.kind, names.join(", "))?;
         if let Some(ports) = &self.ports {
-            match ports.is_empty() {
-                true => f.write_str("; names are asked of casemate, and no port leads to it")?,
-                false => write!(f, "; casemate takes over connections to {}", Ports(ports))?,
-            }
+            write!(f, "; casemate takes over connections to {}", Ports(ports))?;
         }
         self.absent.iter().try_for_each(|Absent { layer, reason }| write!(f, "; without {layer} ({reason})"))
     }
