@@ -16,7 +16,7 @@ use crate::error::{Error, last_words};
 use crate::package::{Ecosystem, Package};
 use crate::runtime::Node;
 use crate::shelf::{self, Place};
-use crate::sources::Sources;
+use crate::sources::{CA_BUNDLE, Sources};
 
 pub(crate) mod bin;
 mod complaint;
@@ -97,10 +97,10 @@ impl Npm<'_> {
             program: self.node.program.clone(),
             args: std::iter::once(first).chain(args.iter().map(OsString::from)).collect(),
             env: self.environment(!reach.is_empty()),
-            folder: self.place.root().to_owned(),
             cwd: self.place.tree(),
+            write: vec![self.place.tree(), self.place.work()],
             runtime: self.node.npm_runtime(),
-            read: self.sources.ca_bundle.iter().cloned().collect(),
+            read: Vec::new(),
             reach,
         };
         self.runner.run(errand).await
@@ -129,11 +129,11 @@ impl Npm<'_> {
             // A dependency that lies in a repository is refused when the lock file is judged; until then nothing is cloned.
             ("npm_config_git", "/bin/false".to_owned()),
         ];
-        if let Some(headers) = self.headers() {
+        if let Some(headers) = self.node.headers() {
             settings.push(("npm_config_nodedir", headers.to_string_lossy().into_owned()));
         }
-        if let Some(bundle) = self.sources.ca_bundle.as_ref().filter(|_| online) {
-            settings.push(("npm_config_cafile", bundle.to_string_lossy().into_owned()));
+        if online && self.sources.ca_bundle.is_some() {
+            settings.push(("npm_config_cafile", in_work(CA_BUNDLE)));
         }
         let mut secret = Vec::new();
         if online {
@@ -147,12 +147,6 @@ impl Npm<'_> {
             settings.into_iter().map(|(name, value)| (name, SecretString::from(value))).chain(secret);
         let settings = settings.map(|(name, value)| (OsString::from(name), value));
         environment::merge(self.node.environment(&work, &work), settings)
-    }
-
-    /// The folder that holds node's headers, with which native modules are compiled.
-    fn headers(&self) -> Option<PathBuf> {
-        let prefix = self.node.program.parent()?.parent()?;
-        prefix.join("include/node/node_api.h").is_file().then(|| prefix.to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::{Resolver, Witness};
 use casemate_sandbox::Spawner;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,10 @@ pub struct Settings {
     pub home: PathBuf,
     /// The user id that package clients run as when we are root.
     pub account: u32,
+    /// Knows the addresses of registries.
+    pub resolver: Arc<dyn Resolver>,
+    /// Is told what package clients reach, and try to.
+    pub witness: Arc<dyn Witness>,
     /// Preparing runs on it, and goes on when whoever asked has left: a large package may take longer than a caller waits.
     pub tracker: TaskTracker,
     /// Ends all preparing.
@@ -65,7 +70,12 @@ impl Packages {
     /// Touches nothing yet.
     pub fn new(spawner: Spawner, settings: Settings) -> Packages {
         let surroundings = Surroundings { search: settings.search.clone(), home: settings.home.clone() };
-        let runner = Runner { spawner };
+        let runner = Runner {
+            spawner,
+            account: settings.account,
+            resolver: Arc::clone(&settings.resolver),
+            witness: Arc::clone(&settings.witness),
+        };
         Packages { inner: Arc::new(Inner { settings, surroundings, runner, node: OnceCell::new() }) }
     }
 
@@ -149,6 +159,7 @@ impl Inner {
             return Ok((kept, Origin::Kept));
         }
         place.clear(&held)?;
+        self.settings.sources.bring_ca_bundle(&place.work())?;
         let npm = Npm { runner: &self.runner, node, sources: &self.settings.sources, place };
         let (record, known) = match Kept::find(place)? {
             Some(kept) => {
@@ -192,6 +203,7 @@ impl Inner {
                 let place = Place::new(&self.settings.folder, "npm", "look-up", &words);
                 let held = place.hold().await.ok()?;
                 place.clear(&held).ok()?;
+                self.settings.sources.bring_ca_bundle(&place.work()).ok()?;
                 let npm = Npm { runner: &self.runner, node, sources: &self.settings.sources, place: &place };
                 let range = wanted.said.as_deref().filter(|said| is_plain_range(said));
                 let mut versions = match range {

@@ -92,10 +92,17 @@ impl Node {
         beyond_the_distribution([self.program.clone()])
     }
 
-    /// What npm needs besides: its own folder.
+    /// What npm needs besides: its own folder, and node's headers.
     pub(crate) fn npm_runtime(&self) -> Vec<PathBuf> {
         let folder = self.npm.parent().and_then(Path::parent).map(Path::to_owned);
-        beyond_the_distribution([self.program.clone()].into_iter().chain(folder))
+        let headers = self.headers().map(|prefix| prefix.join("include/node"));
+        beyond_the_distribution([self.program.clone()].into_iter().chain(folder).chain(headers))
+    }
+
+    /// The folder whose `include/node` holds node's headers, with which native modules are compiled.
+    pub(crate) fn headers(&self) -> Option<PathBuf> {
+        let prefix = self.program.parent()?.parent()?;
+        prefix.join("include/node/node_api.h").is_file().then(|| prefix.to_owned())
     }
 
     /// PATH, HOME and the like.

@@ -1,7 +1,7 @@
 //! Where packages come from: registries, and the way to them.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use casemate_net::Destination;
 use http::Uri;
@@ -9,6 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
 use crate::package::Ecosystem;
+use crate::shelf;
+
+/// The name under which the CA bundle is copied to where a package client sees it.
+pub(crate) const CA_BUNDLE: &str = "ca-bundle.pem";
 
 /// Where packages come from, and nowhere else: the cell in which they are fetched reaches these places alone.
 #[derive(Debug, Clone)]
@@ -60,6 +64,15 @@ impl Sources {
             Ecosystem::Npm => &self.npm,
             Ecosystem::PyPi => &self.pypi,
         }
+    }
+
+    /// Puts the CA bundle where a package client sees it: its own place may be behind links, or among what nobody shall see.
+    pub(crate) fn bring_ca_bundle(&self, folder: &Path) -> Result<(), Error> {
+        let Some(bundle) = &self.ca_bundle else { return Ok(()) };
+        let copy = folder.join(CA_BUNDLE);
+        let copied = fs::read(bundle).and_then(|text| fs::write(&copy, text));
+        copied.map_err(Error::file("copy", bundle))?;
+        shelf::set_mode(&copy, 0o644).map_err(Error::file("open up", &copy))
     }
 
     /// What the cell may reach in which packages of an ecosystem are fetched.

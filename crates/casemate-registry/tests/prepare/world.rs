@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use casemate_net::{Attempt, SystemResolver, Witness};
 use casemate_registry::{Asked, Error, Packages, Prepared, Registry as Source, Scripts, Settings, Sources};
 use casemate_sandbox::{Access, CellSpec, Exit, Kind, Spawner, Spec, environment};
 use tempfile::TempDir;
@@ -101,9 +103,18 @@ pub(crate) fn settings(folder: &Path, sources: Sources) -> Settings {
         search: Vec::new(),
         home: "/".into(),
         account: 0x6000_0000,
+        resolver: Arc::new(SystemResolver::new()),
+        witness: Arc::new(Nobody),
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
     }
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Witness for Nobody {
+    fn attempt(&self, _attempt: &Attempt) {}
 }
 
 /// How whoever starts a prepared package does it.
