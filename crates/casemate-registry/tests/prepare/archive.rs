@@ -15,23 +15,23 @@ impl Archive {
     }
 
     pub(crate) fn file(self, name: &str, text: &str) -> Archive {
-        self.member(name, (b'0', ""), 0o755, text)
+        self.member((name, 0o755), (b'0', ""), text)
     }
 
     pub(crate) fn link(self, name: &str, to: &str) -> Archive {
-        self.member(name, (b'2', to), 0o777, "")
+        self.member((name, 0o777), (b'2', to), "")
     }
 
     pub(crate) fn hard_link(self, name: &str, to: &str) -> Archive {
-        self.member(name, (b'1', to), 0o777, "")
+        self.member((name, 0o777), (b'1', to), "")
     }
 
     pub(crate) fn pipe(self, name: &str) -> Archive {
-        self.member(name, (b'6', ""), 0o777, "")
+        self.member((name, 0o777), (b'6', ""), "")
     }
 
     pub(crate) fn setuid(self, name: &str, text: &str) -> Archive {
-        self.member(name, (b'0', ""), 0o6777, text)
+        self.member((name, 0o6777), (b'0', ""), text)
     }
 
     /// The finished archive.
@@ -40,7 +40,7 @@ impl Archive {
     }
 
     /// One member in the form of POSIX.1-1988, which every reader knows.
-    fn member(mut self, name: &str, (kind, to): (u8, &str), mode: u32, text: &str) -> Archive {
+    fn member(mut self, (name, mode): (&str, u32), (kind, to): (u8, &str), text: &str) -> Archive {
         let mut header = [0_u8; 512];
         let mut put = |at: usize, value: &[u8]| header[at..at + value.len()].copy_from_slice(value);
         put(0, name.as_bytes());

@@ -114,7 +114,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 fn a_program_outside_of_its_package() {
     let world = World::new();
     for (version, path) in [("1.0.0", "../../x"), ("2.0.0", "/bin/sh"), ("3.0.0", "a/../../words/index.js")] {
-        world.registry.publish("evil", version, json!({"bin": {"evil": path}}), &[]);
+        world.registry.publish(("evil", version), json!({"bin": {"evil": path}}), &[]);
         let fault = world.prepare(&format!("npx evil@{version}"), Scripts::Never).unwrap_err();
         assert!(matches!(fault, Error::Unfit { .. }), "{path}: {fault}");
     }
@@ -123,7 +123,7 @@ fn a_program_outside_of_its_package() {
 fn a_dependency_from_elsewhere() {
     let world = World::new();
     let elsewhere = crate::registry::Registry::start();
-    elsewhere.publish("y", "1.0.0", json!({}), &[]);
+    elsewhere.publish(("y", "1.0.0"), json!({}), &[]);
     let dependencies = [
         format!("{}y/-/1.0.0.tgz", elsewhere.url()),
         "git+file:///tmp/nothing.git".to_owned(),
@@ -134,7 +134,7 @@ fn a_dependency_from_elsewhere() {
     for (number, dependency) in dependencies.iter().enumerate() {
         let version = format!("1.0.{number}");
         let more = json!({"bin": "x.js", "dependencies": {"y": dependency}});
-        world.registry.publish("x", &version, more, &[("x.js", "console.log(1)")]);
+        world.registry.publish(("x", &version), more, &[("x.js", "console.log(1)")]);
         let fault = world.prepare(&format!("npx x@{version}"), Scripts::Never);
         assert!(fault.is_err(), "{dependency}: {fault:?}");
         assert!(world.found("/seal").is_empty());
@@ -190,12 +190,12 @@ fn a_tree_that_was_copied() {
 fn a_link_that_a_script_leads_outside() {
     let world = World::new();
     let more = json!({"bin": "x.js", "scripts": {"postinstall": "rm -f x.js && ln -s /etc/hostname x.js"}});
-    world.registry.publish("x", "1.0.0", more, &[("x.js", "")]);
+    world.registry.publish(("x", "1.0.0"), more, &[("x.js", "")]);
     let fault = world.prepare(LINE, Scripts::Allowed).unwrap_err();
     assert!(matches!(&fault, Error::Unfit { what, .. } if what.contains("out of its tree")), "{fault}");
     assert!(world.found("/seal").is_empty() && world.found("/lock").is_empty());
     let more = json!({"bin": "x.js", "scripts": {"postinstall": "mkfifo pipe"}});
-    world.registry.publish("x", "1.0.1", more, &[("x.js", "")]);
+    world.registry.publish(("x", "1.0.1"), more, &[("x.js", "")]);
     assert!(world.prepare("npx x@1.0.1", Scripts::Allowed).is_err());
 }
 

@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
@@ -21,11 +20,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod archive;
 mod attacks;
 mod npm;
+mod real;
 mod registry;
 mod world;
 
 /// The first argument of a process that prepares something and is killed.
 const PART: &str = "--part";
+
+/// The first argument of this program when it runs once more as another user.
+const AGAIN: &str = "--again";
 
 /// What a test is.
 type Body = fn();
@@ -41,13 +44,20 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     match world::find("npm") {
-        Some(_) => trials.extend(npm::ALL.iter().chain(attacks::ALL).map(trial)),
+        Some(_) => {
+            trials.extend(npm::ALL.iter().chain(attacks::ALL).map(trial));
+            trials.extend(real::cache().iter().flat_map(|_| real::NPM).map(trial));
+        }
         None => eprintln!("not tried, because npm is not installed: everything about it"),
     }
     if rustix::process::geteuid().is_root() {
-        trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
+        trials.push(Trial::test("the_same_as_an_ordinary_user", as_ordinary_user));
     }
-    let mut arguments = Arguments::from_args();
+    let again = args.first().is_some_and(|flag| flag == AGAIN);
+    if again {
+        trials.retain(|trial| DIFFERENT.iter().any(|word| trial.name().contains(word)));
+    }
+    let mut arguments = if again { Arguments::from_iter(["prepare"]) } else { Arguments::from_args() };
     // Package clients are heavy, and some tests look at all processes.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -61,11 +71,25 @@ fn trial((name, body): &(&'static str, Body)) -> Trial {
     })
 }
 
-/// Runs the whole suite again as nobody.
+/// What differs between users: who owns the trees, and as whom package clients run.
+const DIFFERENT: [&str; 7] = [
+    "runs_without_network",
+    "at_once",
+    "scripts_run",
+    "stays_in_its_tree",
+    "was_changed",
+    "script_leads_outside",
+    "killed",
+];
+
+/// Runs the part of the suite again as nobody that could come out otherwise.
 fn as_ordinary_user() -> Result<(), Failed> {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(std::env::current_exe().unwrap())
+        .arg(AGAIN)
+        // The cache is root's.
+        .env_remove("CASEMATE_TEST_CACHE")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("setpriv: {error}"))?;

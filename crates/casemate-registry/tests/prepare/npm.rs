@@ -1,6 +1,5 @@
 //! Packages of npm.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use casemate_registry::{Asked, Error, Origin, Registry as Source, Scripts, Sources};
@@ -27,10 +26,10 @@ pub(crate) const ALL: &[(&str, Body)] = &[
 
 /// A server of two packages.
 fn publish_hello(world: &World) {
-    world.registry.publish("words", "2.0.0", json!({}), &[("index.js", "exports.hello = 'hello';\n")]);
+    world.registry.publish(("words", "2.0.0"), json!({}), &[("index.js", "exports.hello = 'hello';\n")]);
     let main = "#!/usr/bin/env node\nconsole.log(require('words').hello, ...process.argv.slice(2));\n";
     let more = json!({"bin": {"hello": "./main.js"}, "dependencies": {"words": "^2.0.0"}});
-    world.registry.publish("@s/hello", "1.2.3", more, &[("main.js", main)]);
+    world.registry.publish(("@s/hello", "1.2.3"), more, &[("main.js", main)]);
 }
 
 const HELLO: &str = "npx -y @s/hello@1.2.3 there --flag";
@@ -61,7 +60,7 @@ fn a_package_is_prepared_once_and_runs() {
     assert!(lock["tools"]["node"].is_string() && lock["tools"]["npm"].is_string());
 
     // Without its tree it comes back the same, although the registry has newer words by now.
-    world.registry.publish("words", "2.1.0", json!({}), &[("index.js", "exports.hello = 'hi';\n")]);
+    world.registry.publish(("words", "2.1.0"), json!({}), &[("index.js", "exports.hello = 'hi';\n")]);
     fs::remove_file(first.tree.with_file_name("seal")).unwrap();
     let third = world.prepare(HELLO, Scripts::Never).unwrap();
     assert_eq!((third.origin, &third.lock_sha256), (Origin::Installed, &first.lock_sha256));
@@ -72,8 +71,7 @@ fn several_packages_and_a_named_program() {
     let world = World::new();
     publish_hello(&world);
     world.registry.publish(
-        "tool",
-        "0.1.0",
+        ("tool", "0.1.0"),
         json!({"bin": {"a": "a.js", "b": "b.mjs"}}),
         &[("a.js", "console.log('a')"), ("b.mjs", "console.log('b')")],
     );
@@ -135,7 +133,7 @@ fn publish_scripted(world: &World) {
     });
     let main = "const fs = require('fs'); const mark = __dirname + '/mark';\n\
         console.log(fs.existsSync(mark) ? fs.readFileSync(mark, 'utf8') : 'no mark');\n";
-    world.registry.publish("scripted", "1.0.0", more, &[("main.js", main), ("script.js", script)]);
+    world.registry.publish(("scripted", "1.0.0"), more, &[("main.js", main), ("script.js", script)]);
 }
 
 fn scripts_run_where_they_may() {
@@ -153,7 +151,7 @@ fn scripts_run_where_they_may() {
 fn a_script_that_fails_is_told() {
     let world = World::new();
     let more = json!({"bin": "x.js", "scripts": {"postinstall": "echo no compiler here >&2; exit 3"}});
-    world.registry.publish("failing", "1.0.0", more, &[("x.js", "")]);
+    world.registry.publish(("failing", "1.0.0"), more, &[("x.js", "")]);
     let fault = world.prepare("npx failing@1.0.0", Scripts::Allowed).unwrap_err();
     assert!(matches!(&fault, Error::Failed { said, .. } if said.contains("no compiler here")), "{fault}");
     assert!(world.found("/seal").is_empty() && world.found("/lock").is_empty());
@@ -162,10 +160,9 @@ fn a_script_that_fails_is_told() {
 fn what_needs_its_scripts_is_named() {
     let world = World::new();
     let scripts = json!({"postinstall": "node-gyp rebuild"});
-    world.registry.publish("native", "1.0.0", json!({"scripts": scripts}), &[("binding.gyp", "{}")]);
+    world.registry.publish(("native", "1.0.0"), json!({"scripts": scripts}), &[("binding.gyp", "{}")]);
     world.registry.publish(
-        "user",
-        "1.0.0",
+        ("user", "1.0.0"),
         json!({"bin": "x.js", "dependencies": {"native": "1.0.0"}}),
         &[("x.js", "")],
     );
@@ -174,7 +171,7 @@ fn what_needs_its_scripts_is_named() {
     assert!(fault.hint().contains("install_scripts = true"));
     // Its program comes with the script.
     let scripts = json!({"postinstall": "node make.js"});
-    world.registry.publish("late", "1.0.0", json!({"scripts": scripts, "bin": "x"}), &[("make.js", "")]);
+    world.registry.publish(("late", "1.0.0"), json!({"scripts": scripts, "bin": "x"}), &[("make.js", "")]);
     let fault = world.prepare("npx late@1.0.0", Scripts::Never).unwrap_err();
     assert!(matches!(&fault, Error::NeedsScripts { package } if package == "late"), "{fault}");
 }
@@ -182,7 +179,7 @@ fn what_needs_its_scripts_is_named() {
 fn a_version_that_does_not_exist_has_neighbors() {
     let world = World::new();
     for version in ["1.0.0", "1.2.0", "1.2.4", "2.0.0"] {
-        world.registry.publish("x", version, json!({"bin": "x.js"}), &[("x.js", "")]);
+        world.registry.publish(("x", version), json!({"bin": "x.js"}), &[("x.js", "")]);
     }
     let fault = world.prepare("npx x@1.2.3", Scripts::Never).unwrap_err();
     assert_eq!(fault.to_string(), "there is no version 1.2.3 of x");
@@ -208,7 +205,7 @@ fn a_registry_that_is_away_is_told() {
 fn the_line_to_write_has_the_current_version() {
     let world = World::new();
     for version in ["1.0.0", "1.1.0", "2.0.0"] {
-        world.registry.publish("@s/x", version, json!({"bin": "x.js"}), &[("x.js", "")]);
+        world.registry.publish(("@s/x", version), json!({"bin": "x.js"}), &[("x.js", "")]);
     }
     let packages = world.packages();
     let hint = |line: &str| {
@@ -224,17 +221,16 @@ fn the_line_to_write_has_the_current_version() {
     let unknown = hint("npx @s/y");
     assert!(unknown.contains("@s/y@<version>"), "{unknown}");
     assert!(world.found("look-up").iter().all(|path| !path.ends_with("tree")), "nothing is left");
-    let _ = BTreeMap::<(), ()>::new();
 }
 
 fn programs_in_other_languages_start() {
     let world = World::new();
     let shell = "#!/bin/sh\necho from a shell \"$1\"; node -e 'console.log(\"and node\")'\n";
-    world.registry.publish("shell", "1.0.0", json!({"bin": "run"}), &[("run", shell)]);
+    world.registry.publish(("shell", "1.0.0"), json!({"bin": "run"}), &[("run", shell)]);
     let prepared = world.prepare("npx shell@1.0.0 x", Scripts::Never).unwrap();
     assert_eq!(world.run(&prepared), (Exit::Code(0), "from a shell x\nand node\n".to_owned()));
     let flags = "#!/usr/bin/env -S node --no-warnings\nconsole.log(process.execArgv.join())\n";
-    world.registry.publish("flags", "1.0.0", json!({"bin": "run"}), &[("run", flags)]);
+    world.registry.publish(("flags", "1.0.0"), json!({"bin": "run"}), &[("run", flags)]);
     let prepared = world.prepare("npx flags@1.0.0", Scripts::Never).unwrap();
     assert_eq!(world.run(&prepared).1, "--no-warnings\n");
 }

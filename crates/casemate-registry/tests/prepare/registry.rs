@@ -56,7 +56,7 @@ impl Registry {
     }
 
     /// Publishes a version. `more` goes into its manifest, in the archive's `package.json` and in the index.
-    pub(crate) fn publish(&self, name: &str, version: &str, more: Value, files: &[(&str, &str)]) {
+    pub(crate) fn publish(&self, (name, version): (&str, &str), more: Value, files: &[(&str, &str)]) {
         let mut manifest = json!({"name": name, "version": version});
         manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let text = manifest.to_string();
