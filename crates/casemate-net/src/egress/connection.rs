@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Tasks;
 use super::gate::{Call, Gate};
-use super::pace::Pace;
 use super::relay::Relay;
 use super::screen::Screen;
 use super::usage::Place;
@@ -22,9 +21,8 @@ const FIRST_WORD_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// Accepts the connections to one port for as long as the cell lives.
 pub(super) async fn accept(gate: Arc<Gate>, listener: TcpListener, tasks: Tasks) {
-    let mut pace = Pace::new();
     loop {
-        pace.step().await;
+        gate.pace.step().await;
         let Ok((client, _)) = listener.accept().await else { continue };
         let Ok(dialed) = client.local_addr() else { continue };
         let call = gate.call(dialed);

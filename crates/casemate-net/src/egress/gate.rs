@@ -1,11 +1,12 @@
 //! The judgement over one cell's attempts: what each is for, and whether that is granted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Rules;
 use super::names::Names;
 use super::notes::Notes;
+use super::pace::Pace;
 use super::usage::Usage;
 use crate::attempt::{Attempt, Protocol, Reason, Verdict};
 use crate::destination::is_synthetic;
@@ -21,6 +22,7 @@ pub(super) struct Gate {
     pub(super) dialer: Dialer,
     pub(super) usage: Usage,
     pub(super) notes: Notes,
+    pub(super) pace: Pace,
 }
 
 /// What a connection or a datagram of the cell is for.
@@ -41,6 +43,7 @@ impl Gate {
             dialer: Dialer::new(rules.resolver),
             usage: Usage::new(rules.quotas),
             notes: Notes::new(rules.witness),
+            pace: Pace::new(),
         }
     }
 
@@ -87,7 +90,7 @@ impl Gate {
         }
     }
 
-    fn names(&self) -> std::sync::MutexGuard<'_, Names> {
+    fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

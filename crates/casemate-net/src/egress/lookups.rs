@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::Tasks;
 use super::gate::Gate;
-use super::pace::Pace;
 use crate::attempt::{Attempt, Protocol, Reason, Verdict};
 use crate::destination::NAME_SERVER_PORT;
 use crate::name::Name;
@@ -33,9 +32,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Answers the datagrams of a cell.
 pub(super) async fn datagrams(gate: Arc<Gate>, socket: UdpSocket) {
     let mut question = [0; QUESTION_BYTES_MAX];
-    let mut pace = Pace::new();
     loop {
-        pace.step().await;
+        gate.pace.step().await;
         let Ok((length, from)) = socket.recv_from(&mut question).await else { continue };
         let answer = question.get(..length).and_then(|question| gate.answer(question));
         if let Some(answer) = answer {
@@ -48,9 +46,8 @@ pub(super) async fn datagrams(gate: Arc<Gate>, socket: UdpSocket) {
 /// Answers the connections of a cell (RFC 7766 section 8).
 pub(super) async fn connections(gate: Arc<Gate>, listener: TcpListener, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut pace = Pace::new();
     loop {
-        pace.step().await;
+        gate.pace.step().await;
         let Ok((stream, _)) = listener.accept().await else { continue };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let gate = Arc::clone(&gate);
@@ -62,9 +59,8 @@ pub(super) async fn connections(gate: Arc<Gate>, listener: TcpListener, tasks: T
 }
 
 async fn converse(gate: &Gate, mut stream: TcpStream) {
-    let mut pace = Pace::new();
     loop {
-        pace.step().await;
+        gate.pace.step().await;
         match timeout(SILENCE_MAX, exchange(gate, &mut stream)).await {
             Ok(Some(())) => {}
             Ok(None) | Err(_) => return,

@@ -14,7 +14,7 @@ use crate::attempt::{End, Reason, Traffic};
 use crate::quotas::Quota;
 
 /// How much is carried at a time, in each direction.
-const PIECE_BYTES_MAX: usize = 32 * 1024;
+const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// One connection that was allowed.
 #[derive(Debug)]

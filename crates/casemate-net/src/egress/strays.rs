@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 use super::gate::Gate;
-use super::pace::Pace;
 use crate::attempt::{Protocol, Reason, Verdict};
 
 /// The longest headers: those of IPv4 with all options, and the ports behind them.
@@ -16,9 +15,8 @@ const HEADERS_BYTES_MAX: usize = 60 + 4;
 /// difference where nothing but packets is asked for.
 pub(super) async fn record(gate: Arc<Gate>, socket: UdpSocket) {
     let mut packet = [0; HEADERS_BYTES_MAX];
-    let mut pace = Pace::new();
     loop {
-        pace.step().await;
+        gate.pace.step().await;
         let received = socket.recv(&mut packet).await;
         let stray = received.ok().and_then(|length| packet.get(..length)).and_then(Stray::read);
         if let Some(stray) = stray {
