@@ -45,6 +45,7 @@ mod child;
 #[cfg(feature = "container")]
 pub mod container;
 mod containment;
+mod descriptors;
 mod doorway;
 pub mod environment;
 mod error;
@@ -63,6 +64,7 @@ mod tests;
 
 pub use cell::{Cell, CellHandle, CellIo};
 pub use containment::{Containment, ProcView, Refused, Report};
+pub use descriptors::raise_open_files;
 pub use error::Error;
 pub use exit::Exit;
 pub use role::reenter;

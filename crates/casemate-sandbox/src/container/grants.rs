@@ -106,7 +106,7 @@ mod tests {
             "/boot",
             "/tmp",
             "/home/ann",
-            "/home/root",
+            "/home/bob",
             "/data",
             "/data/people",
             "/data/people/ann",
