@@ -2,6 +2,14 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::Witness;
+use crate::policy::Policy;
+use crate::quotas::Quotas;
+use crate::resolver::Resolver;
 
 /// The sockets that were made inside of a cell's network namespace and handed out of it. They are the cell's only
 /// network: every address there is local (its route says so), and nothing of ours runs inside.
@@ -19,4 +27,23 @@ pub struct Doorway {
     pub stray_tcp: OwnedFd,
     /// A raw socket that sees datagrams to other ports than the name server's, as IPv4 packets. Nobody answers them.
     pub stray_udp: OwnedFd,
+}
+
+/// What holds for one cell.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What may be reached.
+    pub policy: Policy,
+    /// How much of it.
+    pub quotas: Quotas,
+    /// Who knows the addresses of names. One [`crate::SystemResolver`] serves all cells.
+    pub resolver: Arc<dyn Resolver>,
+    /// Who is told of every attempt.
+    pub witness: Arc<dyn Witness>,
+}
+
+/// Carries the connections of one cell for as long as it lives, and ends with all of them on `stop`.
+pub async fn serve(doorway: Doorway, rules: Rules, stop: CancellationToken) {
+    stop.cancelled().await;
+    drop((doorway, rules));
 }
