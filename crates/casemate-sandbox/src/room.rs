@@ -10,17 +10,20 @@
 
 use std::path::{Path, PathBuf};
 
+mod bpf;
 mod draft;
 mod entry;
 mod filter;
 mod host;
 mod kernel;
 mod layer;
+mod network;
 mod plan;
 
 pub(crate) use entry::{confine, enter};
 pub use host::{Cgroups, Host, Obstacle};
 pub use layer::{Kind, Layer};
+pub use network::Network;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
@@ -86,8 +89,9 @@ impl CellSpec {
         !self.without.contains(&layer)
     }
 
-    /// What is wrong with a path that is to be shown to a server, if anything is.
-    pub(crate) fn fault(path: &Path) -> Option<&'static str> {
+    /// What is wrong with a path that is to be shown to a server, if anything is: the end of a sentence that begins
+    /// with the path. Touches nothing; links are found when the cell is made.
+    pub fn fault(path: &Path) -> Option<&'static str> {
         let Some(text) = path.to_str() else { return Some("is not UTF-8") };
         let plain = text.len() > 1 && text.starts_with('/') && !text.contains('\0');
         if !plain || text.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
@@ -120,13 +124,6 @@ pub enum Access {
     Read,
     /// Everything that the user may do to files, short of device files and setuid programs.
     Write,
-}
-
-/// What a server may reach over the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// Nothing. A full cell has a loopback of its own; a light one has no sockets but pairs.
-    None,
 }
 
 /// Which system calls a server may make.

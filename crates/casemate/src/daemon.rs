@@ -1,6 +1,5 @@
 //! The running gateway: everything is wired here, and ends here.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use casemate_auth::KeySecret;
 use casemate_config::{Loaded, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::upstream::{BaseEnvironment, Host, ServerNotice};
+use casemate_gateway::upstream::{Host, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -22,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cells::{Cells, Surroundings};
 use crate::context::Context;
 use crate::control;
 use crate::exit::Exit;
@@ -218,12 +218,12 @@ fn host(
     tracker: TaskTracker,
 ) -> anyhow::Result<(Arc<Host>, mpsc::Receiver<ServerNotice>)> {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+    let cells = Cells::new(start.spawner.clone(), Surroundings::of(context)?, tracker.clone());
     let host = Host {
-        spawner: Arc::new(start.spawner.clone()),
+        launcher: Arc::new(cells),
         http: Client::new(dialing()),
         tracker,
         stop: CancellationToken::new(),
-        environment: base_environment(context)?,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
@@ -241,16 +241,4 @@ fn dialing() -> ClientOptions {
         event_bytes_max: ANSWER_BYTES_MAX,
         ..ClientOptions::default()
     }
-}
-
-/// What every server sees: a home and a folder for temporary files of its own, never the user's.
-fn base_environment(context: &Context) -> anyhow::Result<BaseEnvironment> {
-    let folder = |path: PathBuf| crate::paths::private_folder(&path).map(|()| path);
-    let variables = context.environment.texts().into_iter();
-    Ok(BaseEnvironment {
-        home: folder(context.paths.data().join("home")).context("servers need a home")?,
-        tmp: folder(context.paths.data().join("tmp")).context("servers need a folder for temporary files")?,
-        search: context.environment.server_folders(),
-        available: variables.map(|(name, value)| (name.into(), value.into())).collect(),
-    })
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::plan::{Action, Need, Phase, Plan};
 use crate::message::{Failure, Message, Stage};
 
+mod doors;
 mod identity;
 mod limit;
 mod mounts;
@@ -81,6 +82,7 @@ impl Entry<'_> {
             // Counts for this user namespace; the host's /proc is still here to say it.
             Action::ForbidNesting => identity::write("/proc/sys/user/max_user_namespaces", "0")?,
             Action::Loopback => super::kernel::raise_loopback()?,
+            Action::Doorway { ports } => doors::open(ports, self.control)?,
             Action::SetHostname => rustix::system::sethostname(super::plan::CELL_HOSTNAME.as_bytes())?,
             Action::Root => self.site()?.make_root()?,
             Action::Bind { path, .. } | Action::BindIfThere { path, .. } | Action::Device { path } => {

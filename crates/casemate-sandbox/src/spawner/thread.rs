@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::egress::Doorway;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -20,9 +21,10 @@ use super::{Stdio, control_pair, null};
 use crate::cell::Ropes;
 use crate::child::{self, Binary, Child, Descriptors, Sheet};
 use crate::containment::{Containment, ProcView, Refused, Report};
+use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::message::{Failure, Message, Received, Stage, receive};
+use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
 use crate::reaper;
 use crate::role::Role;
 use crate::room::CELL_USER;
@@ -59,11 +61,13 @@ pub(super) struct Room {
 }
 
 /// How a start went well.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Start {
     pub(super) proc_view: ProcView,
     /// Steps of the plan that were left out, with the kernel's answers.
     pub(super) skipped: Vec<(usize, i32)>,
+    /// What has come out of the cell's network namespace.
+    pub(super) doorway: Option<Doorway>,
 }
 
 /// A cell whose first process exists; whether the program could be started is still to come.
@@ -193,8 +197,8 @@ impl Thread {
         let (starting, started) = oneshot::channel();
         let (ended, life) = watch::channel(None);
         let newborn = Newborn { pid: pid.unsigned_abs(), ropes: ropes.clone(), started, ended: life };
-        let start = Start { proc_view: ProcView::Host, skipped: Vec::new() };
-        let ward = Ward { pid, ropes, start, starting: Some(starting), last_words: None, ended };
+        let ward =
+            Ward { pid, ropes, start: Start::default(), starting: Some(starting), last_words: None, ended };
         self.wards.insert(id, ward);
         Ok(newborn)
     }
@@ -208,8 +212,9 @@ impl Thread {
     fn listen(&mut self, id: u64) {
         let Some(ward) = self.wards.get_mut(&id) else { return };
         loop {
-            match receive(&ward.ropes.control, RecvFlags::DONTWAIT) {
-                Received::Message(message) => ward.hear(message),
+            let (received, descriptors) = receive_with_descriptors(&ward.ropes.control, RecvFlags::DONTWAIT);
+            match received {
+                Received::Message(message) => ward.hear(message, descriptors),
                 Received::Nothing => return,
                 Received::Closed => {
                     let _ = epoll::delete(&self.epoll, &ward.ropes.control);
@@ -238,7 +243,7 @@ impl Thread {
 }
 
 impl Ward {
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, message: Message, descriptors: Vec<OwnedFd>) {
         let outcome = match message {
             Message::Ready(view) => {
                 self.start.proc_view = view;
@@ -248,13 +253,21 @@ impl Ward {
                 self.start.skipped.push((step, errno));
                 return;
             }
+            Message::Doorway { ports } => match doorway::take_in(ports, descriptors) {
+                Some(doorway) => {
+                    self.start.doorway = Some(doorway);
+                    return;
+                }
+                // The kernel cuts off what we have no free descriptors for.
+                None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
+            },
             // Only we say that.
             Message::Mapped => return,
             Message::Ended(exit) => {
                 self.last_words = Some(exit);
                 return;
             }
-            Message::Started(_) => Ok(self.start.clone()),
+            Message::Started(_) => Ok(std::mem::take(&mut self.start)),
             Message::Failed(failure) => Err(failure),
         };
         if let Some(starting) = self.starting.take() {

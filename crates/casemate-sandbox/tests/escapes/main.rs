@@ -24,6 +24,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod attack;
 mod attacks;
 mod bench;
+mod ground;
+mod passages;
 mod programs;
 mod world;
 
@@ -32,13 +34,31 @@ use world::World;
 /// The first argument of the attacker.
 const ATTACK: &str = "--attack";
 
+/// The first argument of a server that plays a part in front of its doors.
+const PASSAGE: &str = "--passage";
+
 fn main() -> ExitCode {
     casemate_sandbox::reenter();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some(ATTACK) => return attack::play(&args[1], &args[2..]),
+        Some(PASSAGE) => {
+            return match passages::pass(&args[1]) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    println!("{error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         Some("--bench") => return bench::run(),
         _ => {}
+    }
+    // An ordinary user may stand on root's ground.
+    if let Err(error) = ground::make()
+        && !ground::stands()
+    {
+        eprintln!("attacks on far addresses are not tried, for lack of a network of our own: {error}");
     }
     let mut trials = Vec::new();
     for kind in [Kind::Full, Kind::Light] {
@@ -57,7 +77,8 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        for (name, body) in programs::ALL {
+        let programs = programs::ALL.iter().chain(if kind == Kind::Full { passages::ALL } else { &[] });
+        for (name, body) in programs {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())

@@ -12,11 +12,11 @@ use super::input::Counted;
 use super::reader::{Reader, Silence};
 use super::wire::{Outbound, Wire};
 use crate::desk::Desk;
-use crate::entry::CommandSource;
+use crate::entry::Program;
 use crate::instance::Seed;
 use crate::life::{End, Life};
 use crate::outlet::Outlet;
-use crate::{Fault, ProcessHandle};
+use crate::{Fault, Launch, ProcessHandle};
 
 /// Frames that may wait for a process that does not read.
 const QUEUE_FRAMES: usize = 64;
@@ -28,10 +28,10 @@ const EXIT_TIME: Duration = Duration::from_millis(500);
 const POLITE_TIME: Duration = Duration::from_secs(2);
 
 /// Starts the process and the tasks that listen to it.
-pub(super) async fn start(seed: &Seed, source: &CommandSource) -> Result<(Arc<Wire>, Life), Fault> {
+pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, Life), Fault> {
     let host = &seed.host;
-    let spec = host.environment.spec(seed.entry.name.as_str(), source);
-    let process = host.spawner.launch(spec).await.map_err(|why| Fault::Start { why })?;
+    let launch = Launch { server: seed.entry.name.clone(), program: program.clone() };
+    let process = host.launcher.launch(launch).await.map_err(|why| Fault::Start { why })?;
     let life = Life::below(&seed.stop);
     let (input, read_bytes) = Counted::new(process.stdin);
     let wire = Arc::new(Wire {
@@ -40,7 +40,7 @@ pub(super) async fn start(seed: &Seed, source: &CommandSource) -> Result<(Arc<Wi
         read_bytes: OnceLock::new(),
         revision: OnceLock::new(),
         pid: process.handle.pid(),
-        report: process.handle.report(),
+        report: Arc::new(process.handle.report()),
     });
     host.tracker.spawn(complaints(process.stderr, Arc::clone(&seed.outlet)));
     let reader = Reader::new(process.stdout, Arc::clone(&wire), seed);
@@ -107,6 +107,6 @@ impl Watch {
         if let Ok(Ok(bytes)) = timeout(EXIT_TIME, &mut self.read_bytes).await {
             _ = self.wire.read_bytes.set(bytes);
         }
-        End::Lost(format!("its process ended with {exit}"))
+        End::Lost(format!("its process ended with {}", exit.how))
     }
 }

@@ -8,11 +8,11 @@ use casemate_mcp::frame::{Id, request_text};
 use casemate_mcp::json::{Raw, one_line};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
-use casemate_sandbox::Report;
 use casemate_transport::lines::{LineFault, LineSender};
 use tokio::time::timeout;
 
 use crate::desk::{Desk, Outcome, Ticket, cancellation};
+use crate::report::CellReport;
 use crate::{Fault, guard};
 
 /// The pipe into a process, and the requests that went through it.
@@ -26,7 +26,7 @@ pub(super) struct Wire {
     /// Known after the handshake.
     pub(super) revision: OnceLock<Revision>,
     pub(super) pid: Option<u32>,
-    pub(super) report: Option<Report>,
+    pub(super) report: Arc<CellReport>,
 }
 
 impl Wire {

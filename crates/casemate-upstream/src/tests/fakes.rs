@@ -16,7 +16,6 @@ use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
 use casemate_policy::SubjectId;
-use casemate_sandbox::{Report, Spec};
 use casemate_transport::http::{Client, ClientOptions};
 use casemate_transport::lines::{Line, LineReader};
 use serde_json::{Value, json};
@@ -25,10 +24,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::entry::{CommandSource, Resilience, ServerEntry, Sharing, Source, Timeouts};
+use crate::entry::{
+    CommandSource, Enclosure, OutputRate, Program, Resilience, ServerEntry, Sharing, Source, Timeouts,
+};
+use crate::report::CellReport;
 use crate::{
-    BaseEnvironment, Caller, Event, Fault, Host, Input, Launcher, Process, ProcessHandle, Server,
-    ServerNotice, Soon,
+    Caller, Event, Exit, Fault, Host, Input, Launch, Launcher, Process, ProcessHandle, Server, ServerNotice,
+    Soon,
 };
 
 /// What a fake process does, given how many were started before it.
@@ -193,9 +195,9 @@ impl std::fmt::Debug for Fakes {
 }
 
 impl Launcher for Fakes {
-    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
+    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move {
-            if spec.program == "missing" {
+            if matches!(&launch.program, Program::Command(command) if command.program == "missing") {
                 return Err("no program named \"missing\"".to_owned());
             }
             let nth = self.launched.fetch_add(1, Ordering::SeqCst);
@@ -238,14 +240,14 @@ impl ProcessHandle for FakeHandle {
         Some(7)
     }
 
-    fn report(&self) -> Option<Report> {
-        None
+    fn report(&self) -> CellReport {
+        CellReport::default()
     }
 
-    fn wait(&self) -> Soon<'_, String> {
+    fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async move {
             self.ended.cancelled().await;
-            "exit code 3".to_owned()
+            Exit { how: "exit code 3".to_owned(), overrun: None }
         })
     }
 
@@ -337,21 +339,15 @@ impl Rig {
 }
 
 pub(super) fn host(
-    spawner: Arc<dyn Launcher>,
+    launcher: Arc<dyn Launcher>,
     tracker: TaskTracker,
     notices: mpsc::Sender<ServerNotice>,
 ) -> Arc<Host> {
     Arc::new(Host {
-        spawner,
+        launcher,
         http: Client::new(ClientOptions::default()),
         tracker,
         stop: CancellationToken::new(),
-        environment: BaseEnvironment {
-            home: "/home/x".into(),
-            tmp: "/tmp".into(),
-            search: Vec::new(),
-            available: Vec::new(),
-        },
         notices,
         client_info: raw(r#"{"name":"casemate","version":"0"}"#),
         result_bytes_max: 1 << 16,
@@ -359,7 +355,14 @@ pub(super) fn host(
 }
 
 pub(super) fn entry() -> ServerEntry {
-    let source = CommandSource { program: "fake".into(), args: Vec::new(), env: BTreeMap::new(), cwd: None };
+    let source = CommandSource {
+        program: "fake".into(),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: None,
+        enclosure: Enclosure::Unsandboxed,
+        install_scripts: false,
+    };
     ServerEntry {
         name: ServerName::parse("fake").unwrap(),
         source: Source::Command(source),
@@ -367,6 +370,7 @@ pub(super) fn entry() -> ServerEntry {
         sharing: Sharing::Subject,
         timeouts: Timeouts::default(),
         resilience: Resilience::default(),
+        output: OutputRate::default(),
         tools: BTreeMap::new(),
         digest: [0; 32],
     }

@@ -125,6 +125,7 @@ impl Server {
                     let words = std::iter::once(&command.program).chain(&command.args);
                     words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
                 }
+                Source::Image(image) => image.image.clone(),
                 Source::Http(remote) => remote.url.to_string(),
             },
             enabled: entry.enabled,
@@ -276,7 +277,7 @@ fn lay_out_state(state: &ServerState, page: &mut Page) {
             span(one.age).into(),
             format!("{} calls", one.calls).into(),
             format!("{} in flight", one.in_flight).into(),
-            one.containment.as_deref().unwrap_or("remote").into(),
+            one.cell.as_ref().map_or("remote", |report| report.cell.as_str()).into(),
         ]
     };
     page.table(&[], &state.instances.iter().map(row).collect::<Vec<_>>());
