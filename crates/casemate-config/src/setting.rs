@@ -88,6 +88,8 @@ pub enum Word {
     Server,
     /// Absolute paths, as they are shown to servers.
     Path,
+    /// Places that may be reached over the network.
+    Destination,
 }
 
 /// The names that a person chooses within a key.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_mcp::names::{ServerName, ToolName};
+use casemate_net::Policy;
 use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
@@ -122,6 +123,8 @@ pub struct Room {
     pub write: Vec<PathBuf>,
     /// Where further programs and libraries lie, besides what is found out about the program itself.
     pub runtime: Vec<PathBuf>,
+    /// What it may reach over the network; nothing when empty. A light cell reaches nothing.
+    pub network: Policy,
     /// How much it may use.
     pub limits: Limits,
     /// Whether it may see figures of the whole host: memory, processors, disks, network.

@@ -99,9 +99,10 @@ impl Rendering {
 
     /// Taken apart in whole, so that a field which is added is not forgotten here.
     fn room(&mut self, room: &Room) {
-        let Room { kind, read, write, runtime, limits, host_stats, account } = room;
+        let Room { kind, read, write, runtime, network, limits, host_stats, account } = room;
         self.text(kind.as_str());
         [read, write, runtime].into_iter().for_each(|paths| self.paths(paths));
+        self.texts(&network.destinations().iter().map(ToString::to_string).collect::<Vec<_>>());
         let Limits { memory_bytes, processes, open_files, file_bytes, tmp_bytes, tmp_files } = *limits;
         let counts = [processes, open_files, tmp_files].map(u64::from);
         for amount in [memory_bytes, file_bytes, tmp_bytes].into_iter().chain(counts) {

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use casemate_gateway::snapshot::{Enclosure, Room};
 use casemate_mcp::names::ServerName;
+use casemate_net::Policy;
 use casemate_sandbox::{Kind, Limits};
 use sha2::{Digest, Sha256};
 
@@ -13,11 +14,12 @@ use crate::problem::Fault;
 use crate::reader::Scope;
 
 /// What says something about a cell, and so contradicts that there is none.
-const CELL_KEYS: [&str; 11] = [
+const CELL_KEYS: [&str; 12] = [
     "cell",
     "read",
     "write",
     "runtime",
+    "network",
     "host_stats",
     "install_scripts",
     "limits.memory",
@@ -85,6 +87,7 @@ impl<'a> Compiler<'a> {
             self.refuse(at.origin_of("limits.tmp_size"), Fault::new(what).hint(hint));
         }
         self.refuse_twice(at);
+        let network = self.network(at, kind);
         let default = Limits::default();
         let small = |key: &str| at.count(key).and_then(|count| u32::try_from(count).ok());
         Room {
@@ -92,6 +95,7 @@ impl<'a> Compiler<'a> {
             read: paths(at, "read"),
             write: paths(at, "write"),
             runtime: paths(at, "runtime"),
+            network,
             limits: Limits {
                 memory_bytes: at.count("limits.memory").unwrap_or(default.memory_bytes),
                 processes: small("limits.processes").unwrap_or(default.processes),
@@ -103,6 +107,19 @@ impl<'a> Compiler<'a> {
             host_stats: at.switch("host_stats").unwrap_or(host_stats == HostStats::Shown),
             account: self.accounts.get(name.as_str()).copied().unwrap_or(ACCOUNT_FIRST),
         }
+    }
+
+    /// What it may reach.
+    fn network(&mut self, at: &Scope<'a>, kind: Kind) -> Policy {
+        // What could not be read was reported where it stands.
+        let texts = at.texts("network").unwrap_or_default();
+        let policy = Policy::new(texts.iter().filter_map(|text| text.parse().ok()));
+        if kind == Kind::Light && !policy.is_empty() {
+            let what = format!("[{}] grants a network, and a light cell has none", at.key);
+            let hint = "remove `network`, or cell = \"light\" on a host that can make full cells";
+            self.refuse(at.origin_of("network"), Fault::new(what).hint(hint));
+        }
+        policy
     }
 
     /// A path that is both for reading and for writing is a slip of which nobody can tell what was meant.
@@ -141,3 +158,6 @@ pub(super) enum HostStats {
 fn paths(at: &Scope<'_>, key: &str) -> Vec<PathBuf> {
     at.texts(key).unwrap_or_default().iter().map(|text| Path::new(text).to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use casemate_mcp::names::{JOINED_MAX, ServerName};
+use casemate_net::{Destination, DestinationFault};
 use casemate_policy::Pattern;
 use casemate_sandbox::CellSpec;
 use http::Uri;
@@ -87,18 +88,27 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
             ServerName::parse(text).map(drop).map_err(|why| Fault::new(format!("{}: {why}", quoted(text))))
         }
         Word::Path => path(text),
+        Word::Destination => destination(text),
     }
+}
+
+fn destination(text: &str) -> Result<(), Fault> {
+    let refused = |fault: DestinationFault| {
+        Fault::new(format!("{}: {}", quoted(text), fault.what())).hint(fault.hint())
+    };
+    text.parse::<Destination>().map(drop).map_err(refused)
 }
 
 /// A path that a server gets to see.
 fn path(text: &str) -> Result<(), Fault> {
-    let hint = match text {
+    let hint = match text.trim_end_matches('/') {
+        "" => "a server sees what is named, and never everything".to_owned(),
+        whole if whole.starts_with('/') && whole != text => format!("write {whole:?}"),
         _ if text.starts_with('~') => {
-            "nothing here knows `~`: write the folder out, like \"/home/you/notes\""
+            "nothing here knows `~`: write the folder out, like \"/home/you/notes\"".to_owned()
         }
-        _ if !text.starts_with('/') => "write the whole path, like \"/home/you/notes\"",
-        "/" => "a server sees what is named, and never everything",
-        _ => "name what is needed inside of it, like \"/home/you/notes\"",
+        _ if !text.starts_with('/') => "write the whole path, like \"/home/you/notes\"".to_owned(),
+        _ => "name what is needed, like \"/home/you/notes\"".to_owned(),
     };
     match CellSpec::fault(Path::new(text)) {
         Some(fault) => Err(Fault::new(format!("{} {fault}", quoted(text))).hint(hint)),

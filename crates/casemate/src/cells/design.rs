@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Room};
 use casemate_mcp::names::ServerName;
+use casemate_net::Policy;
 use casemate_sandbox::environment::{self, Variable};
-use casemate_sandbox::{Access, CellSpec, Grant, Kind, Spec};
+use casemate_sandbox::{Access, CellSpec, Grant, Kind, Network, Spec};
 
 use super::runtime::Runtime;
 use super::scratch::Scratch;
@@ -37,6 +38,11 @@ impl Design {
             Enclosure::Unsandboxed => Ok(unsandboxed(server, command, surroundings)),
             Enclosure::Cell(room) => Draft { server, command, room, surroundings }.design(),
         }
+    }
+
+    /// What it may reach over the network. Without a cell nobody knows.
+    pub fn network(&self) -> Policy {
+        self.room.as_ref().map(|room| room.network.clone()).unwrap_or_default()
     }
 }
 
@@ -99,6 +105,10 @@ impl Draft<'_> {
                 .chain(runtime.links)
                 .collect(),
             grants,
+            network: match self.room.network.is_empty() {
+                true => Network::None,
+                false => Network::Ports(self.room.network.ports()),
+            },
             limits: self.room.limits,
             account: self.room.account,
             ..CellSpec::new(self.room.kind)

@@ -22,6 +22,7 @@ pub(super) fn of(design: &Design, report: &Report) -> CellReport {
                     access: grant.access.to_string(),
                 })
                 .collect(),
+            network: design.network().destinations().iter().map(ToString::to_string).collect(),
             limits: limits(&cell.limits, enforced.kind),
             ..bare
         },

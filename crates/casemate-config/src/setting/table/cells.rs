@@ -53,6 +53,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "[\"/opt/oracle/instantclient\"]",
     },
     Setting {
+        key: "servers.NAME.network",
+        kind: Kind::Words(Word::Destination),
+        default: Some("[]"),
+        effect: Live,
+        reason: "What the server may reach over the network: names with ports, `*.` for all names below one, \
+                 addresses. Public addresses only, unless the text begins with `loopback`, `private` or \
+                 `link-local`. Nothing else is reached, and every attempt is recorded.",
+        example: "[\"api.github.com:443\", \"*.example.org:443\", \"private wiki.corp:443\"]",
+    },
+    Setting {
         key: "servers.NAME.limits.memory",
         kind: Kind::Size(16 * MIB..=1024 * GIB),
         default: Some("\"1GiB\""),

@@ -35,6 +35,7 @@ impl Site {
             read: Vec::new(),
             write: Vec::new(),
             runtime: Vec::new(),
+            network: Policy::default(),
             limits: Limits::default(),
             host_stats: false,
             account: 0x7000_0001,
