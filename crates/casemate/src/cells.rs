@@ -9,11 +9,12 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::{CommandSource, Program};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
-use casemate_sandbox::{Host, Spawner};
+use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio_util::task::TaskTracker;
 
 pub use design::Design;
 pub use refused::Refused;
+pub use running::Running;
 pub use surroundings::Surroundings;
 
 mod design;
@@ -66,17 +67,25 @@ impl Cells {
     /// What stands in the way.
     pub async fn start(&self, launch: &Launch) -> Result<Process, Refused> {
         let design = self.design(launch).await?;
-        let cell = self.spawner.spawn(design.spec.clone()).await;
-        let cell = cell.map_err(|error| Refused::by_sandbox(&error, &launch.server, design.room.as_ref()))?;
-        let (io, handle) = cell.split();
-        let report = report::of(&design, handle.report());
-        let handle = running::attend(&self.tracker, Arc::new(handle), design, report);
+        let (io, running) = self.open(&launch.server, design).await?;
         Ok(Process {
             stdin: Box::new(io.stdin),
             stdout: Box::new(io.stdout),
             stderr: Box::new(io.stderr),
-            handle: Box::new(handle),
+            handle: Box::new(running),
         })
+    }
+
+    /// Starts what was designed, for somebody who looks after its streams.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn open(&self, server: &ServerName, design: Design) -> Result<(CellIo, Running), Refused> {
+        let cell = self.spawner.spawn(design.spec.clone()).await;
+        let cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
+        let (io, handle) = cell.split();
+        let report = report::of(&design, handle.report());
+        Ok((io, running::attend(&self.tracker, Arc::new(handle), design, report)))
     }
 
     fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {

@@ -11,9 +11,17 @@ use tokio_util::task::TaskTracker;
 use super::Design;
 
 /// A process that runs. Dropping it kills the whole tree.
-struct Running {
+#[derive(Debug)]
+pub struct Running {
     handle: Arc<CellHandle>,
     report: CellReport,
+}
+
+impl Running {
+    /// Its cell.
+    pub fn cell(&self) -> &CellHandle {
+        &self.handle
+    }
 }
 
 /// Has a task wait for the end of the process, and clean up after it.
@@ -22,7 +30,7 @@ pub(super) fn attend(
     handle: Arc<CellHandle>,
     design: Design,
     report: CellReport,
-) -> impl ProcessHandle + use<> {
+) -> Running {
     let attended = Arc::clone(&handle);
     tracker.spawn(async move {
         attended.wait().await;
