@@ -7,6 +7,7 @@ use std::time::Duration;
 use casemate_mcp::names::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
 
 use crate::entry::Program;
 use crate::report::CellReport;
@@ -44,6 +45,8 @@ pub struct Process {
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// What it complains about.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// What its keeper has to say about it, for whoever reads its log.
+    pub remarks: Option<mpsc::Receiver<String>>,
     /// Its life.
     pub handle: Box<dyn ProcessHandle>,
 }

@@ -102,7 +102,7 @@ impl Daemon {
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
-        let (host, notices) = host(&context, &start, tracker.clone())?;
+        let (host, notices) = host(&context, &start, &log, tracker.clone())?;
         let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
@@ -215,10 +215,12 @@ fn watch(context: &Context) -> Option<Watch> {
 fn host(
     context: &Context,
     start: &Start,
+    log: &Arc<Log>,
     tracker: TaskTracker,
 ) -> anyhow::Result<(Arc<Host>, mpsc::Receiver<ServerNotice>)> {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let cells = Cells::new(start.spawner.clone(), Surroundings::of(context)?, tracker.clone());
+    let cells = cells.recording(Arc::clone(log));
     let host = Host {
         launcher: Arc::new(cells),
         http: Client::new(dialing()),

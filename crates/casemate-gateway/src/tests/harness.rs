@@ -280,6 +280,7 @@ fn hostile_process(kind: Kind) -> Process {
         stdin: Box::new(Pipe(stdin, Arc::default())),
         stdout: Box::new(stdout),
         stderr: Box::new(tokio::io::empty()),
+        remarks: None,
         handle: Box::new(Villain(ended)),
     }
 }
@@ -327,6 +328,7 @@ impl Launcher for Links {
                 stdin: Box::new(Pipe(stdin, Arc::clone(&self.sent))),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Link(guard)),
             })
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use casemate_transport::lines::{self, Line, LineReader};
 use tokio::io::AsyncRead;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::input::Counted;
@@ -43,6 +43,9 @@ pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, 
         report: Arc::new(process.handle.report()),
     });
     host.tracker.spawn(complaints(process.stderr, Arc::clone(&seed.outlet)));
+    if let Some(remarks) = process.remarks {
+        host.tracker.spawn(listen(remarks, Arc::clone(&seed.outlet)));
+    }
     let reader = Reader::new(process.stdout, Arc::clone(&wire), seed);
     let watch = Watch { handle: process.handle, wire: Arc::clone(&wire), life: life.clone(), read_bytes };
     host.tracker.spawn(watch.run(reader));
@@ -57,6 +60,13 @@ async fn complaints(stderr: Box<dyn AsyncRead + Send + Unpin>, outlet: Arc<Outle
             Line::Frame(text) => outlet.log("stderr", &text),
             Line::TooLong { bytes } => outlet.log("stderr", format!("(a line of {bytes} bytes)").as_bytes()),
         }
+    }
+}
+
+/// Keeps what the process's keeper says about it.
+async fn listen(mut remarks: mpsc::Receiver<String>, outlet: Arc<Outlet>) {
+    while let Some(remark) = remarks.recv().await {
+        outlet.log("cell", remark.as_bytes());
     }
 }
 

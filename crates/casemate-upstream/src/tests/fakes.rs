@@ -224,6 +224,7 @@ impl Launcher for Fakes {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(stderr),
+                remarks: None,
                 handle: Box::new(handle),
             })
         })

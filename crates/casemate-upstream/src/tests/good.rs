@@ -58,6 +58,7 @@ impl Launcher for Links {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Linked { token }),
             })
         })
