@@ -89,6 +89,8 @@ pub trait ProcessHandle: Send + Sync {
     fn report(&self) -> CellReport;
     /// Waits for its end and says how it ended.
     fn wait(&self) -> Soon<'_, Exit>;
+    /// Notes that it is about to be ended because it used more than it may.
+    fn blame(&self, overrun: &Overrun);
     /// Asks it to end, and kills the whole tree when it has not after `grace`.
     fn terminate(&self, grace: Duration) -> Soon<'_, ()>;
 }

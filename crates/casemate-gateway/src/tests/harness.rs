@@ -31,7 +31,7 @@ use crate::snapshot::{
     Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
-use crate::upstream::{Exit, Host, Input, Launch, Launcher, Process, ProcessHandle, Soon};
+use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -301,6 +301,8 @@ impl ProcessHandle for Villain {
         })
     }
 
+    fn blame(&self, _overrun: &Overrun) {}
+
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async {})
     }
@@ -350,6 +352,8 @@ impl ProcessHandle for Link {
             Exit { how: "ended".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async { self.0.token().cancel() })

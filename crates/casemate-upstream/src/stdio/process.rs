@@ -90,6 +90,10 @@ impl Watch {
         let end = match silence {
             Some(Silence::Closed) => self.exit().await,
             Some(Silence::Broken(why)) => End::Lost(why),
+            Some(Silence::OverLimit(overrun)) => {
+                self.handle.blame(&overrun);
+                End::OverLimit(overrun)
+            }
             None => {
                 self.wire.hang_up();
                 // What it still has to say is heard while it ends.
@@ -98,12 +102,14 @@ impl Watch {
             }
         };
         self.wire.hang_up();
-        let why = match &end {
-            End::Lost(why) => why.clone(),
-            End::Asked | End::Expired => "it was stopped".to_owned(),
+        let gone = |why: &str| Fault::Gone { sent: true, why: why.to_owned() };
+        let fault = match &end {
+            End::Lost(why) => gone(why),
+            End::OverLimit(overrun) => Fault::OverLimit { overrun: overrun.clone() },
+            End::Asked | End::Expired => gone("it was stopped"),
         };
         self.life.end(end);
-        self.wire.desk.close(&why);
+        self.wire.desk.close(&fault);
         self.handle.terminate(POLITE_TIME).await;
     }
 
@@ -117,6 +123,9 @@ impl Watch {
         if let Ok(Ok(bytes)) = timeout(EXIT_TIME, &mut self.read_bytes).await {
             _ = self.wire.read_bytes.set(bytes);
         }
-        End::Lost(format!("its process ended with {}", exit.how))
+        match exit.overrun {
+            Some(overrun) => End::OverLimit(overrun),
+            None => End::Lost(format!("its process ended with {}", exit.how)),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! A server's process, and whoever sees it to its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use casemate_gateway::upstream::report::CellReport;
-use casemate_gateway::upstream::{Exit, ProcessHandle, Soon};
+use casemate_gateway::upstream::{Exit, Overrun, ProcessHandle, Soon};
 use casemate_net::egress::{self, Doorway, Rules};
 use casemate_sandbox::CellHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,6 +21,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(600);
 struct Running {
     handle: Arc<CellHandle>,
     report: CellReport,
+    blamed: Arc<OnceLock<Overrun>>,
 }
 
 /// What is needed to see a cell to its end.
@@ -35,13 +36,14 @@ pub(super) struct Attendant {
 impl Attendant {
     /// Begins to look after the cell, and gives its owner a handle.
     pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> impl ProcessHandle + use<> {
-        let running = Running { handle: Arc::clone(&self.handle), report };
+        let blamed = Arc::default();
+        let running = Running { handle: Arc::clone(&self.handle), report, blamed: Arc::clone(&blamed) };
         let tasks = tracker.clone();
-        tracker.spawn(async move { self.run(&tasks).await });
+        tracker.spawn(async move { self.run(&tasks, &blamed).await });
         running
     }
 
-    async fn run(self, tracker: &TaskTracker) {
+    async fn run(self, tracker: &TaskTracker, blamed: &OnceLock<Overrun>) {
         let stop = CancellationToken::new();
         let network =
             self.network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
@@ -61,7 +63,9 @@ impl Attendant {
         {
             tracing::error!(%error, "the network of a cell failed");
         }
-        self.story.ended(&exit(&self.handle).await);
+        let exit = exit(&self.handle).await;
+        let overrun = exit.overrun.or_else(|| blamed.get().cloned());
+        self.story.ended(&Exit { overrun, ..exit });
         // A scratch folder goes when nothing is left that could write there.
         drop(self.design);
     }
@@ -83,6 +87,10 @@ impl ProcessHandle for Running {
 
     fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(exit(&self.handle))
+    }
+
+    fn blame(&self, overrun: &Overrun) {
+        _ = self.blamed.set(overrun.clone());
     }
 
     fn terminate(&self, grace: Duration) -> Soon<'_, ()> {
