@@ -4,7 +4,8 @@
 //! A log is a folder of segments, files of lines. A line is one record: a JSON object in canonical form (see
 //! [`canonical`]), written by a single `write` to a file that was opened for appending, so that a process that
 //! is killed leaves whole lines. Records are numbered from 1 without gaps (`seq`), across segments and
-//! restarts, so a missing line shows. One process at a time writes a log; any number may read it meanwhile.
+//! restarts, so a missing line shows. Any number of processes write one log, in turns of one record
+//! (docs/decisions/0012-run.md), and any number may read it meanwhile.
 //!
 //! **Torn lines.** After a power cut, or when the disk filled up, the last line can be incomplete. On opening,
 //! such bytes are cut off and a record of kind `torn` tells how many they were; the number that the torn line
@@ -150,11 +151,11 @@ pub enum LogFault {
     /// The folder or a file in it is missing, unreadable or open to others.
     #[error(transparent)]
     Folder(#[from] FolderFault),
-    /// Another process writes this log.
+    /// Another process holds the log and does not let go of it.
     #[error(
-        "another casemate writes the records in {path}; hint: stop it, or give this one its own CASEMATE_HOME"
+        "another process holds the records in {path} for too long; hint: look for a casemate that was stopped (`T` in `ps`)"
     )]
-    Taken {
+    Busy {
         /// The log's folder.
         path: PathBuf,
     },

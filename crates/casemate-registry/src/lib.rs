@@ -1,0 +1,16 @@
+//! The catalogue: where servers come from, and how they are made ready before they run.
+//!
+//! This crate knows what a package runner's command line asks for ([`Asked`]), how exactly that version of a package is
+//! fetched once, with everything that it depends on, into a tree that only can be read ([`Packages`]), and how such a
+//! tree is told from one that was changed.
+//!
+//! It does not know what a server is for, which one may run, or how its cell looks like beyond the tree and the runtime
+//! ([`Prepared`]). It reads no environment and no configuration: where registries are is an argument ([`Sources`]).
+
+mod asked;
+mod package;
+mod unpinned;
+
+pub use asked::Asked;
+pub use package::{Ecosystem, Package};
+pub use unpinned::{Unpinned, Wanted};
