@@ -1,4 +1,5 @@
-//! The log of records: what was asked, what was decided, and how it ended.
+//! The log of records: what was asked, what was decided, and how it ended; which servers were started in which cells, and
+//! what they tried to reach.
 //!
 //! A log is a folder of segments, files of lines. A line is one record: a JSON object in canonical form (see
 //! [`canonical`]), written by a single `write` to a file that was opened for appending, so that a process that
@@ -16,6 +17,7 @@
 //! that no caller decides how long a line gets; arguments appear only as digest and size.
 
 mod canonical;
+mod cell;
 mod line;
 mod log;
 mod reader;
@@ -29,6 +31,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use canonical::{CanonicalFault, canonical};
+pub use cell::{CellEnd, CellStart, Network, Traffic};
 pub use line::TEXT_MAX;
 pub use log::{LogLimits, RecordLog};
 pub use reader::{Finding, Reader, tail};
@@ -129,6 +132,12 @@ pub enum Record<'a> {
     Intent(&'a Intent<'a>),
     /// After it.
     Outcome(&'a Outcome<'a>),
+    /// A server was started.
+    CellStart(&'a CellStart<'a>),
+    /// A server has ended.
+    CellEnd(&'a CellEnd<'a>),
+    /// A server tried to reach something.
+    Network(&'a Network<'a>),
     /// An incomplete line was found and cut off.
     Torn {
         /// How many bytes were cut off.

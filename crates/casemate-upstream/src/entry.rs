@@ -9,6 +9,8 @@ use casemate_net::Policy;
 use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
+use crate::Overrun;
+
 /// One upstream server as the configuration describes it.
 #[derive(Debug, Clone)]
 pub struct ServerEntry {
@@ -143,6 +145,18 @@ pub struct OutputRate {
 impl OutputRate {
     /// How many seconds' worth may come at once. Answers come in bursts, and the largest must fit.
     pub const BURST_SECONDS: u64 = 16;
+}
+
+impl OutputRate {
+    /// The limit as a fault names it.
+    #[must_use]
+    pub(crate) fn overrun(self) -> Overrun {
+        const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let bytes = self.bytes_per_second;
+        let fits = |(_, factor): &(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
+        let (unit, factor) = UNITS.into_iter().find(fits).unwrap_or(("B", 1));
+        Overrun { setting: "limits.output_rate", value: format!("{}{unit}", bytes / factor) }
+    }
 }
 
 impl Default for OutputRate {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use casemate_mcp::names::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
 
 use crate::entry::Program;
 use crate::report::CellReport;
@@ -44,6 +45,8 @@ pub struct Process {
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// What it complains about.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// What its keeper has to say about it, for whoever reads its log.
+    pub remarks: Option<mpsc::Receiver<String>>,
     /// Its life.
     pub handle: Box<dyn ProcessHandle>,
 }
@@ -86,6 +89,8 @@ pub trait ProcessHandle: Send + Sync {
     fn report(&self) -> CellReport;
     /// Waits for its end and says how it ended.
     fn wait(&self) -> Soon<'_, Exit>;
+    /// Notes that it is about to be ended because it used more than it may.
+    fn blame(&self, overrun: &Overrun);
     /// Asks it to end, and kills the whole tree when it has not after `grace`.
     fn terminate(&self, grace: Duration) -> Soon<'_, ()>;
 }

@@ -100,4 +100,7 @@ pub struct Origin {
     pub name: String,
     /// SHA-256 of the lock that says which files belong to it, in hexadecimal; for an image its digest.
     pub sha256: String,
+    /// Whether it ran install scripts while it was prepared, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts: Option<String>,
 }

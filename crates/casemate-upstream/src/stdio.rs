@@ -1,5 +1,6 @@
 //! A server that is a process and speaks on stdio.
 
+mod allowance;
 mod handshake;
 mod input;
 mod process;

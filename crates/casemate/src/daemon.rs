@@ -104,8 +104,8 @@ impl Daemon {
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
-        let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(Arc::new(cells), limits, tracker.clone());
+        let cells = Arc::new(cells.recording(Arc::clone(&log)));
+        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
         let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {

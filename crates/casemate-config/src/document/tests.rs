@@ -31,7 +31,9 @@ fn a_server_has_the_settings_that_it_is_added_with() {
         ("host_stats", NewValue::Switch(true)),
     ];
     document.add(&name("a"), &NewServer { settings, ..command(&["a"], &[("MODE", "fast")]) }).unwrap();
-    check(&document, expect![[r#"
+    check(
+        &document,
+        expect![[r#"
         [servers.a]
         command = ["a"]
         cell = "full"
@@ -42,7 +44,8 @@ fn a_server_has_the_settings_that_it_is_added_with() {
 
         [servers.a.env]
         MODE = "fast"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::snapshot::{
     Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
-use crate::upstream::{Exit, Host, Input, Launch, Launcher, Process, ProcessHandle, Soon};
+use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -280,6 +280,7 @@ fn hostile_process(kind: Kind) -> Process {
         stdin: Box::new(Pipe(stdin, Arc::default())),
         stdout: Box::new(stdout),
         stderr: Box::new(tokio::io::empty()),
+        remarks: None,
         handle: Box::new(Villain(ended)),
     }
 }
@@ -299,6 +300,8 @@ impl ProcessHandle for Villain {
             Exit { how: "ended".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async {})
@@ -327,6 +330,7 @@ impl Launcher for Links {
                 stdin: Box::new(Pipe(stdin, Arc::clone(&self.sent))),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Link(guard)),
             })
         })
@@ -348,6 +352,8 @@ impl ProcessHandle for Link {
             Exit { how: "ended".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async { self.0.token().cancel() })

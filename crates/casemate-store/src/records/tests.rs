@@ -288,7 +288,8 @@ fn no_caller_decides_how_long_a_line_gets() {
     let line = tail(folder.path(), 1).unwrap().remove(0);
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["name"], format!("{}…", "ä".repeat(TEXT_MAX / 2)));
-    assert!(line.len() < 18 * (TEXT_MAX + 10), "{}", line.len());
+    assert!(line.len() < 66 * (TEXT_MAX + 10), "{}", line.len());
+    assert_eq!(value["rules"][63], "… and 937 more");
 }
 
 proptest! {

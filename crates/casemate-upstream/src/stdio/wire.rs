@@ -85,12 +85,17 @@ impl Wire {
     /// A loss, told apart: a process that died before it read the call has certainly not acted on it.
     fn judge(&self, outcome: Outcome, start: Option<u64>) -> Outcome {
         match outcome {
-            Err(Fault::Gone { sent: true, why }) => {
-                let is_unread = start.zip(self.read_bytes.get()).is_some_and(|(start, read)| start >= *read);
-                Err(Fault::Gone { sent: !is_unread, why })
+            Err(Fault::Gone { sent: true, why }) => Err(Fault::Gone { sent: !self.is_unread(start), why }),
+            // One that died of something else than the call may well be given it again.
+            Err(Fault::OverLimit { overrun }) if self.is_unread(start) => {
+                Err(Fault::Gone { sent: false, why: format!("it was over its limit {overrun}") })
             }
             outcome => outcome,
         }
+    }
+
+    fn is_unread(&self, start: Option<u64>) -> bool {
+        start.zip(self.read_bytes.get()).is_some_and(|(start, read)| start >= *read)
     }
 
     /// Closes the process's input.

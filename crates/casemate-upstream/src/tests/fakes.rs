@@ -29,8 +29,8 @@ use crate::entry::{
 };
 use crate::report::CellReport;
 use crate::{
-    Caller, Event, Exit, Fault, Host, Input, Launch, Launcher, Process, ProcessHandle, Server, ServerNotice,
-    Soon,
+    Caller, Event, Exit, Fault, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Server,
+    ServerNotice, Soon,
 };
 
 /// What a fake process does, given how many were started before it.
@@ -186,6 +186,7 @@ struct Fakes {
     heard: Arc<Mutex<Vec<Value>>>,
     tracker: TaskTracker,
     kill: Arc<Mutex<CancellationToken>>,
+    overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl std::fmt::Debug for Fakes {
@@ -214,7 +215,8 @@ impl Launcher for Fakes {
             let ended = CancellationToken::new();
             let (work, running) = ((self.script)(nth, peer), Arc::clone(&self.running));
             running.fetch_add(1, Ordering::SeqCst);
-            let handle = FakeHandle { killed: killed.clone(), ended: ended.clone() };
+            let overrun = Arc::clone(&self.overrun);
+            let handle = FakeHandle { killed: killed.clone(), ended: ended.clone(), overrun };
             self.tracker.spawn(async move {
                 tokio::select! { () = work => {}, () = killed.cancelled() => {} }
                 running.fetch_sub(1, Ordering::SeqCst);
@@ -224,6 +226,7 @@ impl Launcher for Fakes {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(stderr),
+                remarks: None,
                 handle: Box::new(handle),
             })
         })
@@ -233,6 +236,7 @@ impl Launcher for Fakes {
 struct FakeHandle {
     killed: CancellationToken,
     ended: CancellationToken,
+    overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl ProcessHandle for FakeHandle {
@@ -247,8 +251,12 @@ impl ProcessHandle for FakeHandle {
     fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async move {
             self.ended.cancelled().await;
-            Exit { how: "exit code 3".to_owned(), overrun: None }
+            Exit { how: "exit code 3".to_owned(), overrun: self.overrun.lock().unwrap().clone() }
         })
+    }
+
+    fn blame(&self, overrun: &Overrun) {
+        *self.overrun.lock().unwrap() = Some(overrun.clone());
     }
 
     fn terminate(&self, _grace: Duration) -> Soon<'_, ()> {
@@ -272,6 +280,8 @@ pub(super) struct Rig {
     running: Arc<AtomicUsize>,
     heard: Arc<Mutex<Vec<Value>>>,
     kill: Arc<Mutex<CancellationToken>>,
+    /// The limit that processes end by.
+    pub(super) overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl Rig {
@@ -298,7 +308,9 @@ impl Rig {
             heard: Arc::default(),
             tracker: tracker.clone(),
             kill: Arc::default(),
+            overrun: Arc::default(),
         };
+        let overrun = Arc::clone(&fakes.overrun);
         let (launched, running) = (Arc::clone(&fakes.launched), Arc::clone(&fakes.running));
         let (heard, kill) = (Arc::clone(&fakes.heard), Arc::clone(&fakes.kill));
         let (sink, notices) = mpsc::channel(16);
@@ -306,7 +318,7 @@ impl Rig {
         let mut entry = entry();
         change(&mut entry);
         let server = Server::new(Arc::new(entry), Arc::clone(&host));
-        Rig { server, host, notices, launched, running, heard, kill }
+        Rig { server, host, notices, launched, running, heard, kill, overrun }
     }
 
     pub(super) async fn call(&self, caller: &Caller) -> Result<Value, Fault> {

@@ -17,7 +17,8 @@ use super::fakes::{call, caller, entry, eventually, host, question, raw, tool, v
 use crate::entry::{HttpSource, Source};
 use crate::report::CellReport;
 use crate::{
-    Caller, Event, Exit, Fault, Host, Launch, Launcher, Process, ProcessHandle, Server, ServerNotice, Soon,
+    Caller, Event, Exit, Fault, Host, Launch, Launcher, Overrun, Process, ProcessHandle, Server,
+    ServerNotice, Soon,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl Launcher for Links {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Linked { token }),
             })
         })
@@ -79,6 +81,8 @@ impl ProcessHandle for Linked {
             Exit { how: "exit code 0".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _grace: Duration) -> Soon<'_, ()> {
         self.token.cancel();

@@ -105,7 +105,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "servers.NAME.limits.output_rate",
-        kind: Kind::Size(KIB..=16 * GIB),
+        kind: Kind::Size(64 * KIB..=16 * GIB),
         default: Some("\"64MiB\""),
         effect: Live,
         reason: "What the server may write to its standard output in a second, in the long run; sixteen seconds' \

@@ -5,32 +5,34 @@ use casemate_sandbox::{CellIo, Exit as Ended};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::task::TaskTracker;
 
+use super::Place;
 use super::signals::{self, Signals};
-use crate::cells::Cells;
+use crate::cells::Opened;
 use crate::context::Context;
 use crate::exit::Exit;
 
 /// Runs the command to its end.
-pub(super) fn run(context: &Context, cells: &Cells, launch: &Launch) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, place: Place, launch: &Launch) -> anyhow::Result<Exit> {
     let runtime = context.small_runtime()?;
     let ended = runtime.block_on(async {
         // From here on signals are the command's, also while it starts.
         let mut signals = Signals::listen()?;
-        let design = cells.design(launch).await.map_err(super::not_started)?;
-        super::warn_of_unseen(context, &design, launch);
-        let (io, running) = cells.open(&launch.server, design).await.map_err(super::not_started)?;
-        if context.global.verbose > 0 {
-            context.output.note(&super::told(&running.report()));
-        }
+        let design = place.design(launch).await?;
+        let opened = place.cells.open(&launch.server, design).await;
+        let Opened { io, mut remarks, running } = opened.map_err(super::not_started)?;
+        place.tell(&running.report());
         let outputs = connect(io);
         let ended = loop {
             tokio::select! {
                 ended = running.cell().wait() => break ended,
                 number = signals.next() => running.cell().signal(number),
+                Some(remark) = remarks.recv() => place.output.note(&format!("casemate: {remark}")),
             }
         };
         // What it has said is in the pipes, and nobody is left who could say more.
         outputs.wait().await;
+        drop(running);
+        place.leave().await;
         anyhow::Ok(ended)
     });
     // A thread may wait for our standard input, and nothing will make it stop.

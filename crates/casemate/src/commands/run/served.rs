@@ -9,101 +9,89 @@ use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::Identities;
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
-use casemate_store::RecordLog;
 use casemate_transport::listener::Peer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio_util::task::TaskTracker;
+use tokio::sync::mpsc;
 
+use super::Place;
 use super::signals::{self, Signals};
-use crate::cells::Cells;
 use crate::context::Context;
-use crate::daemon::{self, FAREWELL};
+use crate::daemon;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
-use crate::wiring::recorder::Log;
 
 /// What of a server's complaints waits for the gateway to keep it, in bytes.
 const COMPLAINT_BYTES: usize = 64 << 10;
+/// Remarks that wait for the gateway to keep them.
+const REMARKS_MAX: usize = 64;
 /// What is passed on at a time, in bytes.
 const BUFFER_BYTES: usize = 8 << 10;
 
 /// Serves until the client has no more to say, or a signal ends it.
-pub(super) fn run(
-    context: &Context,
-    server: Server,
-    cells: Cells,
-    tracker: TaskTracker,
-) -> anyhow::Result<Exit> {
-    context.paths.prepare_data()?;
-    let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
+pub(super) fn run(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
     let runtime = context.small_runtime()?;
-    let ended = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        // Now, and not in the middle of the first call.
-        let design = cells.design(&server.launch).await.map_err(super::not_started)?;
-        super::warn_of_unseen(context, &design, &server.launch);
-        drop(design);
-        let launcher = Visible {
-            cells,
-            tracker: tracker.clone(),
-            output: context.output,
-            reports: context.global.verbose > 0,
-        };
-        let (host, notices) = daemon::host(Arc::new(launcher), &server.snapshot.limits, tracker);
-        let grace = server.grace;
-        let gate = Gate::start(Parts {
-            snapshot: server.snapshot,
-            identities: Arc::new(Alone::new()?),
-            recorder: Arc::clone(&log) as _,
-            host,
-            notices,
-        });
-        let streams = (tokio::io::stdin(), tokio::io::stdout());
-        let at = (Endpoint::Server(server.entry.name.clone()), Alone::peer());
-        let exit = tokio::select! {
-            () = edge::lines::serve_endpoint(Arc::clone(&gate), streams, at) => Exit::Success,
-            number = signals.next() => Exit::Command(signals::code(number)),
-        };
-        tokio::select! {
-            () = gate.stop(grace) => {}
-            _ = signals.next() => gate.host().stop.cancel(),
-        }
-        gate.tracker().close();
-        if tokio::time::timeout(FAREWELL, gate.tracker().wait()).await.is_err() {
-            tracing::warn!("some tasks did not end in time and are dropped");
-        }
-        anyhow::Ok(exit)
-    });
-    log.sync();
+    let ended = runtime.block_on(serve(place, server));
     // A thread may wait for our standard input, and nothing will make it stop.
     runtime.shutdown_background();
     ended
 }
 
-/// Starts the server as any gateway does, and shows what whoever runs it wants to see.
-#[derive(Debug)]
-struct Visible {
-    cells: Cells,
-    tracker: TaskTracker,
-    output: Output,
-    /// Whether the report of each start is shown.
-    reports: bool,
+async fn serve(place: Place, server: Server) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    // Now, and not in the middle of the first call.
+    drop(place.design(&server.launch).await?);
+    let place = Arc::new(place);
+    let Server { snapshot, entry, grace, .. } = server;
+    let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
+    let (host, notices) = daemon::host(launcher, &snapshot.limits, place.tracker.clone());
+    let gate = Gate::start(Parts {
+        snapshot,
+        identities: Arc::new(Alone::new()?),
+        recorder: Arc::clone(&place.log) as _,
+        host,
+        notices,
+    });
+    let streams = (tokio::io::stdin(), tokio::io::stdout());
+    let at = (Endpoint::Server(entry.name.clone()), Alone::peer());
+    let exit = tokio::select! {
+        () = edge::lines::serve_endpoint(Arc::clone(&gate), streams, at) => Exit::Success,
+        number = signals.next() => Exit::Command(signals::code(number)),
+    };
+    tokio::select! {
+        () = gate.stop(grace) => {}
+        _ = signals.next() => gate.host().stop.cancel(),
+    }
+    place.leave().await;
+    Ok(exit)
 }
 
-impl Launcher for Visible {
+/// Starts the server as any gateway does, and shows what whoever runs it wants to see.
+impl Launcher for Place {
     fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move {
             let mut process = self.cells.launch(launch).await?;
-            if self.reports {
-                self.output.note(&super::told(&process.handle.report()));
-            }
+            self.tell(&process.handle.report());
             // Clients show what a server complains about, so they get it, and the gateway keeps it as ever.
             let (kept, keep) = tokio::io::duplex(COMPLAINT_BYTES);
             let complaints = std::mem::replace(&mut process.stderr, Box::new(kept));
             self.tracker.spawn(pass_on(complaints, keep));
+            if let Some(remarks) = process.remarks.take() {
+                let (keep, kept) = mpsc::channel(REMARKS_MAX);
+                process.remarks = Some(kept);
+                self.tracker.spawn(show(self.output, remarks, keep));
+            }
             Ok(process)
         })
+    }
+}
+
+/// Passes remarks on, to our own standard error and to whoever keeps them.
+async fn show(output: Output, mut remarks: mpsc::Receiver<String>, keep: mpsc::Sender<String>) {
+    while let Some(remark) = remarks.recv().await {
+        output.note(&format!("casemate: {remark}"));
+        // The records have it in any case.
+        let _ = keep.try_send(remark);
     }
 }
 
