@@ -73,10 +73,15 @@ impl Display for Class {
     }
 }
 
-/// What kind of place an address is from here: an interface of this machine may have an address of any class.
+/// What kind of place an address is from here: an interface of this machine may have an address of nearly any class.
 pub(crate) fn class(address: IpAddr) -> Class {
     match Class::of(address) {
-        Class::Public | Class::Private | Class::LinkLocal if is_own(address) => Class::Loopback,
+        class @ (Class::Loopback | Class::Metadata | Class::Multicast | Class::Unspecified) => class,
+        Class::Public | Class::Private | Class::LinkLocal | Class::Documentation | Class::Reserved
+            if is_own(address) =>
+        {
+            Class::Loopback
+        }
         class => class,
     }
 }

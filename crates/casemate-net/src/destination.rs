@@ -168,6 +168,7 @@ fn whole(place: &str) -> Result<(), DestinationFault> {
     }
     if let Some((scheme, rest)) = place.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
         let port = match scheme.to_ascii_lowercase().as_str() {
             _ if host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) => "",
             "http" | "ws" => ":80",
@@ -320,9 +321,6 @@ fn spelling(host: &str, port: u16, what: NameFault) -> DestinationFault {
     };
     fault(format!("{host:?} is no host name: it has {what}"), hint)
 }
-
-#[cfg(test)]
-mod tests;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,9 @@
 mod address;
 mod attempt;
 mod destination;
+mod dialer;
 pub mod egress;
+mod hello;
 mod name;
 mod policy;
 mod quotas;

@@ -90,3 +90,60 @@ impl Destination {
 pub(crate) fn is_localhost(address: IpAddr) -> bool {
     address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(grants: &[&str]) -> Policy {
+        Policy::new(grants.iter().map(|grant| grant.parse::<Destination>().expect("a destination")))
+    }
+
+    fn classes(policy: &Policy, name: &str, port: u16) -> Vec<Class> {
+        let name = Name::parse(name).expect("a name");
+        let all = [Class::Public, Class::Loopback, Class::Private, Class::LinkLocal, Class::Metadata];
+        let reaches = policy.reaches(&name, port).unwrap_or_default();
+        all.into_iter().filter(|class| reaches.admit(*class)).collect()
+    }
+
+    #[test]
+    fn an_empty_policy_is_no_network() {
+        let policy = policy(&[]);
+        assert!(policy.is_empty() && policy.ports().is_empty());
+        assert!(!policy.names(&Name::parse("example.org").expect("a name")));
+    }
+
+    #[test]
+    fn the_same_twice_is_once() {
+        let policy = policy(&["b.example:2", "a.example:1", "A.example.:1"]);
+        let shown = policy.destinations().iter().map(Destination::to_string).collect::<Vec<_>>();
+        assert_eq!(shown, ["a.example:1", "b.example:2"]);
+        assert_eq!(policy.ports(), BTreeSet::from([1, 2]));
+    }
+
+    #[test]
+    fn a_star_does_not_include_what_stands_behind_it() {
+        let policy = policy(&["*.example.org:443"]);
+        assert_eq!(classes(&policy, "a.example.org", 443), [Class::Public]);
+        assert_eq!(classes(&policy, "c.b.a.example.org", 443), [Class::Public]);
+        for other in ["example.org", "evil-example.org", "example.org.evil.net", "org"] {
+            assert_eq!(classes(&policy, other, 443), [], "{other}");
+        }
+        assert_eq!(classes(&policy, "a.example.org", 80), []);
+    }
+
+    #[test]
+    fn grants_add_up() {
+        let policy = policy(&["wiki.corp:443", "private wiki.corp:443", "loopback *.corp:443"]);
+        assert_eq!(classes(&policy, "wiki.corp", 443), [Class::Public, Class::Loopback, Class::Private]);
+        assert_eq!(classes(&policy, "other.corp", 443), [Class::Loopback]);
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        let policy = policy(&["10.1.2.3:443", "10.1.2.3:80"]);
+        let address = IpAddr::from(Ipv4Addr::new(10, 1, 2, 3));
+        assert_eq!(policy.ports_of(address).collect::<Vec<_>>(), [80, 443]);
+        assert_eq!(policy.ports_of(Ipv4Addr::new(10, 1, 2, 4).into()).count(), 0);
+    }
+}

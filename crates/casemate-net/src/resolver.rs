@@ -148,8 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_cannot_exist_has_no_addresses() {
-        // RFC 2606 section 2.
-        let answer = SystemResolver::new().resolve("nothing.invalid").await;
-        assert!(answer.is_err());
+        // A label is too long to be asked for, so that no test waits for a name server.
+        let name = format!("{}.example", "a".repeat(64));
+        assert!(SystemResolver::new().resolve(&name).await.is_err());
     }
 }

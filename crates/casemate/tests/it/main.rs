@@ -6,6 +6,7 @@
 mod cells;
 mod configuration;
 mod connecting;
+mod enclosed;
 mod gateway;
 mod help;
 mod home;
