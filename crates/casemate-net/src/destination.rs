@@ -59,6 +59,20 @@ pub(crate) const NAME_SERVER_PORT: u16 = 53;
 /// The name that always means this machine (RFC 6761 section 6.3).
 const LOCALHOST: &str = "localhost";
 
+impl DestinationFault {
+    /// What is wrong, for a person.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
 impl Destination {
     /// The port, from 1 to 65535, and never 53.
     #[must_use]
