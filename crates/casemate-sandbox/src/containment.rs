@@ -38,11 +38,12 @@ impl fmt::Display for Containment {
 }
 
 /// Which processes a cell's `/proc` shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ProcView {
     /// Those of the cell alone: a `/proc` of its own is mounted.
     Cell,
     /// Those of the host: a fresh `/proc` was refused (usual inside containers), or there is no namespace.
+    #[default]
     Host,
 }
 

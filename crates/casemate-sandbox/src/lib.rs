@@ -46,9 +46,11 @@ mod containment;
 pub mod environment;
 mod error;
 mod exit;
+mod group;
 mod init;
 mod message;
 mod order;
+mod overrun;
 mod reaper;
 mod role;
 mod room;
@@ -62,10 +64,11 @@ pub use cell::{Cell, CellHandle, CellIo};
 pub use containment::{Containment, ProcView, Refused, Report};
 pub use error::Error;
 pub use exit::Exit;
+pub use overrun::{Certainty, Limit, Overrun};
 pub use role::reenter;
 pub use room::{
-    Absent, Access, CellSpec, Cgroups, Enforced, Grant, Host, Kind, Layer, Limits, Need, Network, Obstacle,
-    Plan, Profile, Refusal, Step,
+    Absent, Access, CellSpec, Cgroups, Controller, Enforced, Grant, Hierarchy, Host, Kind, Layer, Limits,
+    Need, Network, Obstacle, Plan, Profile, Refusal, Step, Version,
 };
 pub use spawner::{Options, Spawner, spawn_detached};
 pub use spec::Spec;

@@ -10,10 +10,11 @@ use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::draft;
-use super::host::Host;
+use super::host::{Controller, Host};
 use super::layer::{Kind, Layer};
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
+use crate::group::Share;
 
 /// Whether a cell may exist without a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,6 +158,11 @@ pub(crate) enum Action {
         quantity: Quantity,
         most: u64,
     },
+    /// Limits the cell as a whole, by a control group.
+    Share {
+        controller: Controller,
+        most: u64,
+    },
     NoNewPrivileges,
     Ruleset {
         version: u8,
@@ -261,10 +267,27 @@ impl Plan {
         }
     }
 
-    /// The map that casemate has to write: the host's user and group.
-    pub(crate) fn map_from_outside(&self) -> Option<(u32, u32)> {
+    /// The map that casemate has to write: its step, and the host's user and group.
+    pub(crate) fn map_from_outside(&self) -> Option<(usize, (u32, u32))> {
+        self.steps.iter().enumerate().find_map(|(number, step)| match step.action {
+            Action::MapUser { user, group, by: Mapper::Casemate } => Some((number, (user, group))),
+            _ => None,
+        })
+    }
+
+    /// What control groups have to limit.
+    pub(crate) fn shares(&self) -> Vec<Share> {
+        let share = |(step, taken): (usize, &Step)| match taken.action {
+            Action::Share { controller, most } => Some(Share { step, need: taken.need, controller, most }),
+            _ => None,
+        };
+        self.steps.iter().enumerate().filter_map(share).collect()
+    }
+
+    /// The memory that each process may have, in bytes.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
         self.steps.iter().find_map(|step| match step.action {
-            Action::MapUser { user, group, by: Mapper::Casemate } => Some((user, group)),
+            Action::Limit { quantity: Quantity::MemoryBytes, most } => Some(most),
             _ => None,
         })
     }
@@ -392,6 +415,11 @@ impl fmt::Display for Action {
             Action::Become { account } => write!(f, "runs as the host's user and group {account}"),
             Action::DropCapabilities => f.write_str("no capability, and none can be gained"),
             Action::Limit { quantity, most } => write!(f, "{}: {most} at most", quantity.as_str()),
+            Action::Share { controller, most } => match controller {
+                Controller::Memory => write!(f, "bytes of memory in the whole cell: {most} at most"),
+                Controller::Processes => write!(f, "processes and threads in the cell: {most} at most"),
+                Controller::Cpu => write!(f, "thousandths of a processor: {most} at most"),
+            },
             Action::NoNewPrivileges => f.write_str("nothing that it executes gains rights"),
             Action::Ruleset { version, rules, tcp } => {
                 write!(f, "Landlock, version {version}")?;
