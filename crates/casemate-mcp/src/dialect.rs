@@ -20,7 +20,7 @@ const DIALECT_META: [&str; 5] =
 fn with_meta(params: &Members, own: &[(&'static str, Raw)]) -> Raw {
     let meta = params.object("_meta").unwrap_or_else(Members::empty);
     let mut edit = meta.edit();
-    for name in DIALECT_META {
+    for name in DIALECT_META.into_iter().filter(|name| meta.has(name)) {
         edit = edit.remove(name);
     }
     for (name, value) in own {

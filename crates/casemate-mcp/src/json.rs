@@ -120,6 +120,9 @@ impl Raw {
     /// A string value.
     #[must_use]
     pub fn string_of(text: &str) -> Raw {
+        if scan::is_plain(text) {
+            return Raw([b"\"", text.as_bytes(), b"\""].concat().into());
+        }
         Raw::of(text)
     }
 

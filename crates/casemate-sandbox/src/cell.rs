@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::egress::Doorway;
 use rustix::net::Shutdown;
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::net::unix::pipe;
@@ -20,10 +21,15 @@ pub struct Cell {
     pub io: CellIo,
     /// Its life.
     pub handle: CellHandle,
+    /// Its network, for one that was asked for with [`crate::Network::Ports`]. While nobody serves it, connections to
+    /// the granted ports wait; dropped, they are refused. It keeps the cell's network namespace, so whoever takes it
+    /// has to drop it when the cell has ended.
+    pub doorway: Option<Doorway>,
 }
 
 impl Cell {
-    /// Takes it apart, so that the streams can move into tasks of their own.
+    /// Takes it apart, so that the streams can move into tasks of their own. A doorway that was not taken before is
+    /// closed.
     pub fn split(self) -> (CellIo, CellHandle) {
         (self.io, self.handle)
     }

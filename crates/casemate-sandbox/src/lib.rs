@@ -43,6 +43,7 @@
 mod cell;
 mod child;
 mod containment;
+mod doorway;
 pub mod environment;
 mod error;
 mod exit;

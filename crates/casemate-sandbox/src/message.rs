@@ -1,9 +1,12 @@
-//! What a cell's first process and casemate tell each other, one datagram of three numbers per message.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. One of them
+//! comes with descriptors.
 
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 
 use crate::containment::ProcView;
 use crate::exit::Exit;
@@ -21,12 +24,14 @@ pub(crate) enum Stage {
     NoInterpreter,
     Exec,
     Ended,
+    /// The sockets of the cell's network did not arrive.
+    Doorway,
     /// A step of the cell's plan, by its place.
     Step(usize),
 }
 
 impl Stage {
-    const NAMED: [Stage; 10] = [
+    const NAMED: [Stage; 11] = [
         Stage::Namespace,
         Stage::Fork,
         Stage::Order,
@@ -37,6 +42,7 @@ impl Stage {
         Stage::NoInterpreter,
         Stage::Exec,
         Stage::Ended,
+        Stage::Doorway,
     ];
 
     /// The number of the first step, far from those of the stages with a name.
@@ -81,6 +87,8 @@ pub(crate) enum Message {
     Skipped { step: usize, errno: i32 },
     /// From casemate: its part is done, and a room may be entered. It may also say [`Message::Failed`] instead.
     Go,
+    /// The sockets of the cell's network come with this message: four, and one for each of these ports.
+    Doorway { ports: usize },
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -90,6 +98,9 @@ pub(crate) enum Message {
     /// The program has ended, and so has everything that it started. Nothing follows.
     Ended(Exit),
 }
+
+/// The most descriptors that a message can come with (the kernel's SCM_MAX_FD).
+const DESCRIPTORS_MAX: usize = 253;
 
 /// The size of every message, in bytes.
 pub(crate) const MESSAGE_BYTES: usize = 12;
@@ -106,6 +117,7 @@ impl Message {
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
             Message::Go => [6, 0, 0],
             Message::Peak(kib) => [8, kib, 0],
+            Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -129,6 +141,7 @@ impl Message {
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
             (6, 0, 0) => Some(Message::Go),
             (8, kib, 0) => Some(Message::Peak(kib)),
+            (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
             _ => None,
         }
     }
@@ -152,12 +165,28 @@ pub(crate) enum Received {
 
 /// Takes one message off the control socket; `flags` decide whether it waits for one.
 pub(crate) fn receive(control: impl AsFd, flags: RecvFlags) -> Received {
+    receive_with_descriptors(control, flags).0
+}
+
+/// The same with the descriptors that came with it.
+pub(crate) fn receive_with_descriptors(control: impl AsFd, flags: RecvFlags) -> (Received, Vec<OwnedFd>) {
     let mut bytes = [0; MESSAGE_BYTES];
-    match retry_on_intr(|| rustix::net::recv(control.as_fd(), &mut bytes, flags)) {
-        Ok((MESSAGE_BYTES, _)) => Message::decode(&bytes).map_or(Received::Closed, Received::Message),
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let taken = retry_on_intr(|| {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        rustix::net::recvmsg(control.as_fd(), &mut parts, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)
+    });
+    let received = match taken.map(|taken| taken.bytes) {
+        Ok(MESSAGE_BYTES) => Message::decode(&bytes).map_or(Received::Closed, Received::Message),
         Err(Errno::AGAIN) => Received::Nothing,
         Ok(_) | Err(_) => Received::Closed,
-    }
+    };
+    let rights = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    (received, rights.flatten().collect())
 }
 
 #[cfg(test)]
@@ -177,6 +206,7 @@ mod tests {
             Message::Skipped { step: 17, errno: 95 },
             Message::Go,
             Message::Peak(i32::MAX),
+            Message::Doorway { ports: 128 },
         ];
         for message in failures.chain(others) {
             assert_eq!(Message::decode(&message.encode()), Some(message));

@@ -10,17 +10,20 @@
 
 use std::path::{Path, PathBuf};
 
+mod bpf;
 mod draft;
 mod entry;
 mod filter;
 mod host;
 mod kernel;
 mod layer;
+mod network;
 mod plan;
 
 pub(crate) use entry::{await_casemate, confine, enter};
 pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
+pub use network::Network;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
@@ -120,13 +123,6 @@ pub enum Access {
     Read,
     /// Everything that the user may do to files, short of device files and setuid programs.
     Write,
-}
-
-/// What a server may reach over the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// Nothing. A full cell has a loopback of its own; a light one has no sockets but pairs.
-    None,
 }
 
 /// Which system calls a server may make.

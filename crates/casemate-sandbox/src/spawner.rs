@@ -111,7 +111,7 @@ impl Spawner {
         let mut handle = CellHandle { pid, report: Arc::new(self.report.clone()), ropes, ended };
         let died = Failure::new(Stage::Ended, Errno::CHILD);
         let start = started.await.unwrap_or(Err(died));
-        let Start { proc_view, skipped } =
+        let Start { proc_view, skipped, doorway } =
             start.map_err(|failure| Error::of_failure(failure, &spec, plan.as_ref()))?;
         let report = Arc::make_mut(&mut handle.report);
         report.proc_view = proc_view;
@@ -119,7 +119,7 @@ impl Spawner {
             report.containment = plan.containment(report.containment);
             report.enforced = Some(plan.enforced(&skipped));
         }
-        Ok(Cell { io, handle })
+        Ok(Cell { io, handle, doorway })
     }
 
     fn plan(&self, cell: &CellSpec, spec: &Spec) -> Result<Plan, Error> {

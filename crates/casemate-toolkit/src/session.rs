@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_mcp::call::{Call, Meta};
-use casemate_mcp::dialect::{legacy, modern};
+use casemate_mcp::dialect::legacy;
+use casemate_mcp::dialect::modern::{self, Named};
 use casemate_mcp::frame::{ErrorObject, Frame, Id, code, error_text, response_text};
 use casemate_mcp::json::{Limits, Members, Raw};
 use casemate_mcp::method::Method;
@@ -181,7 +182,7 @@ impl<S: Server> Session<S> {
         method: Method,
         params: Option<Members>,
     ) -> Result<Reaction, ErrorObject> {
-        if method == Method::Initialize && modern::named_version(params.as_ref()).is_none() {
+        if method == Method::Initialize && Named::find(params.as_ref()).is_none() {
             return Ok(Reaction::Now(response_text(id, &self.initialize(params.as_ref())?)));
         }
         let call = self.understand(method, params)?;
@@ -209,12 +210,10 @@ impl<S: Server> Session<S> {
 
     /// Reads a request in the dialect that it is written in.
     fn understand(&self, method: Method, params: Option<Members>) -> Result<Call, ErrorObject> {
-        match &self.hello {
-            Some(hello) if modern::named_version(params.as_ref()).is_none() => {
-                Ok(legacy::call(method, params, hello))
-            }
+        match (&self.hello, Named::find(params.as_ref())) {
+            (Some(hello), None) => Ok(legacy::call(method, params, hello)),
             // A client that has not opened a session has to be modern, and hears what its `_meta` lacks.
-            _ => modern::call(method, params),
+            (_, named) => modern::call(method, params, named),
         }
     }
 

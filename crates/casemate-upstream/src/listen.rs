@@ -113,7 +113,7 @@ pub(super) fn tell_watched<'a>(
     uris: impl IntoIterator<Item = &'a str>,
 ) {
     for uri in uris {
-        let params = Members::empty().edit().set("uri", Raw::of(uri)).finish().members();
+        let params = Some(Members::empty().edit().set("uri", Raw::of(uri)).members());
         outlet.tell(subject, Notice { method: Method::ResourceUpdated, params });
     }
 }
@@ -242,7 +242,7 @@ fn unaddressed(notice: Notice) -> Notice {
     let rest = meta.edit().remove(SUBSCRIPTION_ID).finish();
     let edit = params.edit();
     let edit = if rest == Raw::EMPTY_OBJECT { edit.remove("_meta") } else { edit.set("_meta", rest) };
-    Notice { method: notice.method, params: edit.finish().members() }
+    Notice { method: notice.method, params: Some(edit.members()) }
 }
 
 impl Ear {

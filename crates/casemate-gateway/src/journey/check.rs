@@ -73,7 +73,7 @@ fn fill_in(params: &Members, fixed: Option<&ProfileTool>) -> Result<Members, Ref
         }
         edit = edit.set(name.as_str(), params::checked(value));
     }
-    Ok(params.edit().set("arguments", edit.finish()).finish().members().unwrap_or_else(Members::empty))
+    Ok(params.edit().set("arguments", edit.finish()).members())
 }
 
 fn fits(item: &Item, arguments: &Raw) -> Result<(), Refusal> {

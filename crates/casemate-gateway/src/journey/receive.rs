@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use casemate_mcp::call::{Call, Meta};
 use casemate_mcp::dialect::legacy::{self, Hello};
-use casemate_mcp::dialect::modern;
+use casemate_mcp::dialect::modern::{self, Named};
 use casemate_mcp::frame::{ErrorObject, Fault, Frame, Id, code};
 use casemate_mcp::json::{Limits, Members};
 use casemate_mcp::method::Method;
@@ -151,7 +151,7 @@ impl Reader {
                 received.map(Message::Call).or_else(|refusal| self.unreadable(named, kept, refusal))
             }
             Frame::Notification { method, params } => {
-                self.needs_session(modern::named_version(params.as_ref()).is_some())?;
+                self.needs_session(Named::find(params.as_ref()).is_some())?;
                 Ok(Message::Told(self.told(Ok((method, params)))))
             }
             Frame::Response { id, outcome } => {
@@ -173,15 +173,15 @@ impl Reader {
     fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
         bounded(&id, &method, params.as_ref())?;
         let claims = self.passage.identified.head.claims.as_ref();
-        let named = modern::named_version(params.as_ref());
+        let named = Named::find(params.as_ref());
         let claimed = claims.and_then(|claims| claims.revision.as_deref());
         let modern = named.is_some() || claimed.and_then(Revision::parse).is_some_and(Revision::is_modern);
         let call = if modern {
             // A body that does not say its revision is told so first: there is nothing to hold the headers against.
             if let Some(claims) = claims.filter(|_| named.is_some()) {
-                claims::agree(claims, &method, params.as_ref(), named.as_deref())?;
+                claims::agree(claims, &method, params.as_ref(), named.as_ref())?;
             }
-            modern::call(method, params).map_err(prescribed)?
+            modern::call(method, params, named).map_err(prescribed)?
         } else if method == Method::Initialize {
             let hello = Hello::read(params.as_ref()).map_err(prescribed)?;
             let meta = Meta {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use casemate_mcp::json::Raw;
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
 use super::harness::{Harness, http_server, stdio_entry};
 use crate::catalog::Catalog;
 use crate::endpoint::Endpoint;
+use crate::refusal::{Code, Refusal, Wire};
 use crate::snapshot::Sharing;
 
 fn catalog(harness: &Harness) -> &Catalog {
@@ -216,4 +218,44 @@ async fn a_server_that_announces_changes_in_a_loop_makes_no_work() {
     (0..100).for_each(|_| shelf.invalidate());
     let after = catalog(&harness).view(&snapshot, &Endpoint::Joined);
     assert!(std::sync::Arc::ptr_eq(&first, &after));
+}
+
+#[tokio::test]
+async fn nothing_of_the_inside_reaches_a_client() {
+    let inside = "/home/somebody/inside: permission denied";
+    for code in Code::ALL {
+        let refusal = Refusal::new(*code, "What a client may read.").with_detail(inside);
+        let Wire { error, .. } = refusal.wire();
+        let sent = format!("{} {:?}", error.message, error.data.as_ref().map(Raw::as_str));
+        assert!(sent.contains("What a client may read.") && !sent.contains("inside"), "{code}: {sent}");
+        assert!(!refusal.to_string().contains("inside"), "{code}: {refusal}");
+    }
+    // A launcher's reason, and what a server says with its last breath, stay with the records.
+    let harness = Harness::start(vec![stdio_entry("one", inside), stdio_entry("two", "exits")]).await;
+    for name in ["one", "two"] {
+        let client = harness.modern(&format!("/servers/{name}/mcp"));
+        let told = client.call("echo", json!({"message": "a"})).await.unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+        for private in ["inside", "no such program", "exit", "panicked", ".rs"] {
+            assert!(!told.contains(private), "{name}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_progress_token_is_not_repeated_by_every_notification() {
+    let (one, _guard) = http_server("one", Fixture::new(Era::Modern)).await;
+    let harness = Harness::start(vec![one]).await;
+    let client = harness.modern("/servers/one/mcp");
+    client.request("tools/list", json!({})).await.unwrap();
+    for (length, is_told) in [(1000, true), (1100, false)] {
+        let token = "t".repeat(length);
+        let params = json!({"name": "test_tool_with_progress", "_meta": {"progressToken": token}});
+        let mut stream = client.open("tools/call", params).await.unwrap();
+        let mut tokens = 0;
+        while let Some(message) = stream.next().await.unwrap() {
+            tokens += usize::from(message["params"]["progressToken"] == json!(token));
+        }
+        assert_eq!(tokens > 0, is_told, "{length}");
+    }
 }

@@ -19,23 +19,34 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// `_meta` of a notification on a listen stream: the id of the request that opened it.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// The revision that a request names in its `_meta`, if it names one. Its presence is what tells the dialects apart.
-#[must_use]
-pub fn named_version(params: Option<&Members>) -> Option<String> {
-    params?.object("_meta")?.string(VERSION)
+/// The `_meta` of a request that names its revision there, which is what tells the dialects apart.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The revision as it is written.
+    pub version: String,
+    meta: Members,
 }
 
-/// Reads a request.
+impl Named {
+    /// Looks for it.
+    #[must_use]
+    pub fn find(params: Option<&Members>) -> Option<Named> {
+        let meta = params?.object("_meta")?;
+        Some(Named { version: meta.string(VERSION)?, meta })
+    }
+}
+
+/// Reads a request; `named` is what was found in these very params.
 ///
 /// # Errors
 /// The error that the protocol prescribes: `-32602` for a member of `_meta` that is missing or wrong, `-32022` for a
 /// revision that is none of ours.
-pub fn call(method: Method, params: Option<Members>) -> Result<Call, ErrorObject> {
+pub fn call(method: Method, params: Option<Members>, named: Option<Named>) -> Result<Call, ErrorObject> {
     let params = params.unwrap_or_else(Members::empty);
-    let meta = params.object("_meta").unwrap_or_else(Members::empty);
-    let asked = meta.string(VERSION).ok_or_else(|| missing(VERSION, "a date such as \"2026-07-28\""))?;
-    let revision =
-        Revision::parse(&asked).filter(|revision| revision.is_modern()).ok_or_else(|| unsupported(&asked))?;
+    let Named { version, meta } = named.ok_or_else(|| missing(VERSION, "a date such as \"2026-07-28\""))?;
+    let revision = Revision::parse(&version)
+        .filter(|revision| revision.is_modern())
+        .ok_or_else(|| unsupported(&version))?;
     let capabilities = meta
         .object(CAPABILITIES)
         .ok_or_else(|| missing(CAPABILITIES, "an object, empty if there are none"))?;

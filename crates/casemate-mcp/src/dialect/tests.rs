@@ -2,7 +2,7 @@ use bytes::Bytes;
 use expect_test::{Expect, expect};
 
 use super::{legacy, modern};
-use crate::call::Meta;
+use crate::call::{Call, Meta};
 use crate::frame::{ErrorObject, code};
 use crate::json::{Limits, Members, Raw};
 use crate::method::Method;
@@ -26,6 +26,12 @@ fn check(actual: &Raw, expected: Expect) {
     expected.assert_eq(actual.as_str());
 }
 
+fn modern_call(method: Method, text: &'static str) -> Result<Call, ErrorObject> {
+    let params = Some(members(text));
+    let named = modern::Named::find(params.as_ref());
+    modern::call(method, params, named)
+}
+
 #[test]
 fn a_legacy_call_is_written_for_both_dialects() {
     let text =
@@ -47,7 +53,7 @@ fn a_legacy_call_is_written_for_both_dialects() {
 #[test]
 fn a_modern_call_loses_its_dialect_on_the_way_to_a_legacy_server() {
     let text = r#"{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}"#;
-    let call = modern::call(Method::ToolsCall, Some(members(text))).unwrap();
+    let call = modern_call(Method::ToolsCall, text).unwrap();
     check(&legacy::params(&call, None), expect![[r#"{"name":"x"}"#]]);
     check(
         &legacy::params(&call, Some(Raw::of(&1))),
@@ -63,8 +69,8 @@ fn params_that_need_no_change_are_the_same_bytes() {
 
 #[test]
 fn modern_requests_without_their_meta_get_the_prescribed_errors() {
-    let error = |text| modern::call(Method::ToolsList, Some(members(text))).unwrap_err();
-    assert_eq!(modern::call(Method::ToolsList, None).unwrap_err().code, code::INVALID_PARAMS);
+    let error = |text| modern_call(Method::ToolsList, text).unwrap_err();
+    assert_eq!(modern::call(Method::ToolsList, None, None).unwrap_err().code, code::INVALID_PARAMS);
     assert_eq!(error("{}").code, code::INVALID_PARAMS);
     assert_eq!(
         error(r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#).code,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Members, Raw};
+use super::{Member, Members, Raw};
 
 /// A change to an object that has not been made yet. Members that it does not name stay as they are.
 #[derive(Debug)]
@@ -33,50 +33,63 @@ impl<'a> Edit<'a> {
     /// Makes the change. When it changes nothing, the object is returned as it is, without a copy.
     #[must_use]
     pub fn finish(self) -> Raw {
+        self.members().raw
+    }
+
+    /// The same, with the members of what comes out.
+    #[must_use]
+    pub fn members(self) -> Members {
         let touches = |(name, value): &(Cow<'_, str>, Option<Raw>)| value.is_some() || self.of.has(name);
         if !self.changes.iter().any(touches) {
-            return self.of.raw.clone();
+            return self.of.clone();
         }
-        let grown: usize = self
-            .changes
-            .iter()
-            .map(|(name, value)| name.len() + value.as_ref().map_or(0, |v| v.0.len()) + 4)
-            .sum();
-        let mut out = Vec::with_capacity(self.of.raw.0.len() + grown);
-        out.push(b'{');
+        let mut out = self.draft();
         for member in &self.of.spans {
-            let name = self.of.name(member);
-            match self.changes.iter().rev().find(|(changed, _)| *changed == name) {
-                None => {
-                    comma(&mut out);
-                    out.extend_from_slice(
-                        self.of.raw.0.get(member.name.start..member.value.end).unwrap_or_default(),
-                    );
-                }
-                Some((_, Some(value))) => write(&mut out, &name, value),
+            let name = self.of.raw.0.get(member.name.clone()).unwrap_or_default();
+            match self.changes.iter().rev().find(|(changed, _)| self.of.is_named(member, changed)) {
+                None => out.put(name, self.of.raw.0.get(member.value.clone()).unwrap_or_default()),
+                Some((name, Some(value))) => out.put(&Raw::string_of(name).0, &value.0),
                 Some((_, None)) => {}
             }
         }
         for (at, (name, value)) in self.changes.iter().enumerate() {
             let last = !self.changes.iter().skip(at + 1).any(|(later, _)| later == name);
             if let (Some(value), true, false) = (value, last, self.of.has(name)) {
-                write(&mut out, name, value);
+                out.put(&Raw::string_of(name).0, &value.0);
             }
         }
-        out.push(b'}');
-        Raw(out.into())
+        out.text.push(b'}');
+        Members { raw: Raw(out.text.into()), spans: out.spans }
+    }
+
+    fn draft(&self) -> Draft {
+        let size = |(name, value): &(Cow<'_, str>, Option<Raw>)| {
+            name.len() + value.as_ref().map_or(0, |value| value.0.len()) + 4
+        };
+        let grown: usize = self.changes.iter().map(size).sum();
+        let mut text = Vec::with_capacity(self.of.raw.0.len() + grown);
+        text.push(b'{');
+        Draft { text, spans: Vec::with_capacity(self.of.spans.len() + self.changes.len()) }
     }
 }
 
-fn write(out: &mut Vec<u8>, name: &str, value: &Raw) {
-    comma(out);
-    out.extend_from_slice(&Raw::string_of(name).0);
-    out.push(b':');
-    out.extend_from_slice(&value.0);
+/// An object in the making.
+struct Draft {
+    text: Vec<u8>,
+    spans: Vec<Member>,
 }
 
-fn comma(out: &mut Vec<u8>) {
-    if out.len() > 1 {
-        out.push(b',');
+impl Draft {
+    /// Adds a member by its quoted name.
+    fn put(&mut self, name: &[u8], value: &[u8]) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        let name_at = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.push(b':');
+        let value_at = self.text.len();
+        self.text.extend_from_slice(value);
+        self.spans.push(Member { name: name_at..value_at - 1, value: value_at..self.text.len() });
     }
 }

@@ -273,6 +273,11 @@ fn has_duplicate(names: &mut [Cow<'_, [u8]>]) -> bool {
     names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
 }
 
+/// Whether every character stands for itself inside a string.
+pub(super) fn is_plain(text: &str) -> bool {
+    plain_prefix(text.as_bytes()) == text.len()
+}
+
 /// How many bytes follow that stand for themselves inside a string: no quote, backslash or control character.
 fn plain_prefix(text: &[u8]) -> usize {
     let special = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);

@@ -147,6 +147,32 @@ proptest! {
     }
 
     #[test]
+    fn an_edited_object_knows_its_members(
+        map in proptest::collection::btree_map("[a-d\"é]{0,2}", any_json(), 0..6),
+        changes in proptest::collection::vec(("[a-d\"é]{0,2}", proptest::option::of(any_json())), 0..6),
+    ) {
+        let mut expected: serde_json::Map<String, Value> = map.into_iter().collect();
+        let of = check(&Value::from(expected.clone()).to_string()).unwrap().members().unwrap();
+        let mut edit = of.edit();
+        for (name, value) in &changes {
+            match value {
+                Some(value) => {
+                    edit = edit.set(name.as_str(), Raw::of(value));
+                    expected.insert(name.clone(), value.clone());
+                }
+                None => {
+                    edit = edit.remove(name.as_str());
+                    expected.remove(name);
+                }
+            }
+        }
+        let members = edit.members();
+        prop_assert_eq!(&members.raw().members().unwrap().spans, &members.spans, "as a walk over the text finds them");
+        let expected = Value::from(expected).to_string();
+        prop_assert_eq!(members.raw().parse::<Value>().unwrap(), serde_json::from_str::<Value>(&expected).unwrap());
+    }
+
+    #[test]
     fn whatever_passes_is_json_for_serde_too(text in "[\\[\\]{}\",:\\\\u0-9a-f.eE+\\- \\n]{0,24}") {
         if check(&text).is_ok() {
             let read = serde_json::from_str::<Value>(&text);

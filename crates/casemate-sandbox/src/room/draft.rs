@@ -8,7 +8,7 @@ use super::plan::{
     Absent, Action, CELL_HOSTNAME, CELL_USER, Links, Mapper, Namespace, Need, Phase, Plan, ProcSource,
     Quantity, Refusal, Right, Rule, Step, Tcp,
 };
-use super::{Access, CellSpec, Grant, Limits, Network, Profile};
+use super::{Access, CellSpec, Grant, Limits, Network, Profile, network};
 
 /// The devices that programs expect. There is no terminal among them.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
@@ -44,15 +44,20 @@ const LIGHT_LANDLOCK: u8 = 3;
 /// The first version that keeps signals inside.
 const SCOPED_LANDLOCK: u8 = 6;
 
-/// A full cell's own `/etc`. No name server is named: there is no network to reach one.
-fn texts() -> [(&'static str, String); 5] {
+/// A full cell's own `/etc`. Without a network no name server is named. With one, `localhost` has no address of version
+/// 6, at which nothing would be taken over.
+fn texts(network: &Network) -> [(&'static str, String); 5] {
     let user = CELL_USER;
+    let (six, names) = match network {
+        Network::None => ("localhost", "# No network, no name server.\n"),
+        Network::Ports(_) => ("ip6-localhost", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"),
+    };
     [
         ("/etc/passwd", format!("cell:x:{user}:{user}::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")),
         ("/etc/group", format!("cell:x:{user}:\nnogroup:x:65534:\n")),
-        ("/etc/hosts", format!("127.0.0.1 localhost {CELL_HOSTNAME}\n::1 localhost {CELL_HOSTNAME}\n")),
+        ("/etc/hosts", format!("127.0.0.1 localhost {CELL_HOSTNAME}\n::1 {six}\n")),
         ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
-        ("/etc/resolv.conf", "# No network, no name server.\n".to_owned()),
+        ("/etc/resolv.conf", names.to_owned()),
     ]
 }
 
@@ -91,6 +96,7 @@ fn check(spec: &CellSpec, host: &Host) -> Result<(), Refusal> {
             return Err(Refusal { layer: Layer::Landlock, reason, remedy });
         }
     }
+    network::check(spec)?;
     if host.user == 0 && spec.account == 0 {
         let reason = "a server of root's would be root".to_owned();
         return Err(Refusal { layer: Layer::Identity, reason, remedy: "give it an account of its own" });
@@ -113,8 +119,9 @@ impl Draft<'_> {
         self.namespaces();
         self.identity();
         self.step(Layer::Nesting, Phase::Enter, Action::ForbidNesting);
-        match self.spec.network {
-            Network::None => self.step(Layer::Network, Phase::Enter, Action::Loopback),
+        self.step(Layer::Network, Phase::Enter, Action::Loopback);
+        if let Network::Ports(ports) = &self.spec.network {
+            self.step(Layer::Network, Phase::Enter, Action::Doorway { ports: ports.clone() });
         }
         self.step(Layer::Hostname, Phase::Enter, Action::SetHostname);
         self.files();
@@ -234,7 +241,7 @@ impl Draft<'_> {
         for path in self.spec.runtime.iter().cloned().chain(SETTINGS.map(PathBuf::from)) {
             self.step(Layer::Files, Phase::Enter, Action::BindIfThere { path, access: self.read() });
         }
-        for (path, text) in texts() {
+        for (path, text) in texts(&self.spec.network) {
             self.step(Layer::Files, Phase::Enter, Action::Text { path: path.into(), text });
         }
         for path in DEVICES {

@@ -11,6 +11,7 @@ use rustix::net::RecvFlags;
 use super::plan::{Action, Need, Phase, Plan};
 use crate::message::{Failure, Message, Received, Stage, receive};
 
+mod doors;
 mod identity;
 mod limit;
 mod mounts;
@@ -91,6 +92,7 @@ impl Entry<'_> {
             // Counts for this user namespace; the host's /proc is still here to say it.
             Action::ForbidNesting => identity::write("/proc/sys/user/max_user_namespaces", "0")?,
             Action::Loopback => super::kernel::raise_loopback()?,
+            Action::Doorway { ports } => doors::open(ports, self.control)?,
             Action::SetHostname => rustix::system::sethostname(super::plan::CELL_HOSTNAME.as_bytes())?,
             Action::Root => self.site()?.make_root()?,
             Action::Bind { path, .. } | Action::BindIfThere { path, .. } | Action::Device { path } => {

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
 use super::Profile;
+use super::bpf::{BpfProgram, Compare, Width, answer, jump, load};
 
 mod calls;
 
@@ -72,28 +72,18 @@ pub(super) fn program(profile: Profile) -> Result<BpfProgram, seccompiler::Error
 /// Another architecture or x32: the end. A call newer than the list, or `clone3`, whose flags no filter can see: it does
 /// not exist, and glibc falls back to `clone` (with EPERM it would fail to make threads).
 fn prologue() -> BpfProgram {
-    let load = |at| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
-    let answer = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
-    let jump = |kind, value, then, otherwise| {
-        instruction(libc::BPF_JMP | kind | libc::BPF_K, then, otherwise, value)
-    };
     let clone3 = libc::SYS_clone3.unsigned_abs() as u32;
     vec![
-        load(ARCHITECTURE_AT),
-        jump(libc::BPF_JEQ, ARCHITECTURE.1, 1, 0),
+        load(Width::Word, ARCHITECTURE_AT),
+        jump(Compare::Equal, ARCHITECTURE.1, (1, 0)),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
-        load(NUMBER_AT),
-        jump(libc::BPF_JGE, X32_BIT, 2, 0),
-        jump(libc::BPF_JGT, calls::NEWEST, 2, 0),
-        jump(libc::BPF_JEQ, clone3, 1, 2),
+        load(Width::Word, NUMBER_AT),
+        jump(Compare::AtLeast, X32_BIT, (2, 0)),
+        jump(Compare::Above, calls::NEWEST, (2, 0)),
+        jump(Compare::Equal, clone3, (1, 2)),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
         answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ]
-}
-
-fn instruction(code: u32, then: u8, otherwise: u8, value: u32) -> sock_filter {
-    // All codes are below 256.
-    sock_filter { code: code as u16, jt: then, jf: otherwise, k: value }
 }
 
 impl Test {

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::bpf::sock_filter;
 use crate::syscall::last_errno;
 
 /// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it.
@@ -54,6 +55,21 @@ pub(super) fn raise_loopback() -> Result<(), Errno> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
     // SAFETY: the request is the structure that SIOCSIFFLAGS reads, with a NUL-terminated name.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+}
+
+/// Gives a socket a filter: it gets those packets only that the program lets pass.
+pub(super) fn attach_filter(socket: BorrowedFd<'_>, program: &[sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
+        // The same four fields in the same places, which the kernel only reads.
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+    // SAFETY: the structure says where the program is and how long, and both outlive the call.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const program).cast(), length) };
+    check(result.into())
 }
 
 /// The version of Landlock's interface; nothing where the kernel has none or it was not enabled at boot.

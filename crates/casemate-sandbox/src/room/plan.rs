@@ -1,5 +1,6 @@
 //! The plan of a cell: what will be done, step by step, and what each step is for.
 
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::fmt;
 use std::io::{self, Seek, Write};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::draft;
 use super::host::{Controller, Host};
 use super::layer::{Kind, Layer};
+use super::network::Ports;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
 use crate::group::Share;
@@ -117,6 +119,10 @@ pub(crate) enum Action {
     },
     ForbidNesting,
     Loopback,
+    /// Hands the way into the cell's network to casemate.
+    Doorway {
+        ports: BTreeSet<u16>,
+    },
     SetHostname,
     /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
     Root,
@@ -241,6 +247,8 @@ pub struct Enforced {
     pub absent: Vec<Absent>,
     /// The version of Landlock's interface whose every right is in force.
     pub landlock: Option<u8>,
+    /// The ports to which connections are taken over by casemate; nothing for a cell without any network.
+    pub ports: Option<BTreeSet<u16>>,
 }
 
 impl Plan {
@@ -333,7 +341,11 @@ impl Plan {
             Action::Ruleset { version, .. } if layers.contains(&Layer::Landlock) => Some(version),
             _ => None,
         });
-        Enforced { kind: self.kind, layers, absent, landlock }
+        let ports = self.steps.iter().find_map(|step| match &step.action {
+            Action::Doorway { ports } => Some(ports.clone()),
+            _ => None,
+        });
+        Enforced { kind: self.kind, layers, absent, landlock, ports }
     }
 }
 
@@ -395,6 +407,9 @@ impl fmt::Display for Action {
             }
             Action::ForbidNesting => f.write_str("no user namespaces inside"),
             Action::Loopback => f.write_str("its own loopback, and nothing else"),
+            Action::Doorway { ports } => {
+                write!(f, "casemate answers for names and takes over connections to {}", Ports(ports))
+            }
             Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
             Action::Root => f.write_str("an empty, read-only root"),
             Action::Bind { path, access } => write!(f, "{} {access}", path.display()),
@@ -482,6 +497,9 @@ impl fmt::Display for Enforced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.layers.iter().map(|layer| layer.as_str()).collect();
         write!(f, "{} cell: {}", self.kind, names.join(", "))?;
+        if let Some(ports) = &self.ports {
+            write!(f, "; casemate takes over connections to {}", Ports(ports))?;
+        }
         self.absent.iter().try_for_each(|Absent { layer, reason }| write!(f, "; without {layer} ({reason})"))
     }
 }

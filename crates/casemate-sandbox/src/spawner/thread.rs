@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::egress::Doorway;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -20,10 +21,11 @@ use super::{Stdio, control_pair, null};
 use crate::cell::{End, Ropes};
 use crate::child::{self, Binary, Child, Descriptors, Sheet};
 use crate::containment::{Containment, ProcView, Refused, Report};
+use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::group::{Events, Group, Groups, Share, Skipped};
-use crate::message::{Failure, Message, Received, Stage, receive};
+use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
 use crate::overrun::Evidence;
 use crate::reaper;
 use crate::role::Role;
@@ -70,6 +72,8 @@ pub(super) struct Start {
     pub(super) proc_view: ProcView,
     /// Steps of the plan that were left out, with the kernel's answers.
     pub(super) skipped: Vec<(usize, i32)>,
+    /// What has come out of the cell's network namespace.
+    pub(super) doorway: Option<Doorway>,
 }
 
 /// A cell whose first process exists; whether the program could be started is still to come.
@@ -249,8 +253,9 @@ impl Thread {
     fn listen(&mut self, id: u64) {
         let Some(ward) = self.wards.get_mut(&id) else { return };
         loop {
-            match receive(&ward.ropes.control, RecvFlags::DONTWAIT) {
-                Received::Message(message) => ward.hear(message),
+            let (received, descriptors) = receive_with_descriptors(&ward.ropes.control, RecvFlags::DONTWAIT);
+            match received {
+                Received::Message(message) => ward.hear(message, descriptors),
                 Received::Nothing => return,
                 Received::Closed => {
                     let _ = epoll::delete(&self.epoll, &ward.ropes.control);
@@ -282,7 +287,7 @@ impl Thread {
 }
 
 impl Ward {
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, message: Message, descriptors: Vec<OwnedFd>) {
         let outcome = match message {
             Message::Ready(view) => {
                 self.start.proc_view = view;
@@ -292,6 +297,14 @@ impl Ward {
                 self.start.skipped.push((step, errno));
                 return;
             }
+            Message::Doorway { ports } => match doorway::take_in(ports, descriptors) {
+                Some(doorway) => {
+                    self.start.doorway = Some(doorway);
+                    return;
+                }
+                // The kernel cuts off what we have no free descriptors for.
+                None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
+            },
             // Only we say that.
             Message::Go => return,
             Message::Ended(exit) => {

@@ -20,6 +20,8 @@ pub(crate) struct Attack {
     pub(crate) also: &'static [Layer],
     /// Tries it. An error is a cell that held.
     pub(crate) body: fn(&Facts) -> io::Result<()>,
+    /// Whether casemate takes over the cell's network.
+    pub(crate) doors: Doors,
     /// Whether it can succeed here at all.
     pub(crate) possible: fn() -> bool,
 }
@@ -31,12 +33,17 @@ impl Attack {
         light: &'static [Layer],
         body: fn(&Facts) -> io::Result<()>,
     ) -> Attack {
-        Attack { name, full, light, also: &[], body, possible: || true }
+        Attack { name, full, light, also: &[], body, doors: Doors::None, possible: || true }
     }
 
     /// With something else out of the way.
     pub(crate) const fn also(self, also: &'static [Layer]) -> Attack {
         Attack { also, ..self }
+    }
+
+    /// In a cell with a network.
+    pub(crate) const fn with_doors(self) -> Attack {
+        Attack { doors: Doors::Kept, ..self }
     }
 
     /// Only where a condition holds.
@@ -54,6 +61,13 @@ impl Attack {
             Kind::Light => self.light,
         }
     }
+}
+
+/// Whether a cell has a network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doors {
+    None,
+    Kept,
 }
 
 /// Success, as the attacker sees it.
@@ -102,7 +116,11 @@ fn attempt(world: &World, attack: Attack, without: &[Layer]) -> Outcome {
     args.extend(world.facts.to_args());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut spec = world.spec(std::env::current_exe().unwrap().to_str().unwrap(), &args);
-    spec.cell.as_mut().unwrap().without = without.to_vec();
+    let cell = spec.cell.as_mut().unwrap();
+    cell.without = without.to_vec();
+    if attack.doors == Doors::Kept {
+        cell.network = world.doors();
+    }
     match world.finish(spec) {
         (Exit::Code(code), _) if code == i32::from(BREACH) => Outcome::Breach,
         (Exit::Code(code), said) if code == i32::from(HELD) => Outcome::Held(said),

@@ -2,6 +2,7 @@
 
 use crate::attack::Attack;
 
+mod doors;
 mod files;
 mod kernel;
 mod limits;
@@ -10,5 +11,8 @@ mod processes;
 
 /// All rows.
 pub(crate) fn all() -> impl Iterator<Item = Attack> {
-    [files::ALL, processes::ALL, kernel::ALL, network::ALL, limits::ALL].into_iter().flatten().copied()
+    [files::ALL, processes::ALL, kernel::ALL, network::ALL, doors::ALL, limits::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
 }

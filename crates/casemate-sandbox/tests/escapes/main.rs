@@ -24,7 +24,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod attack;
 mod attacks;
 mod bench;
+mod ground;
 mod limits;
+mod passages;
 mod programs;
 mod world;
 
@@ -36,14 +38,32 @@ const ATTACK: &str = "--attack";
 /// The first argument of a server that runs into a limit.
 const WASTE: &str = "--waste";
 
+/// The first argument of a server that plays a part in front of its doors.
+const PASSAGE: &str = "--passage";
+
 fn main() -> ExitCode {
     casemate_sandbox::reenter();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some(ATTACK) => return attack::play(&args[1], &args[2..]),
         Some(WASTE) => return limits::waste(&args[1]),
+        Some(PASSAGE) => {
+            return match passages::pass(&args[1]) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    println!("{error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         Some("--bench") => return bench::run(),
         _ => {}
+    }
+    // An ordinary user may stand on root's ground.
+    if let Err(error) = ground::make()
+        && !ground::stands()
+    {
+        eprintln!("attacks on far addresses are not tried, for lack of a network of our own: {error}");
     }
     let mut trials = Vec::new();
     let has_groups = limits::has_groups();
@@ -67,7 +87,8 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        for (name, body) in programs::ALL.iter().chain(limits::ALL).chain(groups) {
+        let passages = if kind == Kind::Full { passages::ALL } else { &[] };
+        for (name, body) in programs::ALL.iter().chain(passages).chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())

@@ -23,7 +23,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
 ];
 
 /// Whether a program of the host can be tried.
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let there = std::path::Path::new(program).exists();
     if !there {
         eprintln!("not tried, because it is not installed: {program}");
@@ -185,7 +185,7 @@ fn the_tree_dies_with_the_cell(world: &World) {
 }
 
 /// What a cell could leave behind: our descriptors, our children, our mounts and control groups.
-fn left() -> (usize, usize, String) {
+pub(crate) fn left() -> (usize, usize, String) {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
     let own = format!("PPid:\t{}\n", std::process::id());
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -213,11 +213,15 @@ fn cells_leave_nothing(world: &World) {
 fn every_step_that_fails_refuses_the_start(world: &World) {
     world.finish(world.spec("/bin/true", &[]));
     let before = left();
-    let plan = Plan::of(&world.cell(), &Host::probe()).unwrap();
+    let mut cell = world.cell();
+    if world.kind == Kind::Full {
+        cell.network = world.doors();
+    }
+    let plan = Plan::of(&cell, &Host::probe()).unwrap();
     let mut refused = 0;
     for (number, step) in plan.steps.iter().enumerate() {
         let mut spec = world.spec("/bin/cat", &[]);
-        spec.cell.as_mut().unwrap().failing = Some(number);
+        spec.cell = Some(CellSpec { failing: Some(number), ..cell.clone() });
         match (world.start(spec), step.need) {
             (Err(Error::NoCell { refusal, .. }), Need::Required) => {
                 assert_eq!(refusal.layer, step.layer);
@@ -239,7 +243,7 @@ fn every_step_that_fails_refuses_the_start(world: &World) {
 
 /// Waits until no more is left than before: the spawner closes what it held a moment after the last event that a test
 /// can await.
-fn settled(before: &(usize, usize, String)) {
+pub(crate) fn settled(before: &(usize, usize, String)) {
     for _ in 0..5000 {
         let after = left();
         if after.0 <= before.0 && after.1 <= before.1 && after.2 == before.2 {

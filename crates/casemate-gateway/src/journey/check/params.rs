@@ -18,7 +18,7 @@ pub(super) fn renamed(params: &Members, member: &str, name: &str) -> Option<Memb
     if params.string(member).as_deref() == Some(name) {
         return None;
     }
-    params.edit().set(member, Raw::string_of(name)).finish().members()
+    Some(params.edit().set(member, Raw::string_of(name)).members())
 }
 
 /// The params of a completion, about what the server knows under its own name.
@@ -28,7 +28,7 @@ pub(super) fn referring(params: &Members, about: &About) -> Option<Members> {
         About::Prompt(name) => renamed(&reference, "name", name),
         About::Template(uri) => renamed(&reference, "uri", uri),
     }?;
-    params.edit().set("ref", renamed.raw().clone()).finish().members()
+    Some(params.edit().set("ref", renamed.raw().clone()).members())
 }
 
 /// A value that the configuration wrote; it was checked when it was compiled.

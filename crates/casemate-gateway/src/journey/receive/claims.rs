@@ -1,6 +1,7 @@
 //! Headers and body have to say the same (revision 2026-07-28): whoever judges by the one and acts by the other
 //! could be made to do what it never judged.
 
+use casemate_mcp::dialect::modern::Named;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Members;
 use casemate_mcp::method::Method;
@@ -13,10 +14,10 @@ pub(super) fn agree(
     claims: &Claims,
     method: &Method,
     params: Option<&Members>,
-    named: Option<&str>,
+    named: Option<&Named>,
 ) -> Result<(), Refusal> {
     let revision = claims.revision.as_deref().ok_or_else(|| missing("MCP-Protocol-Version"))?;
-    if named.is_some_and(|named| named != revision) {
+    if named.is_some_and(|named| named.version != revision) {
         return Err(mismatch("MCP-Protocol-Version", "params._meta"));
     }
     let claimed = claims.method.as_deref().ok_or_else(|| missing("Mcp-Method"))?;

@@ -1,6 +1,7 @@
 //! The compiled programs, run by a small machine of our own against calls that must and must not pass.
 
 use super::*;
+use crate::room::bpf::sock_filter;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;

@@ -122,6 +122,54 @@ fn the_full_cell_of_an_ordinary_user() {
 }
 
 #[test]
+fn a_network_is_two_more_sentences() {
+    let plain = Plan::of(&spec(Kind::Full), &host()).unwrap();
+    let with = |ports: &[u16]| {
+        let network = Network::Ports(ports.iter().copied().collect());
+        Plan::of(&CellSpec { network, ..spec(Kind::Full) }, &host()).unwrap()
+    };
+    for (ports, named) in [(&[443, 5432][..], "ports 443, 5432"), (&[443], "port 443"), (&[], "no port")] {
+        let plan = with(ports);
+        let added: Vec<_> = plan.steps.iter().filter(|step| !plain.steps.contains(step)).collect();
+        let [doorway, hosts, names] = added.as_slice() else { panic!("{added:?}") };
+        let text = format!("casemate answers for names and takes over connections to {named}");
+        assert_eq!(doorway.to_string(), format!("required    network           {text}"));
+        assert!(matches!(&hosts.action, Action::Text { path, text }
+            if path.ends_with("hosts") && !text.contains("::1 localhost")));
+        assert!(matches!(&names.action, Action::Text { path, text }
+            if path.ends_with("resolv.conf") && text.starts_with("nameserver 127.0.0.1\n")));
+        let enforced = plan.enforced(&[]);
+        assert_eq!(enforced.ports, Some(ports.iter().copied().collect()));
+        assert!(enforced.to_string().ends_with(&format!("; casemate takes over connections to {named}")));
+        assert_eq!(Plan::read(plan.write().unwrap()).unwrap(), plan);
+    }
+    assert_eq!(plain.enforced(&[]).ports, None);
+}
+
+#[test]
+fn a_network_that_nothing_could_enforce_is_refused() {
+    let with = |kind, ports: &[u16]| {
+        let network = Network::Ports(ports.iter().copied().collect());
+        CellSpec { network, ..spec(kind) }
+    };
+    for ports in [&[443][..], &[]] {
+        assert_eq!(
+            refused(&with(Kind::Light, ports), &host(), Layer::Network),
+            "network: a light cell has no network"
+        );
+        let offline = CellSpec { profile: Profile::Offline, ..with(Kind::Full, ports) };
+        refused(&offline, &host(), Layer::Network);
+    }
+    for port in [0, 53] {
+        let why = refused(&with(Kind::Full, &[443, port]), &host(), Layer::Network);
+        assert_eq!(why, format!("network: port {port} cannot be granted"));
+    }
+    let many: Vec<u16> = (1000..).take(Network::PORTS_MAX + 1).collect();
+    refused(&with(Kind::Full, &many), &host(), Layer::Network);
+    assert!(Plan::of(&with(Kind::Full, &many[1..]), &host()).is_ok());
+}
+
+#[test]
 fn the_light_cell_of_root() {
     let host = Host { user: 0, group: 0, ..host() };
     let spec = CellSpec { account: 4711, ..spec(Kind::Light) };
@@ -131,20 +179,19 @@ fn the_light_cell_of_root() {
         expect![[r#"
             light cell
               1  additional  cell-memory       bytes of memory in the whole cell: 1073741824 at most
-              2  additional  cell-tasks        processes and threads in the cell: 256 at most
+              2  required    cell-tasks        processes and threads in the cell: 256 at most
               3  additional  cpu               thousandths of a processor: 2000 at most
               4  required    identity          runs as the host's user and group 4711
               5  required    files             /srv/data/deep really writable for the server's user
               6  required    files             /srv/tree really readable for the server's user
               7  required    memory            bytes of private memory in each process: 1073741824 at most
               8  required    memory            bytes in a core dump: 0 at most
-              9  required    tasks             processes and threads: 257 at most
-             10  required    open-files        open descriptors in each process: 1024 at most
-             11  required    file-size         bytes in a file that it writes: 1073741824 at most
-             12  required    capabilities      no capability, and none can be gained
-             13  required    no-new-privileges nothing that it executes gains rights
-             14  required    landlock          Landlock, version 7, no TCP
-             15  required    seccomp           only the system calls of the profile `offline`
+              9  required    open-files        open descriptors in each process: 1024 at most
+             10  required    file-size         bytes in a file that it writes: 1073741824 at most
+             11  required    capabilities      no capability, and none can be gained
+             12  required    no-new-privileges nothing that it executes gains rights
+             13  required    landlock          Landlock, version 7, no TCP
+             14  required    seccomp           only the system calls of the profile `offline`
               -  absent      files             names, sizes and times of the host's files can be seen
               -  absent      processes         the host's processes can be seen, unless the containment hides them
               -  absent      tmp               there is no /tmp but what is granted
