@@ -33,6 +33,9 @@
 //! anything, the cell's first process and the one that becomes the server do it, and [`Report::enforced`] says what
 //! was done. docs/sandbox.md has every layer, what it is worth, and what is not promised.
 //!
+//! A room that may have control groups has them (docs/sandbox.md), and [`CellHandle::overrun`] says which limit has ended
+//! a server, as far as that left a trace.
+//!
 //! # What it costs
 //!
 //! Measured on two busy cores (release build, `/bin/true`, best of 200): until the program executes 1.4 ms, against

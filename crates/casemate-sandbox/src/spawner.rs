@@ -134,6 +134,7 @@ impl Spawner {
             containment: plan.containment(self.report.containment),
             map: plan.map_from_outside(),
             shares: plan.shares(),
+            failing: plan.failing,
             memory_bytes: plan.memory_bytes(),
         })
     }

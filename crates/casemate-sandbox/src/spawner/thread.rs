@@ -62,6 +62,8 @@ pub(super) struct Room {
     pub(super) map: Option<(usize, (u32, u32))>,
     /// What control groups are to limit.
     pub(super) shares: Vec<Share>,
+    /// See [`crate::CellSpec::failing`].
+    pub(super) failing: Option<usize>,
     /// The memory that each process may have, in bytes.
     pub(super) memory_bytes: Option<u64>,
 }
@@ -233,14 +235,16 @@ impl Thread {
 
     /// Makes the control groups of a room, and puts the ways into them on its sheet.
     fn found(&mut self, room: Room) -> (Option<Sheet>, Option<Group>, Vec<Skipped>) {
-        let Room { mut sheet, shares, .. } = room;
+        let Room { mut sheet, mut shares, failing, .. } = room;
         if shares.is_empty() {
             return (Some(sheet), None, Vec::new());
         }
+        let failed: Vec<Share> = shares.extract_if(.., |share| Some(share.step) == failing).collect();
         let (mut group, mut skipped) = self.groups.make(&shares);
         let (gates, without_gate) = group.gates();
         sheet.gates = gates;
         skipped.extend(without_gate);
+        skipped.extend(failed.into_iter().map(|share| (share, libc::EIO)));
         (Some(sheet), Some(group), skipped)
     }
 
