@@ -110,6 +110,15 @@ impl CellHandle {
         self.ropes.cut();
     }
 
+    /// Sends a signal to the program, by its number: the cell's first process passes it on. Not for those that no
+    /// program can catch, which would hit that first process alone: [`CellHandle::kill`] ends everything.
+    pub fn signal(&self, number: i32) {
+        let signal = Signal::from_named_raw(number);
+        if let Some(signal) = signal.filter(|signal| *signal != Signal::KILL && *signal != Signal::STOP) {
+            let _ = pidfd_send_signal(&self.ropes.pidfd, signal);
+        }
+    }
+
     /// Asks the program to end with SIGTERM and, when it has not after `grace`, kills the tree. Whatever the
     /// program leaves behind is killed in either case. Close its standard input first: most servers need no more.
     pub async fn terminate(&self, grace: Duration) -> Exit {

@@ -46,6 +46,7 @@
 mod cell;
 mod child;
 mod containment;
+mod descriptors;
 mod doorway;
 pub mod environment;
 mod error;
@@ -66,6 +67,7 @@ mod tests;
 
 pub use cell::{Cell, CellHandle, CellIo};
 pub use containment::{Containment, ProcView, Refused, Report};
+pub use descriptors::raise_open_files;
 pub use error::Error;
 pub use exit::Exit;
 pub use overrun::{Certainty, Limit, Overrun};

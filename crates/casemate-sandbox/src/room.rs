@@ -91,8 +91,9 @@ impl CellSpec {
         !self.without.contains(&layer)
     }
 
-    /// What is wrong with a path that is to be shown to a server, if anything is.
-    pub(crate) fn fault(path: &Path) -> Option<&'static str> {
+    /// What is wrong with a path that is to be shown to a server, if anything is: the end of a sentence that begins
+    /// with the path. Touches nothing; links are found when the cell is made.
+    pub fn fault(path: &Path) -> Option<&'static str> {
         let Some(text) = path.to_str() else { return Some("is not UTF-8") };
         let plain = text.len() > 1 && text.starts_with('/') && !text.contains('\0');
         if !plain || text.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {

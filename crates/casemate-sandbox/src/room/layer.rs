@@ -137,6 +137,32 @@ impl Layer {
         }
     }
 
+    /// What it gives, in a few words for a person.
+    pub fn about(self) -> &'static str {
+        match self {
+            Layer::Identity => "a user of its own, without rights over the host",
+            Layer::Nesting => "no further user namespaces inside",
+            Layer::Files => "an empty root with only what is granted",
+            Layer::ReadOnly => "what is granted for reading cannot be changed",
+            Layer::Processes => "other processes do not exist",
+            Layer::ProcView => "/proc shows its own processes and nothing of the kernel",
+            Layer::Guard => "the cell's first process, which is ours, cannot be inspected",
+            Layer::Network => "nothing of the network but what is granted",
+            Layer::Ipc => "no shared memory, semaphores or queues of others",
+            Layer::Hostname => "a host name of its own",
+            Layer::CgroupView => "the host's control groups are not seen",
+            Layer::Capabilities => "no capability, and none can be gained",
+            Layer::NoNewPrivileges => "nothing that it executes gains rights",
+            Layer::Landlock => "files, signals and TCP again, by rules that no mount changes",
+            Layer::Seccomp => "only the system calls of a list",
+            Layer::Memory => "a limit on memory",
+            Layer::Tasks => "a limit on processes and threads",
+            Layer::OpenFiles => "a limit on open files",
+            Layer::FileSize => "a limit on the size of files",
+            Layer::Tmp => "a /tmp of its own, with a limit",
+        }
+    }
+
     /// What to do when a host refuses it, as one sentence.
     pub fn remedy(self) -> &'static str {
         match self {

@@ -29,6 +29,7 @@ mod limits;
 mod owners;
 mod passages;
 mod programs;
+mod way_out;
 mod world;
 
 use world::World;
