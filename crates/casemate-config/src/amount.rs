@@ -32,13 +32,15 @@ pub(crate) fn size(text: &str) -> Result<u64, Fault> {
     })
 }
 
-/// Writes a time with the largest unit that divides it.
-pub(crate) fn show_time(time: Duration) -> String {
+/// Writes a time with the largest unit that divides it, as a configuration would have it.
+#[must_use]
+pub fn show_time(time: Duration) -> String {
     show(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), TIMES)
 }
 
-/// Writes a size with the largest unit that divides it.
-pub(crate) fn show_size(bytes: u64) -> String {
+/// Writes a size in bytes with the largest unit that divides it, as a configuration would have it.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
     show(bytes, SIZES)
 }
 

@@ -6,6 +6,7 @@
 
 mod digest;
 mod profile;
+mod room;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -82,7 +83,8 @@ pub(crate) fn compile(
     source: &dyn Source,
     builtins: &Builtins,
 ) -> Compiled {
-    let mut compiler = Compiler { written, folder, source, builtins, problems: Vec::new() };
+    let accounts = room::accounts(written.scope("servers").names());
+    let mut compiler = Compiler { written, folder, source, builtins, accounts, problems: Vec::new() };
     let servers = compiler.servers();
     let roles = compiler.roles();
     let snapshot = Snapshot {
@@ -104,6 +106,8 @@ struct Compiler<'a> {
     folder: &'a Path,
     source: &'a dyn Source,
     builtins: &'a Builtins,
+    /// The user id of each server, for when we are root.
+    accounts: BTreeMap<&'a str, u32>,
     problems: Vec<Problem>,
 }
 

@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::origin::Origin;
 use crate::problem::nearest;
 use crate::resolve::Resolved;
-use crate::setting::{Blank, Effect, SETTINGS, Setting};
+use crate::setting::{Blank, Effect, Setting, settings};
 use crate::value::Value;
 
 /// What there is to say about one key.
@@ -67,7 +67,7 @@ impl Resolved {
     /// When no setting has that key and none is below it.
     pub fn explain(&self, key: &str) -> Result<Vec<Explanation>, UnknownKey> {
         let unknown = || {
-            let hint = nearest(key, SETTINGS.iter().map(|setting| setting.key)).map(str::to_owned);
+            let hint = nearest(key, settings().map(|setting| setting.key)).map(str::to_owned);
             UnknownKey { key: key.to_owned(), hint }
         };
         let parsed = Key::parse(key).ok_or_else(unknown)?;
@@ -78,7 +78,7 @@ impl Resolved {
             self.all().into_iter().filter(|explanation| starts_with(&explanation.key, &parsed)).collect();
         if found.is_empty() {
             let below = |setting: &&Setting| starts_with(setting.key, &parsed);
-            found = SETTINGS.iter().filter(below).map(bare).collect();
+            found = settings().filter(below).map(bare).collect();
         }
         if found.is_empty() { Err(unknown()) } else { Ok(found) }
     }
@@ -88,7 +88,7 @@ impl Resolved {
     #[must_use]
     pub fn all(&self) -> Vec<Explanation> {
         let mut found = BTreeMap::new();
-        for setting in SETTINGS.iter().filter(|setting| setting.default.is_some()) {
+        for setting in settings().filter(|setting| setting.default.is_some()) {
             for key in self.keys_of(setting) {
                 found.insert(key.clone(), Explanation { key: key.to_string(), ..bare(setting) });
             }

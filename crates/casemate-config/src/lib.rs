@@ -24,8 +24,9 @@ mod secret;
 mod setting;
 mod value;
 
+pub use amount::{show_size, show_time};
 pub use compile::{Builtins, Front, Process};
-pub use document::{Document, EditFault, NewServer, NewSource, State};
+pub use document::{Document, EditFault, NewServer, NewSource, NewValue, State};
 pub use explanation::{Explanation, UnknownKey};
 pub use given::{Given, Refused, Source};
 pub use key::Key;
@@ -36,4 +37,4 @@ pub use reference::{manual, schema};
 pub use resolve::{File, Flag, Input, Loaded, Resolved, STARTER, load};
 pub use save::{SaveError, save};
 pub use secret::{Reason, looks_like_secret};
-pub use setting::{Blank, Effect, Kind, SETTINGS, Setting, Word};
+pub use setting::{Blank, Effect, Kind, Setting, Word, settings};

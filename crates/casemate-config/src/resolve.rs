@@ -14,7 +14,7 @@ use crate::key::Key;
 use crate::origin::{Lines, Origin};
 use crate::problem::{Fault, Problem, Problems, nearest};
 use crate::reader::{self, Completeness, Entry, Written};
-use crate::setting::{Kind, SETTINGS, Setting};
+use crate::setting::{Kind, Setting, settings};
 use crate::value::{self, Report};
 
 /// The configuration of a machine that has none, and what the first edit starts from.
@@ -119,7 +119,7 @@ fn read(input: &Input) -> (Written, Completeness) {
         None => reader::read(STARTER, &|_| Origin::Default, &mut written),
     };
     for flag in &input.flags {
-        if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == flag.key) {
+        if let Some(setting) = settings().find(|setting| setting.key == flag.key) {
             overrule(setting, &flag.text, &flag.origin, &mut written);
         }
     }
@@ -127,7 +127,7 @@ fn read(input: &Input) -> (Written, Completeness) {
         if !name.starts_with("CASEMATE_GATEWAY_") {
             continue;
         }
-        match SETTINGS.iter().find(|setting| setting.variable().as_ref() == Some(name)) {
+        match settings().find(|setting| setting.variable().as_ref() == Some(name)) {
             Some(setting) => overrule(setting, text, &Origin::Environment(name.clone()), &mut written),
             None => written.problems.push(unknown_variable(name)),
         }
@@ -149,7 +149,7 @@ fn overrule(setting: &'static Setting, text: &str, origin: &Origin, written: &mu
 }
 
 fn unknown_variable(name: &str) -> Problem {
-    let known: Vec<String> = SETTINGS.iter().filter_map(Setting::variable).collect();
+    let known: Vec<String> = settings().filter_map(Setting::variable).collect();
     let fault = Fault::new("no setting has this variable");
     let fault = match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => fault.hint(format!("did you mean {near}?")),

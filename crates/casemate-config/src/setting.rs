@@ -10,7 +10,7 @@ mod tests;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use table::SETTINGS;
+pub use table::settings;
 
 /// One setting.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub enum Kind {
     Path,
     /// An `http` or `https` address.
     Url,
+    /// A container image with its digest.
+    Image,
     /// A program, or a list of a program and its arguments.
     Command,
     /// A list of texts.
@@ -84,6 +86,10 @@ pub enum Word {
     Pattern,
     /// Names of servers.
     Server,
+    /// Absolute paths, as they are shown to servers.
+    Path,
+    /// Places that may be reached over the network.
+    Destination,
 }
 
 /// The names that a person chooses within a key.
@@ -135,7 +141,7 @@ impl Setting {
     /// The setting that a concrete key belongs to.
     #[must_use]
     pub fn find<S: AsRef<str>>(key: &[S]) -> Option<&'static Setting> {
-        SETTINGS.iter().find(|setting| {
+        settings().find(|setting| {
             let mut segments = setting.segments();
             let fits =
                 key.iter().all(|part| segments.next().is_some_and(|segment| fits(segment, part.as_ref())));
@@ -147,7 +153,7 @@ impl Setting {
 /// The segments that may follow a path of segments, in the order of the table.
 pub(crate) fn children(path: &[&str]) -> Vec<&'static str> {
     let mut found = Vec::new();
-    for setting in SETTINGS {
+    for setting in settings() {
         let mut segments = setting.segments();
         let below = path.iter().all(|part| segments.next() == Some(*part));
         if let (true, Some(segment)) = (below, segments.next())
@@ -161,7 +167,7 @@ pub(crate) fn children(path: &[&str]) -> Vec<&'static str> {
 
 /// The setting with exactly these segments.
 pub(crate) fn exact(path: &[&str]) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.segments().eq(path.iter().copied()))
+    settings().find(|setting| setting.segments().eq(path.iter().copied()))
 }
 
 fn fits(segment: &str, part: &str) -> bool {

@@ -123,6 +123,11 @@ impl Reading<'_> {
                 check::url(text).map_err(|fault| self.named(fault))?;
                 Ok(Value::Text(text.to_owned()))
             }
+            Kind::Image => {
+                let text = self.text()?;
+                check::image(text).map_err(|fault| self.named(fault))?;
+                Ok(Value::Text(text.to_owned()))
+            }
             Kind::Shown => {
                 let text = self.text()?;
                 check::shown(text).map_err(|fault| self.named(fault))?;
@@ -281,12 +286,15 @@ impl Kind {
             Kind::Text => "a text",
             Kind::Path => "a path",
             Kind::Url => "an http or https address",
+            Kind::Image => "the reference of a container image with its digest, `registry/name@sha256:…`",
             Kind::Command => "a program, or a list of a program and its arguments",
             Kind::Words(Word::Argument) => "a list of texts",
             Kind::Words(Word::Host) => "a list of host names, each with an optional port",
             Kind::Words(Word::Origin) => "a list of origins",
             Kind::Words(Word::Pattern) => "a list of patterns",
             Kind::Words(Word::Server) => "a list of servers",
+            Kind::Words(Word::Path) => "a list of absolute paths",
+            Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
             Kind::Given => "a text, \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
             Kind::Shown => "1 to 48 letters, digits, `-` and `_`",
             Kind::Json => "any value that JSON has",

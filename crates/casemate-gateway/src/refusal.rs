@@ -124,6 +124,8 @@ codes! {
     CannotAsk = "CM1707", Upstream;
     /// The client gave the call up.
     Canceled = "CM1708", Caller;
+    /// The server used more than it may and was ended.
+    OverLimit = "CM1709", Upstream;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
-    CommandSource, HttpSource, Resilience, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+    CommandSource, Enclosure, HttpSource, ImageSource, OutputRate, Program, Resilience, Room, ServerEntry,
+    Sharing, Source, Timeouts, ToolEntry,
 };
 
 /// Everything live that a call is judged by.

@@ -6,4 +6,20 @@
 //!
 //! It does not know what a cell is made of, who granted what, or where attempts are recorded.
 
+mod address;
+mod attempt;
+mod destination;
+mod dialer;
 pub mod egress;
+mod hello;
+mod name;
+mod policy;
+mod quotas;
+mod resolver;
+
+pub use address::Class;
+pub use attempt::{Attempt, End, Protocol, Reason, Traffic, Verdict, Witness};
+pub use destination::{Destination, DestinationFault};
+pub use policy::Policy;
+pub use quotas::{Quota, Quotas};
+pub use resolver::{Resolver, Resolving, SystemResolver};

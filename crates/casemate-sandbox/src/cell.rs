@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::containment::{Containment, Report};
 use crate::exit::Exit;
+use crate::overrun::Overrun;
 
 /// A program running in a cell. Dropping it kills the whole tree.
 #[derive(Debug)]
@@ -52,7 +53,14 @@ pub struct CellHandle {
     pub(crate) pid: u32,
     pub(crate) report: Arc<Report>,
     pub(crate) ropes: Ropes,
-    pub(crate) ended: watch::Receiver<Option<Exit>>,
+    pub(crate) ended: watch::Receiver<Option<End>>,
+}
+
+/// The end of a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    pub(crate) overrun: Option<Overrun>,
 }
 
 /// What a cell hangs by: its first process, and the socket whose end means that casemate has let go.
@@ -89,12 +97,26 @@ impl CellHandle {
 
     /// How the program ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
-        *self.ended.borrow()
+        self.ended.borrow().map(|end| end.exit)
+    }
+
+    /// Which limit has ended the program, or may have. Nothing as long as it runs, and nothing after an orderly end.
+    pub fn overrun(&self) -> Option<Overrun> {
+        self.ended.borrow().and_then(|end| end.overrun)
     }
 
     /// Kills the whole tree at once. Returns before it is gone; [`CellHandle::wait`] tells when it is.
     pub fn kill(&self) {
         self.ropes.cut();
+    }
+
+    /// Sends a signal to the program, by its number: the cell's first process passes it on. Not for those that no
+    /// program can catch, which would hit that first process alone: [`CellHandle::kill`] ends everything.
+    pub fn signal(&self, number: i32) {
+        let signal = Signal::from_named_raw(number);
+        if let Some(signal) = signal.filter(|signal| *signal != Signal::KILL && *signal != Signal::STOP) {
+            let _ = pidfd_send_signal(&self.ropes.pidfd, signal);
+        }
     }
 
     /// Asks the program to end with SIGTERM and, when it has not after `grace`, kills the tree. Whatever the
@@ -114,9 +136,9 @@ impl CellHandle {
     /// and a dropped wait loses nothing.
     pub async fn wait(&self) -> Exit {
         let mut ended = self.ended.clone();
-        let exit = ended.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         // The spawner's thread ends after its last cell, so the channel cannot close before an end is known.
-        exit.unwrap_or(Exit::KILLED)
+        end.map_or(Exit::KILLED, |end| end.exit)
     }
 }
 

@@ -18,13 +18,17 @@ mod host;
 mod kernel;
 mod layer;
 mod network;
+mod owners;
 mod plan;
 
 pub(crate) use draft::provided;
-pub(crate) use entry::{confine, enter};
-pub use host::{Cgroups, Host, Obstacle};
+pub(crate) use entry::{await_casemate, confine, enter};
+#[cfg(feature = "container")]
+pub(crate) use filter::document;
+pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
 pub use network::Network;
+pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
@@ -94,8 +98,9 @@ impl CellSpec {
         !self.without.contains(&layer)
     }
 
-    /// What is wrong with a path that is to be shown to a server, if anything is.
-    pub(crate) fn fault(path: &Path) -> Option<&'static str> {
+    /// What is wrong with a path that is to be shown to a server, if anything is: the end of a sentence that begins
+    /// with the path. Touches nothing; links are found when the cell is made.
+    pub fn fault(path: &Path) -> Option<&'static str> {
         let Some(text) = path.to_str() else { return Some("is not UTF-8") };
         let plain = text.len() > 1 && text.starts_with('/') && !text.contains('\0');
         if !plain || text.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
@@ -115,7 +120,8 @@ impl CellSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// An absolute path, free of symbolic links: a server that may write to a folder could otherwise redirect the
-    /// next start. What lies in it is granted as well, sockets included.
+    /// next start. What lies in it is granted as well, sockets included. When we are root, a full cell gets it as its
+    /// owner would.
     pub path: PathBuf,
     /// What the server may do there.
     pub access: Access,
@@ -153,8 +159,11 @@ impl Profile {
 /// How much a server may use. Everything has an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Private memory of each process, in bytes (RLIMIT_DATA). Node starts with 256 MiB.
+    /// Memory of the whole cell, in bytes, what it keeps in `/tmp` included; needs control groups. The private memory of
+    /// each process (RLIMIT_DATA) is limited to as much, with or without them. Node starts with 256 MiB.
     pub memory_bytes: u64,
+    /// Time of processors, in thousandths of one: 1500 are one and a half. At least 10. Needs control groups.
+    pub cpu_millis: u32,
     /// Processes and threads, our own first process included.
     pub processes: u32,
     /// Open descriptors of each process.
@@ -168,11 +177,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Room for an ordinary server: 1 GiB of memory, 256 processes, 1024 descriptors, files of 1 GiB, and 256 MiB
-    /// in 65,536 temporary files.
+    /// Room for an ordinary server: 1 GiB of memory, two processors, 256 processes, 1024 descriptors, files of 1 GiB, and
+    /// 256 MiB in 65,536 temporary files. Two processors, because runtimes compile and collect garbage beside what a
+    /// server does, and with one they would starve it for most of each period.
     fn default() -> Limits {
         Limits {
             memory_bytes: 1 << 30,
+            cpu_millis: 2000,
             processes: 256,
             open_files: 1024,
             file_bytes: 1 << 30,

@@ -1,9 +1,11 @@
-//! The log of records: what was asked, what was decided, and how it ended.
+//! The log of records: what was asked, what was decided, and how it ended; which servers were started in which cells, and
+//! what they tried to reach.
 //!
 //! A log is a folder of segments, files of lines. A line is one record: a JSON object in canonical form (see
 //! [`canonical`]), written by a single `write` to a file that was opened for appending, so that a process that
 //! is killed leaves whole lines. Records are numbered from 1 without gaps (`seq`), across segments and
-//! restarts, so a missing line shows. One process at a time writes a log; any number may read it meanwhile.
+//! restarts, so a missing line shows. Any number of processes write one log, in turns of one record
+//! (docs/decisions/0012-run.md), and any number may read it meanwhile.
 //!
 //! **Torn lines.** After a power cut, or when the disk filled up, the last line can be incomplete. On opening,
 //! such bytes are cut off and a record of kind `torn` tells how many they were; the number that the torn line
@@ -15,6 +17,7 @@
 //! that no caller decides how long a line gets; arguments appear only as digest and size.
 
 mod canonical;
+mod cell;
 mod line;
 mod log;
 mod reader;
@@ -28,6 +31,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use canonical::{CanonicalFault, canonical};
+pub use cell::{CellEnd, CellStart, Network, Traffic};
 pub use line::TEXT_MAX;
 pub use log::{LogLimits, RecordLog};
 pub use reader::{Finding, Reader, tail};
@@ -128,6 +132,12 @@ pub enum Record<'a> {
     Intent(&'a Intent<'a>),
     /// After it.
     Outcome(&'a Outcome<'a>),
+    /// A server was started.
+    CellStart(&'a CellStart<'a>),
+    /// A server has ended.
+    CellEnd(&'a CellEnd<'a>),
+    /// A server tried to reach something.
+    Network(&'a Network<'a>),
     /// An incomplete line was found and cut off.
     Torn {
         /// How many bytes were cut off.
@@ -141,11 +151,11 @@ pub enum LogFault {
     /// The folder or a file in it is missing, unreadable or open to others.
     #[error(transparent)]
     Folder(#[from] FolderFault),
-    /// Another process writes this log.
+    /// Another process holds the log and does not let go of it.
     #[error(
-        "another casemate writes the records in {path}; hint: stop it, or give this one its own CASEMATE_HOME"
+        "another process holds the records in {path} for too long; hint: look for a casemate that was stopped (`T` in `ps`)"
     )]
-    Taken {
+    Busy {
         /// The log's folder.
         path: PathBuf,
     },

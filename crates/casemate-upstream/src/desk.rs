@@ -117,10 +117,13 @@ impl Desk {
         Ok(Ticket { desk: Arc::clone(self), id, answer, activity })
     }
 
-    /// Ends all requests that are under way, and takes no more.
-    pub(super) fn close(&self, why: &str) {
+    /// Ends all requests that are under way, each with this fault, and takes no more.
+    pub(super) fn close(&self, fault: &Fault) {
         let mut book = guard(&self.book);
-        book.ended.get_or_insert_with(|| why.to_owned());
+        book.ended.get_or_insert_with(|| match fault {
+            Fault::Gone { why, .. } => why.clone(),
+            other => other.to_string(),
+        });
         let open = std::mem::take(&mut book.open);
         let questions = std::mem::take(&mut book.questions);
         drop(book);
@@ -128,7 +131,7 @@ impl Desk {
             question.cancel();
         }
         for entry in open.into_values() {
-            _ = entry.answer.send(Err(Fault::Gone { sent: true, why: why.to_owned() }));
+            _ = entry.answer.send(Err(fault.clone()));
         }
     }
 

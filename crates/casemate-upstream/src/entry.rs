@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_mcp::names::{ServerName, ToolName};
+use casemate_net::Policy;
+use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
+
+use crate::Overrun;
 
 /// One upstream server as the configuration describes it.
 #[derive(Debug, Clone)]
@@ -22,6 +26,8 @@ pub struct ServerEntry {
     pub timeouts: Timeouts,
     /// Circuit breaker and restart settings.
     pub resilience: Resilience,
+    /// How much a process may say.
+    pub output: OutputRate,
     /// Tools that differ from the server's defaults.
     pub tools: BTreeMap<ToolName, ToolEntry>,
     /// A digest of everything above; an instance started from another digest is replaced.
@@ -40,13 +46,36 @@ impl ServerEntry {
 /// Where a server comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A process that speaks stdio.
+    /// A process of this host that speaks stdio.
     Command(CommandSource),
+    /// A container that speaks stdio.
+    Image(ImageSource),
     /// A remote endpoint that speaks Streamable HTTP.
     Http(HttpSource),
 }
 
-/// A process that speaks newline-delimited JSON-RPC on stdin and stdout.
+impl Source {
+    /// What has to be started for it, if anything has.
+    #[must_use]
+    pub fn program(&self) -> Option<Program> {
+        match self {
+            Source::Command(command) => Some(Program::Command(command.clone())),
+            Source::Image(image) => Some(Program::Image(image.clone())),
+            Source::Http(_) => None,
+        }
+    }
+}
+
+/// What is started: it speaks newline-delimited JSON-RPC on stdin and stdout.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// A program of this host.
+    Command(CommandSource),
+    /// A container image.
+    Image(ImageSource),
+}
+
+/// A program of this host, started as a process.
 #[derive(Debug, Clone)]
 pub struct CommandSource {
     /// The program, looked up in the cell's fixed PATH when it has no slash. Never a shell line.
@@ -55,8 +84,85 @@ pub struct CommandSource {
     pub args: Vec<String>,
     /// The variables that the entry names, already resolved; nothing else of our environment is passed on.
     pub env: BTreeMap<String, SecretString>,
-    /// Working directory; the cell's HOME when absent.
+    /// Working directory, absolute; the cell's HOME when absent. What lies in it is readable, also without a grant.
     pub cwd: Option<PathBuf>,
+    /// What stands between it and the host.
+    pub enclosure: Enclosure,
+    /// Whether a package may run its install scripts, offline and in a cell, while it is prepared.
+    pub install_scripts: bool,
+}
+
+/// What stands between a program and the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enclosure {
+    /// A cell.
+    Cell(Room),
+    /// Nothing: it may do what we may. A person has written that out.
+    Unsandboxed,
+}
+
+/// A container image, started by a container engine.
+#[derive(Debug, Clone)]
+pub struct ImageSource {
+    /// Its reference, `registry/name@sha256:…`. Only a digest says what is started.
+    pub image: String,
+    /// Arguments for its entry point; the image's own when there are none.
+    pub args: Vec<String>,
+    /// The variables that the entry names, already resolved.
+    pub env: BTreeMap<String, SecretString>,
+    /// What it may see and use. Its `kind` and `runtime` mean nothing here.
+    pub room: Room,
+}
+
+/// What a server gets to see and may use. Paths are absolute; whether they exist is found out at each start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The least that is accepted; there is no way from full to light but to ask for it.
+    pub kind: Kind,
+    /// Files and folders of the host that it may read and execute.
+    pub read: Vec<PathBuf>,
+    /// Files and folders of the host that it may change.
+    pub write: Vec<PathBuf>,
+    /// Where further programs and libraries lie, besides what is found out about the program itself.
+    pub runtime: Vec<PathBuf>,
+    /// What it may reach over the network; nothing when empty. A light cell reaches nothing.
+    pub network: Policy,
+    /// How much it may use.
+    pub limits: Limits,
+    /// Whether it may see figures of the whole host: memory, processors, disks, network.
+    pub host_stats: bool,
+    /// The user and group id that it has when we are root; each server has one of its own.
+    pub account: u32,
+}
+
+/// How much a process may write to its standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputRate {
+    /// Bytes per second, in the long run. Default 64 MiB: what one busy client takes of us, several times over.
+    pub bytes_per_second: u64,
+}
+
+impl OutputRate {
+    /// How many seconds' worth may come at once. Answers come in bursts, and the largest must fit.
+    pub const BURST_SECONDS: u64 = 16;
+}
+
+impl OutputRate {
+    /// The limit as a fault names it.
+    #[must_use]
+    pub(crate) fn overrun(self) -> Overrun {
+        const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let bytes = self.bytes_per_second;
+        let fits = |(_, factor): &(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
+        let (unit, factor) = UNITS.into_iter().find(fits).unwrap_or(("B", 1));
+        Overrun { setting: "limits.output_rate", value: format!("{}{unit}", bytes / factor) }
+    }
+}
+
+impl Default for OutputRate {
+    fn default() -> OutputRate {
+        OutputRate { bytes_per_second: 64 << 20 }
+    }
 }
 
 /// A remote server.

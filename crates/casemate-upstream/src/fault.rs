@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::Overrun;
+
 /// Why a call got no answer from its server. The texts are for the log: they may hold what a server wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
@@ -35,6 +37,12 @@ pub enum Fault {
         sent: bool,
         /// What happened.
         why: String,
+    },
+    /// The server was ended while it worked on the call, because it used more than it may.
+    #[error("the server was ended, since it was over its limit {overrun}")]
+    OverLimit {
+        /// The limit.
+        overrun: Overrun,
     },
     /// No answer came in time; the call was canceled upstream.
     #[error("no answer within {} ms", .after.as_millis())]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use casemate_mcp::call::{Call, Notice};
 use casemate_mcp::json::{Limits, Members};
 use casemate_policy::SubjectId;
-use casemate_sandbox::Report;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,7 @@ use super::outlet::Outlet;
 use super::probe::Era;
 use super::stdio::Stdio;
 use super::{Caller, Event, Fault, Hello, Host, InstanceStatus};
-use crate::entry::{ServerEntry, Source};
+use crate::entry::ServerEntry;
 
 /// What an instance is made from.
 #[derive(Debug, Clone)]
@@ -103,11 +102,11 @@ impl Instance {
     pub(super) async fn open(seed: Seed) -> Result<Instance, Fault> {
         let time = seed.entry.timeouts.start;
         let work = async {
-            match (&seed.entry.source, &seed.door) {
-                (Source::Command(source), _) => super::stdio::open(&seed, source).await,
-                (Source::Http(_), Some(Ok(door))) => super::http::open(&seed, door).await,
-                (Source::Http(_), Some(Err(why))) => Err(Fault::Start { why: why.clone() }),
-                (Source::Http(_), None) => Err(Fault::Start { why: "it has no address".to_owned() }),
+            match (seed.entry.source.program(), &seed.door) {
+                (Some(program), _) => super::stdio::open(&seed, &program).await,
+                (None, Some(Ok(door))) => super::http::open(&seed, door).await,
+                (None, Some(Err(why))) => Err(Fault::Start { why: why.clone() }),
+                (None, None) => Err(Fault::Start { why: "it has no address".to_owned() }),
             }
         };
         let opened = tokio::select! {
@@ -193,8 +192,8 @@ impl Instance {
     }
 
     pub(super) fn status(&self) -> InstanceStatus {
-        let (pid, report): (Option<u32>, Option<Report>) = match &self.link {
-            Link::Stdio(link) => (link.pid(), link.report()),
+        let (pid, report) = match &self.link {
+            Link::Stdio(link) => (link.pid(), Some(link.report())),
             Link::Legacy(_) | Link::Modern(_) => (None, None),
         };
         InstanceStatus {

@@ -25,6 +25,7 @@ mod listen;
 mod outlet;
 mod probe;
 mod process;
+pub mod report;
 mod server;
 mod status;
 mod stdio;
@@ -39,8 +40,8 @@ use casemate_mcp::json::Raw;
 
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use fault::Fault;
-pub use host::{BaseEnvironment, Host};
-pub use process::{Input, Launcher, Process, ProcessHandle, Soon};
+pub use host::Host;
+pub use process::{Exit, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 pub use server::Server;
 pub use status::{InstanceStatus, State, Status};
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::Overrun;
+
 /// How an instance came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
@@ -11,6 +13,8 @@ pub(super) enum End {
     Asked,
     /// It ended by itself: a failure, with what happened.
     Lost(String),
+    /// It used more than it may, and was ended: a failure like any other.
+    OverLimit(Overrun),
     /// Its session is no longer known to the server: nobody's fault, and the next one takes its place.
     Expired,
 }

@@ -1,21 +1,33 @@
 //! The port through which processes are started; casemate-sandbox is behind it, or a test's pipes.
 
-use std::error::Error as _;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use casemate_sandbox::{CellHandle, Report, Spawner, Spec};
+use casemate_mcp::names::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+
+use crate::entry::Program;
+use crate::report::CellReport;
 
 /// A future whose type is not named.
 pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Starts processes.
 pub trait Launcher: Send + Sync + fmt::Debug {
-    /// Starts one. The error is a sentence for a person.
-    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>>;
+    /// Starts one. The error is a sentence for a person, with a hint.
+    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>>;
+}
+
+/// What is to be started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// For which server.
+    pub server: ServerName,
+    /// What.
+    pub program: Program,
 }
 
 /// What a process reads from.
@@ -33,6 +45,8 @@ pub struct Process {
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// What it complains about.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// What its keeper has to say about it, for whoever reads its log.
+    pub remarks: Option<mpsc::Receiver<String>>,
     /// Its life.
     pub handle: Box<dyn ProcessHandle>,
 }
@@ -43,34 +57,42 @@ impl fmt::Debug for Process {
     }
 }
 
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// For a person: an exit code, or a signal.
+    pub how: String,
+    /// The limit that ended it, if one did.
+    pub overrun: Option<Overrun>,
+}
+
+/// A limit that was exceeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrun {
+    /// The setting of the server that holds it, such as `limits.memory`.
+    pub setting: &'static str,
+    /// Its value, as it would be written there.
+    pub value: String,
+}
+
+impl fmt::Display for Overrun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}", self.setting, self.value)
+    }
+}
+
 /// The life of a process. Dropping the handle kills the whole tree.
 pub trait ProcessHandle: Send + Sync {
     /// Its id, if it has one.
     fn pid(&self) -> Option<u32>;
-    /// What of its cell was in fact enforced.
-    fn report(&self) -> Option<Report>;
-    /// Waits for its end and says how it ended, for a person.
-    fn wait(&self) -> Soon<'_, String>;
+    /// What of its cell is in fact enforced.
+    fn report(&self) -> CellReport;
+    /// Waits for its end and says how it ended.
+    fn wait(&self) -> Soon<'_, Exit>;
+    /// Notes that it is about to be ended because it used more than it may.
+    fn blame(&self, overrun: &Overrun);
     /// Asks it to end, and kills the whole tree when it has not after `grace`.
     fn terminate(&self, grace: Duration) -> Soon<'_, ()>;
-}
-
-impl Launcher for Spawner {
-    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
-        Box::pin(async move {
-            let cell = self.spawn(spec).await.map_err(|fault| {
-                let cause = fault.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                format!("{fault}{cause}. hint: {}", fault.hint())
-            })?;
-            let (io, handle) = cell.split();
-            Ok(Process {
-                stdin: Box::new(io.stdin),
-                stdout: Box::new(io.stdout),
-                stderr: Box::new(io.stderr),
-                handle: Box::new(handle),
-            })
-        })
-    }
 }
 
 impl Input for pipe::Sender {
@@ -84,23 +106,5 @@ impl Input for pipe::Sender {
 impl Input for tokio::io::WriteHalf<tokio::io::DuplexStream> {
     fn unread(&self) -> Option<u64> {
         None
-    }
-}
-
-impl ProcessHandle for CellHandle {
-    fn pid(&self) -> Option<u32> {
-        Some(CellHandle::pid(self))
-    }
-
-    fn report(&self) -> Option<Report> {
-        Some(CellHandle::report(self).clone())
-    }
-
-    fn wait(&self) -> Soon<'_, String> {
-        Box::pin(async move { CellHandle::wait(self).await.to_string() })
-    }
-
-    fn terminate(&self, grace: Duration) -> Soon<'_, ()> {
-        Box::pin(async move { _ = CellHandle::terminate(self, grace).await })
     }
 }

@@ -1,9 +1,12 @@
 //! What `casemate list` and the console show of a server.
 
+use std::sync::Arc;
+
 use casemate_mcp::revision::Revision;
 use casemate_policy::SubjectId;
-use casemate_sandbox::Report;
 use tokio::time::Instant;
+
+use crate::report::CellReport;
 
 /// How a server is.
 #[derive(Debug, Clone)]
@@ -58,6 +61,6 @@ pub struct InstanceStatus {
     pub calls: u64,
     /// Calls that wait for its answer now.
     pub in_flight: usize,
-    /// What of the cell was in fact enforced, for stdio.
-    pub report: Option<Report>,
+    /// What of the cell is in fact enforced, for stdio.
+    pub report: Option<Arc<CellReport>>,
 }

@@ -1,5 +1,6 @@
 //! A server that is a process and speaks on stdio.
 
+mod allowance;
 mod handshake;
 mod input;
 mod process;
@@ -14,7 +15,6 @@ use casemate_mcp::dialect::{legacy, modern};
 use casemate_mcp::frame::{Id, notification_text, request_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_sandbox::Report;
 use tokio::sync::watch;
 
 use super::desk::{Outcome, Ticket};
@@ -24,7 +24,8 @@ use super::life::Life;
 use super::listen::{self, Ear, Interest, Watching};
 use super::probe::Era;
 use super::{Fault, Hello, identity};
-use crate::entry::CommandSource;
+use crate::entry::Program;
+use crate::report::{CellKind, CellReport};
 use wire::Wire;
 
 /// A conversation with a process.
@@ -41,18 +42,18 @@ pub(super) struct Stdio {
 }
 
 /// Starts the process and does the handshake.
-pub(super) async fn open(seed: &Seed, source: &CommandSource) -> Result<Opened, Fault> {
-    let (wire, life) = process::start(seed, source).await?;
+pub(super) async fn open(seed: &Seed, program: &Program) -> Result<Opened, Fault> {
+    let (wire, life) = process::start(seed, program).await?;
     let (greeted, wire, life) = match handshake::run(seed, &wire, seed.era).await {
         // Some legacy servers end when they are asked what they do not know. A fresh one is not asked. One that read
         // nothing has another reason.
         Err(Fault::Gone { sent: true, .. }) if seed.era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
-            let (wire, life) = process::start(seed, source).await?;
+            let (wire, life) = process::start(seed, program).await?;
             (handshake::run(seed, &wire, Some(Era::Legacy)).await, wire, life)
         }
         greeted => (greeted, wire, life),
     };
-    let (hello, proven) = greeted.map_err(|fault| as_start(fault, seed))?;
+    let (hello, proven) = greeted.map_err(|fault| as_start(fault, seed, wire.report.cell))?;
     let hello = Arc::new(hello);
     let interest = hello.revision.is_modern().then(|| listen_in(seed, &wire, &hello, &life));
     let link = Stdio {
@@ -68,15 +69,25 @@ pub(super) async fn open(seed: &Seed, source: &CommandSource) -> Result<Opened, 
 }
 
 /// Whatever goes wrong before the handshake is done is a failure to start; what the process said last explains it.
-fn as_start(fault: Fault, seed: &Seed) -> Fault {
+fn as_start(fault: Fault, seed: &Seed, cell: CellKind) -> Fault {
     let why = match fault {
         Fault::Gone { why, .. } | Fault::Protocol { why } => why,
         other => return other,
     };
-    match seed.outlet.last_words("stderr") {
-        Some(words) => Fault::Start { why: format!("{why}; its last words: {words}") },
-        None => Fault::Start { why },
-    }
+    let words = match seed.outlet.last_words("stderr") {
+        Some(words) => format!("; its last words: {words}"),
+        None => String::new(),
+    };
+    let name = &seed.entry.name;
+    // Nobody can know what it missed, but in a cell that is the first thing to look for.
+    let hint = match cell {
+        CellKind::None => String::new(),
+        _ => format!(
+            ". hint: its cell shows it no more than [servers.{name}] grants: `read = [\"/a/folder\"]` adds to that, and \
+             `casemate sandbox learn {name}` finds out what it needs"
+        ),
+    };
+    Fault::Start { why: format!("{why}{words}{hint}") }
 }
 
 /// Keeps the listen stream of a modern server.
@@ -147,8 +158,8 @@ impl Stdio {
         self.wire.pid
     }
 
-    pub(super) fn report(&self) -> Option<Report> {
-        self.wire.report.clone()
+    pub(super) fn report(&self) -> Arc<CellReport> {
+        Arc::clone(&self.wire.report)
     }
 
     fn params(&self, call: &Call, progress: Option<Raw>) -> Raw {

@@ -8,6 +8,7 @@ use crate::environment::VARIABLES;
 use crate::exit::Exit;
 use crate::output::Color;
 
+pub mod cells;
 pub mod clients;
 pub mod config;
 pub mod gateway;
@@ -118,6 +119,14 @@ pub enum Command {
     Call(servers::Call),
     /// Add the servers of any client's `mcpServers` JSON
     Import(clients::Import),
+    /// Run a command in a cell: put `casemate run --` before any server's command
+    Run(cells::Run),
+    /// Show what cells can be had here
+    #[command(subcommand)]
+    Sandbox(cells::Sandbox),
+    /// Keep the gateway running with systemd
+    #[command(subcommand)]
+    Service(cells::Service),
     /// Put Casemate into a client's configuration
     Install(clients::Client),
     /// Take Casemate out of a client's configuration

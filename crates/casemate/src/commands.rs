@@ -22,6 +22,9 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod run;
+pub mod sandbox;
+pub mod service;
 pub mod toolkit;
 pub mod up;
 
@@ -47,6 +50,9 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Logs(args) => control::logs(context, &args),
         Command::Call(args) => call::run(context, &args),
         Command::Import(args) => edit::import(context, &args),
+        Command::Run(args) => run::run(context, &args),
+        Command::Sandbox(args) => sandbox::run(context, &args),
+        Command::Service(args) => service::run(context, &args),
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),

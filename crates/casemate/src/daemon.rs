@@ -1,6 +1,5 @@
 //! The running gateway: everything is wired here, and ends here.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use casemate_auth::KeySecret;
 use casemate_config::{Loaded, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::upstream::{BaseEnvironment, Host, ServerNotice};
+use casemate_gateway::snapshot::Limits;
+use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cells::{Cells, Surroundings};
 use crate::context::Context;
 use crate::control;
 use crate::exit::Exit;
@@ -50,7 +51,7 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
 /// The largest answer that can be configured to pass is 1 GiB.
 const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 /// After the grace time, how long tasks may take to notice that all is over.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A gateway that serves.
 #[derive(Debug)]
@@ -102,7 +103,9 @@ impl Daemon {
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
-        let (host, notices) = host(&context, &start, tracker.clone())?;
+        let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
+        let cells = Arc::new(cells.recording(Arc::clone(&log)));
+        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
         let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
@@ -212,23 +215,22 @@ fn watch(context: &Context) -> Option<Watch> {
 }
 
 /// What servers run on, and what they have to say outside of calls.
-fn host(
-    context: &Context,
-    start: &Start,
+pub fn host(
+    launcher: Arc<dyn Launcher>,
+    limits: &Limits,
     tracker: TaskTracker,
-) -> anyhow::Result<(Arc<Host>, mpsc::Receiver<ServerNotice>)> {
+) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let host = Host {
-        spawner: Arc::new(start.spawner.clone()),
+        launcher,
         http: Client::new(dialing()),
         tracker,
         stop: CancellationToken::new(),
-        environment: base_environment(context)?,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
-        result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
+        result_bytes_max: limits.result_bytes_max,
     };
-    Ok((Arc::new(host), noticed))
+    (Arc::new(host), noticed)
 }
 
 /// The configuration's own limits are judged by the gateway, which names what was exceeded; the client below it
@@ -241,16 +243,4 @@ fn dialing() -> ClientOptions {
         event_bytes_max: ANSWER_BYTES_MAX,
         ..ClientOptions::default()
     }
-}
-
-/// What every server sees: a home and a folder for temporary files of its own, never the user's.
-fn base_environment(context: &Context) -> anyhow::Result<BaseEnvironment> {
-    let folder = |path: PathBuf| crate::paths::private_folder(&path).map(|()| path);
-    let variables = context.environment.texts().into_iter();
-    Ok(BaseEnvironment {
-        home: folder(context.paths.data().join("home")).context("servers need a home")?,
-        tmp: folder(context.paths.data().join("tmp")).context("servers need a folder for temporary files")?,
-        search: context.environment.server_folders(),
-        available: variables.map(|(name, value)| (name.into(), value.into())).collect(),
-    })
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 pub mod args;
+pub mod cells;
 pub mod clock;
 pub mod commands;
 pub mod configuration;
@@ -24,6 +25,7 @@ pub mod link;
 pub mod output;
 pub mod pages;
 pub mod paths;
+pub mod typed;
 pub mod wiring;
 
 /// Runs the program and returns its exit code.

@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("builder", &["mcp", "net", "registry", "sandbox"]),
     ("upstream", &["mcp", "policy", "transport", "net", "sandbox"]),
     ("gateway", &["mcp", "policy", "transport", "net", "sandbox", "auth", "upstream"]),
-    ("config", &["mcp", "policy", "sandbox", "auth", "registry", "gateway"]),
+    ("config", &["mcp", "net", "policy", "sandbox", "auth", "registry", "gateway"]),
     ("console", &["mcp", "policy", "gateway", "config", "auth", "registry", "builder", "store", "sandbox"]),
     (
         "casemate",

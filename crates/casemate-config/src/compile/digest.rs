@@ -1,8 +1,10 @@
 //! One digest over everything that makes a running instance what it is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use casemate_gateway::snapshot::{ServerEntry, Sharing, Source};
+use casemate_gateway::snapshot::{Enclosure, Room, ServerEntry, Sharing, Source};
+use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -15,12 +17,21 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         Source::Command(command) => {
             rendering.text("command");
             rendering.text(&command.program);
-            rendering.number(command.args.len());
-            command.args.iter().for_each(|arg| rendering.text(arg));
+            rendering.texts(&command.args);
             rendering.pairs(command.env.iter().map(|(name, value)| (name, value.expose_secret())));
-            let cwd = command.cwd.as_ref().map(|cwd| cwd.as_os_str().as_encoded_bytes());
-            rendering.number(usize::from(cwd.is_some()));
-            rendering.bytes(cwd.unwrap_or_default());
+            rendering.paths(command.cwd.as_slice());
+            match &command.enclosure {
+                Enclosure::Cell(room) => rendering.room(room),
+                Enclosure::Unsandboxed => rendering.text("unsandboxed"),
+            }
+            rendering.number(usize::from(command.install_scripts));
+        }
+        Source::Image(image) => {
+            rendering.text("image");
+            rendering.text(&image.image);
+            rendering.texts(&image.args);
+            rendering.pairs(image.env.iter().map(|(name, value)| (name, value.expose_secret())));
+            rendering.room(&image.room);
         }
         Source::Http(http) => {
             rendering.text("http");
@@ -44,6 +55,7 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         .into_iter()
         .for_each(|time| rendering.time(time));
     rendering.number(resilience.instances_max);
+    rendering.text(&entry.output.bytes_per_second.to_string());
     rendering.number(entry.tools.len());
     for (name, tool) in &entry.tools {
         rendering.text(name.as_str());
@@ -73,6 +85,32 @@ impl Rendering {
 
     fn time(&mut self, time: Duration) {
         self.0.update(time.as_nanos().to_be_bytes());
+    }
+
+    fn texts(&mut self, texts: &[String]) {
+        self.number(texts.len());
+        texts.iter().for_each(|text| self.text(text));
+    }
+
+    fn paths(&mut self, paths: &[PathBuf]) {
+        self.number(paths.len());
+        paths.iter().for_each(|path| self.bytes(path.as_os_str().as_encoded_bytes()));
+    }
+
+    /// Taken apart in whole, so that a field which is added is not forgotten here.
+    fn room(&mut self, room: &Room) {
+        let Room { kind, read, write, runtime, network, limits, host_stats, account } = room;
+        self.text(kind.as_str());
+        [read, write, runtime].into_iter().for_each(|paths| self.paths(paths));
+        self.texts(&network.destinations().iter().map(ToString::to_string).collect::<Vec<_>>());
+        let Limits { memory_bytes, cpu_millis, processes, open_files, file_bytes, tmp_bytes, tmp_files } =
+            *limits;
+        let counts = [cpu_millis, processes, open_files, tmp_files].map(u64::from);
+        for amount in [memory_bytes, file_bytes, tmp_bytes].into_iter().chain(counts) {
+            self.text(&amount.to_string());
+        }
+        self.number(usize::from(*host_stats));
+        self.text(&account.to_string());
     }
 
     fn pairs<'a>(&mut self, pairs: impl ExactSizeIterator<Item = (&'a String, &'a str)>) {

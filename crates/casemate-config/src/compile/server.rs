@@ -4,17 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{
-    CommandSource, HttpSource, Resilience, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+    CommandSource, HttpSource, ImageSource, OutputRate, Resilience, ServerEntry, Sharing, Source, Timeouts,
+    ToolEntry,
 };
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::room::HostStats;
 use super::{Compiler, digest};
 use crate::problem::Fault;
 use crate::reader::Scope;
 
-/// The three kinds of server, by the key that makes a table one.
-const KINDS: [&str; 3] = ["command", "url", "builtin"];
+/// The kinds of server, by the key that makes a table one.
+const KINDS: [&str; 4] = ["command", "image", "url", "builtin"];
+
+/// The keys that do not mean something for every kind of server, with the kinds for which they do.
+const BELONGINGS: [(&str, &[&str]); 13] = [
+    ("args", &["command", "image"]),
+    ("env", &["command", "image"]),
+    ("cwd", &["command"]),
+    ("headers", &["url"]),
+    ("cell", &["command", "builtin"]),
+    ("allow_unsandboxed", &["command", "builtin"]),
+    ("read", &["command", "image", "builtin"]),
+    ("write", &["command", "image", "builtin"]),
+    ("runtime", &["command"]),
+    ("limits", &["command", "image", "builtin"]),
+    ("host_stats", &["command", "builtin"]),
+    ("install_scripts", &["command"]),
+    ("network", &["command", "image", "builtin"]),
+];
 
 impl<'a> Compiler<'a> {
     pub(super) fn servers(&mut self) -> BTreeMap<ServerName, Arc<ServerEntry>> {
@@ -34,24 +53,37 @@ impl<'a> Compiler<'a> {
         let timeouts = self.timeouts(at);
         let resilience = self.resilience(at);
         let tools = self.tools(at, &timeouts);
-        let source = self.source_of(at, enabled)?;
+        let source = self.source_of(&name, at, enabled)?;
         let sharing = match at.text("sharing") {
             Some("shared") => Sharing::Shared,
             Some("call") => Sharing::Call,
             _ => Sharing::Subject,
         };
-        let mut entry =
-            ServerEntry { name, source, enabled, sharing, timeouts, resilience, tools, digest: [0; 32] };
+        let output = match at.count("limits.output_rate") {
+            Some(bytes_per_second) => OutputRate { bytes_per_second },
+            None => OutputRate::default(),
+        };
+        let mut entry = ServerEntry {
+            name,
+            source,
+            enabled,
+            sharing,
+            timeouts,
+            resilience,
+            output,
+            tools,
+            digest: [0; 32],
+        };
         entry.digest = digest::of(&entry);
         Some(entry)
     }
 
-    fn source_of(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+    fn source_of(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
         let present: Vec<&str> = KINDS.into_iter().filter(|kind| at.entry(kind).is_some()).collect();
         let kind = match present.as_slice() {
             [kind] => *kind,
             [] => {
-                let what = format!("[{}] has none of `command`, `url` and `builtin`", at.key);
+                let what = format!("[{}] has none of {}", at.key, named(&KINDS, "and"));
                 let hint = "say what the server is, like command = [\"npx\", \"-y\", \"package@1.2.3\"]";
                 self.refuse(at.origin(), Fault::new(what).hint(hint));
                 return None;
@@ -62,30 +94,49 @@ impl<'a> Compiler<'a> {
                 return None;
             }
         };
-        for (key, owner) in [("args", "command"), ("env", "command"), ("cwd", "command"), ("headers", "url")]
-        {
-            if owner != kind && (at.entry(key).is_some() || !at.below(key).names().is_empty()) {
+        for (key, owners) in BELONGINGS {
+            if !owners.contains(&kind) && (at.entry(key).is_some() || !at.below(key).names().is_empty()) {
                 let what = format!("`{key}` in [{}] means nothing beside `{kind}`", at.key);
                 let origin = if at.entry(key).is_some() { at.origin_of(key) } else { at.below(key).origin() };
-                self.refuse(origin, Fault::new(what).hint(format!("it belongs to a server with `{owner}`")));
+                let hint = format!("it belongs to a server with {}", named(owners, "or"));
+                self.refuse(origin, Fault::new(what).hint(hint));
             }
         }
         match kind {
-            "command" => self.command(at, enabled),
+            "command" => self.command(name, at, enabled),
+            "image" => self.image(name, at, enabled),
             "url" => self.remote(at, enabled),
-            _ => self.builtin(at),
+            _ => self.builtin(name, at),
         }
     }
 
-    fn command(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+    fn command(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
         let words = at.texts("command")?;
         let (program, args) = words.split_first()?;
         let further = at.texts("args").unwrap_or_default();
+        let install_scripts = at.switch("install_scripts").unwrap_or(false);
+        if install_scripts && !is_runner(program) {
+            let what =
+                format!("`install_scripts` in [{}] is about packages, and {program:?} runs none", at.key);
+            let hint = "it belongs to a command such as [\"npx\", \"-y\", \"package@1.2.3\"]";
+            self.refuse(at.origin_of("install_scripts"), Fault::new(what).hint(hint));
+        }
         Some(Source::Command(CommandSource {
             program: program.clone(),
             args: args.iter().cloned().chain(further).collect(),
             env: self.values(at, "env", enabled),
-            cwd: at.text("cwd").map(|cwd| self.folder.join(cwd)),
+            cwd: self.cwd(at),
+            enclosure: self.enclosure(name, at, HostStats::Hidden),
+            install_scripts,
+        }))
+    }
+
+    fn image(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+        Some(Source::Image(ImageSource {
+            image: at.text("image")?.to_owned(),
+            args: at.texts("args").unwrap_or_default(),
+            env: self.values(at, "env", enabled),
+            room: self.room(name, at, HostStats::Hidden),
         }))
     }
 
@@ -103,8 +154,8 @@ impl<'a> Compiler<'a> {
         Some(Source::Http(HttpSource { url: at.text("url")?.parse().ok()?, headers }))
     }
 
-    fn builtin(&mut self, at: &Scope<'a>) -> Option<Source> {
-        let name = at.text("builtin")?;
+    fn builtin(&mut self, name: &ServerName, at: &Scope<'a>) -> Option<Source> {
+        let builtin = at.text("builtin")?;
         let Some(program) = self.builtins.program.to_str() else {
             let what = "the path of the casemate executable is not UTF-8";
             self.refuse(
@@ -115,9 +166,11 @@ impl<'a> Compiler<'a> {
         };
         Some(Source::Command(CommandSource {
             program: program.to_owned(),
-            args: vec!["toolkit".to_owned(), name.to_owned()],
+            args: vec!["toolkit".to_owned(), builtin.to_owned()],
             env: BTreeMap::new(),
             cwd: None,
+            enclosure: self.enclosure(name, at, HostStats::Shown),
+            install_scripts: false,
         }))
     }
 
@@ -193,5 +246,21 @@ impl<'a> Compiler<'a> {
             tools.insert(tool, entry);
         }
         tools
+    }
+}
+
+/// Whether a program fetches the package that it runs.
+fn is_runner(program: &str) -> bool {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    casemate_sandbox::environment::RUNNERS.contains(&name)
+}
+
+/// Keys as a phrase: "`a`, `b` and `c`".
+fn named(keys: &[&str], last: &str) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    match quoted.split_last() {
+        Some((tail, [])) => tail.clone(),
+        Some((tail, rest)) => format!("{} {last} {tail}", rest.join(", ")),
+        None => String::new(),
     }
 }

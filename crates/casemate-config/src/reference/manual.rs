@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::setting::{Effect, SETTINGS, Setting};
+use crate::setting::{Effect, Setting, settings};
 
 const OPENING: &str = "\
 # The configuration
@@ -42,7 +42,7 @@ say so: `{ not_secret = \"…\" }`.
 pub fn manual() -> String {
     let mut page = OPENING.to_owned();
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in settings() {
         let next = setting.key.split('.').next().unwrap_or_default();
         if next != section {
             section = next;

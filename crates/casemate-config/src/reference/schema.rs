@@ -65,6 +65,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Address => json!({"type": "string"}),
         Kind::Text | Kind::Path => json!({"type": "string", "minLength": 1}),
         Kind::Url => json!({"type": "string", "pattern": "^https?://"}),
+        Kind::Image => json!({"type": "string", "pattern": "@sha256:[0-9a-f]{64}$"}),
         Kind::Command => json!({"anyOf": [
             {"type": "string", "minLength": 1},
             {"type": "array", "minItems": 1, "items": {"type": "string"}},
@@ -72,6 +73,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Words(Word::Server) => {
             json!({"type": "array", "items": {"type": "string", "pattern": pattern(Blank::Name)}})
         }
+        Kind::Words(Word::Path) => json!({"type": "array", "items": {"type": "string", "pattern": "^/."}}),
         Kind::Words(Word::Argument) => json!({"type": "array", "items": {"type": "string"}}),
         Kind::Words(_) => json!({"type": "array", "items": {"type": "string", "minLength": 1}}),
         Kind::Given => json!({"anyOf": [

@@ -52,7 +52,7 @@ timeout.call = "60"
         expect![[r#"
             etc/casemate.toml:3:10: gateway.listen is "localhost", which is no IP address and port
               hint: like "127.0.0.1:7400"; IPv6 as "[::1]:7332"
-            etc/casemate.toml:5:10: [servers.git] has none of `command`, `url` and `builtin`
+            etc/casemate.toml:5:10: [servers.git] has none of `command`, `image`, `url` and `builtin`
               hint: say what the server is, like command = ["npx", "-y", "package@1.2.3"]
             etc/casemate.toml:6:1: unknown key "comand" in [servers.git]
               hint: did you mean `command`?
@@ -215,16 +215,16 @@ builtin = "system"
 headers.A = "b"
 "#,
         expect![[r#"
-            etc/casemate.toml:2:10: [servers.none] has none of `command`, `url` and `builtin`
+            etc/casemate.toml:2:10: [servers.none] has none of `command`, `image`, `url` and `builtin`
               hint: say what the server is, like command = ["npx", "-y", "package@1.2.3"]
             etc/casemate.toml:5:1: [servers.two] has both `command` and `url`
               hint: keep one of them
             etc/casemate.toml:8:1: `args` in [servers.stray] means nothing beside `url`
-              hint: it belongs to a server with `command`
+              hint: it belongs to a server with `command` or `image`
             etc/casemate.toml:9:1: `cwd` in [servers.stray] means nothing beside `url`
               hint: it belongs to a server with `command`
             etc/casemate.toml:10:1: `env` in [servers.stray] means nothing beside `url`
-              hint: it belongs to a server with `command`
+              hint: it belongs to a server with `command` or `image`
             etc/casemate.toml:13:9: servers.times: timeout.call is longer than timeout.hard, which ends every call
               hint: raise timeout.hard, whose default is 10m
             etc/casemate.toml:14:9: servers.times: restart.backoff_min is longer than restart.backoff_max
@@ -264,7 +264,7 @@ rename = "not a name"
 fixed.limit = inf
 "#,
         expect![[r#"
-            etc/casemate.toml:2:10: [servers.none] has none of `command`, `url` and `builtin`
+            etc/casemate.toml:2:10: [servers.none] has none of `command`, `image`, `url` and `builtin`
               hint: say what the server is, like command = ["npx", "-y", "package@1.2.3"]
             etc/casemate.toml:7:8: the role owner is built in and cannot be redefined
               hint: choose another name

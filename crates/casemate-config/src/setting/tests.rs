@@ -26,13 +26,13 @@ fn read(setting: &Setting, text: &str) -> Value {
 }
 
 fn default_of(key: &str) -> Value {
-    let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
+    let setting = settings().find(|setting| setting.key == key).unwrap();
     read(setting, setting.default.unwrap())
 }
 
 #[test]
 fn every_default_and_example_is_itself_legal() {
-    for setting in SETTINGS {
+    for setting in settings() {
         read(setting, setting.example);
         if let Some(default) = setting.default {
             read(setting, default);
@@ -43,18 +43,18 @@ fn every_default_and_example_is_itself_legal() {
 
 #[test]
 fn keys_are_unique_and_found_again() {
-    let keys: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
-    assert_eq!(keys.len(), SETTINGS.len());
-    let variables: BTreeSet<String> = SETTINGS.iter().filter_map(Setting::variable).collect();
-    assert_eq!(variables.len(), SETTINGS.iter().filter(|setting| setting.variable().is_some()).count());
-    for setting in SETTINGS {
+    let keys: BTreeSet<&str> = settings().map(|setting| setting.key).collect();
+    assert_eq!(keys.len(), settings().count());
+    let variables: BTreeSet<String> = settings().filter_map(Setting::variable).collect();
+    assert_eq!(variables.len(), settings().filter(|setting| setting.variable().is_some()).count());
+    for setting in settings() {
         assert_eq!(Setting::find(concrete(setting).names()).unwrap().key, setting.key);
     }
 }
 
 #[test]
 fn every_limit_has_a_range_that_excludes_zero() {
-    for setting in SETTINGS {
+    for setting in settings() {
         let least_is_zero = match &setting.kind {
             Kind::Count(range) | Kind::Size(range) => *range.start() == 0,
             Kind::Time(range) => range.start().is_zero(),

@@ -1,7 +1,11 @@
 //! Checks of single texts.
 
+use std::path::Path;
+
 use casemate_mcp::names::{JOINED_MAX, ServerName};
+use casemate_net::{Destination, DestinationFault};
 use casemate_policy::Pattern;
+use casemate_sandbox::CellSpec;
 use http::Uri;
 use serde_json::Value as Json;
 use toml_edit::{Item, TableLike, Value as Toml};
@@ -83,7 +87,55 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Server => {
             ServerName::parse(text).map(drop).map_err(|why| Fault::new(format!("{}: {why}", quoted(text))))
         }
+        Word::Path => path(text),
+        Word::Destination => destination(text),
     }
+}
+
+fn destination(text: &str) -> Result<(), Fault> {
+    let refused = |fault: DestinationFault| {
+        Fault::new(format!("{}: {}", quoted(text), fault.what())).hint(fault.hint())
+    };
+    text.parse::<Destination>().map(drop).map_err(refused)
+}
+
+/// A path that a server gets to see.
+fn path(text: &str) -> Result<(), Fault> {
+    let hint = match text.trim_end_matches('/') {
+        "" => "a server sees what is named, and never everything".to_owned(),
+        whole if whole.starts_with('/') && whole != text => format!("write {whole:?}"),
+        _ if text.starts_with('~') => {
+            "nothing here knows `~`: write the folder out, like \"/home/you/notes\"".to_owned()
+        }
+        _ if !text.starts_with('/') => "write the whole path, like \"/home/you/notes\"".to_owned(),
+        _ => "name what is needed, like \"/home/you/notes\"".to_owned(),
+    };
+    match CellSpec::fault(Path::new(text)) {
+        Some(fault) => Err(Fault::new(format!("{} {fault}", quoted(text))).hint(hint)),
+        None => Ok(()),
+    }
+}
+
+/// A reference that says which image is meant: `[registry/]name[:tag]@sha256:…`.
+pub(super) fn image(text: &str) -> Result<(), Fault> {
+    let example = "`docker image inspect --format '{{index .RepoDigests 0}}' IMAGE` prints it";
+    let Some((name, digest)) = text.split_once('@') else {
+        let what = format!("{} names no digest, so it could be another image tomorrow", quoted(text));
+        return Err(Fault::new(what).hint(format!("write it with its digest; {example}")));
+    };
+    let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let is_digest =
+        digest.strip_prefix("sha256:").is_some_and(|hash| hash.len() == 64 && hash.chars().all(hexadecimal));
+    if !is_digest {
+        let what = format!("{} has no digest of the form sha256:… with 64 digits", quoted(text));
+        return Err(Fault::new(what).hint(example));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(legal)
+        && !name.contains("//");
+    if is_name { Ok(()) } else { Err(Fault::new(format!("{} is no name of an image", quoted(name)))) }
 }
 
 fn host(text: &str) -> Result<(), Fault> {

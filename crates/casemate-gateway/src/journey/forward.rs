@@ -78,6 +78,13 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
             ),
             Retry::Check,
         ),
+        Fault::OverLimit { overrun } => (
+            Code::OverLimit,
+            format!(
+                "The server {name} was ended, since it was over its limit: {overrun}. The call may have had its effect."
+            ),
+            Retry::Check,
+        ),
         Fault::Timeout { after, hard } => {
             let kind = if *hard { "hard limit" } else { "limit" };
             let message =
@@ -86,7 +93,9 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
         }
         Fault::TooBig { limit } => (
             Code::AnswerTooLarge,
-            format!("The answer of the server {name} has more than {limit} bytes."),
+            format!(
+                "The answer of the server {name} has more than {limit} bytes (gateway.limits.result_size)."
+            ),
             Retry::Never,
         ),
         Fault::Protocol { .. } => {

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
 use casemate_policy::{RoleDef, Roles, Subject, SubjectId};
-use casemate_sandbox::{Report, Spec};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -28,9 +27,11 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Identities, Intent, Outcome, Recorder};
 use crate::snapshot::{
-    CommandSource, HttpSource, Limits, Resilience, ServerEntry, Sharing, Snapshot, Source, Timeouts,
+    CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
+    Snapshot, Source, Timeouts,
 };
-use crate::upstream::{BaseEnvironment, Host, Input, Launcher, Process, ProcessHandle, Soon};
+use crate::upstream::report::CellReport;
+use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -63,15 +64,9 @@ impl Harness {
         let keys = Arc::new(Keys::default());
         let links = Arc::new(Links::default());
         let host = Host {
-            spawner: Arc::clone(&links) as Arc<dyn Launcher>,
+            launcher: Arc::clone(&links) as Arc<dyn Launcher>,
             tracker: tracker.clone(),
             stop: CancellationToken::new(),
-            environment: BaseEnvironment {
-                home: "/tmp".into(),
-                tmp: "/tmp".into(),
-                search: Vec::new(),
-                available: Vec::new(),
-            },
             notices,
             http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
             client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
@@ -147,6 +142,8 @@ pub(super) fn stdio_entry(name: &str, era: &str) -> ServerEntry {
             args: Vec::new(),
             env: BTreeMap::new(),
             cwd: None,
+            enclosure: Enclosure::Unsandboxed,
+            install_scripts: false,
         }),
     )
 }
@@ -162,6 +159,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         sharing: Sharing::Subject,
         timeouts: Timeouts::default(),
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
+        output: OutputRate::default(),
         tools: BTreeMap::new(),
         digest,
     }
@@ -282,6 +280,7 @@ fn hostile_process(kind: Kind) -> Process {
         stdin: Box::new(Pipe(stdin, Arc::default())),
         stdout: Box::new(stdout),
         stderr: Box::new(tokio::io::empty()),
+        remarks: None,
         handle: Box::new(Villain(ended)),
     }
 }
@@ -291,16 +290,18 @@ impl ProcessHandle for Villain {
         None
     }
 
-    fn report(&self) -> Option<Report> {
-        None
+    fn report(&self) -> CellReport {
+        CellReport::default()
     }
 
-    fn wait(&self) -> Soon<'_, String> {
+    fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async {
             self.0.cancelled().await;
-            "ended".to_owned()
+            Exit { how: "ended".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async {})
@@ -308,9 +309,10 @@ impl ProcessHandle for Villain {
 }
 
 impl Launcher for Links {
-    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
+    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move {
-            let program = spec.program.to_str().unwrap_or_default();
+            let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
+            let program = command.program.as_str();
             if let Some((_, kind)) = HOSTILE.iter().find(|(name, _)| *name == program) {
                 return Ok(hostile_process(*kind));
             }
@@ -328,6 +330,7 @@ impl Launcher for Links {
                 stdin: Box::new(Pipe(stdin, Arc::clone(&self.sent))),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Link(guard)),
             })
         })
@@ -339,16 +342,18 @@ impl ProcessHandle for Link {
         None
     }
 
-    fn report(&self) -> Option<Report> {
-        None
+    fn report(&self) -> CellReport {
+        CellReport::default()
     }
 
-    fn wait(&self) -> Soon<'_, String> {
+    fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async {
             self.0.stopped().await;
-            "ended".to_owned()
+            Exit { how: "ended".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _: Duration) -> Soon<'_, ()> {
         Box::pin(async { self.0.token().cancel() })

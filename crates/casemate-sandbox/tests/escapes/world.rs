@@ -137,6 +137,7 @@ impl World {
     pub(crate) fn cell(&self) -> CellSpec {
         let limits = Limits {
             memory_bytes: 300 << 20,
+            cpu_millis: 2000,
             processes: 200,
             open_files: 128,
             file_bytes: 1 << 20,
@@ -198,6 +199,14 @@ impl World {
             }
             (handle.wait().await, String::from_utf8_lossy(&out).into_owned())
         })
+    }
+
+    /// Begins something that goes on besides the cell.
+    pub(crate) fn begin(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(task)
     }
 
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {

@@ -2,13 +2,14 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Arguments, Intent, Outcome, Record};
+use super::{Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
 
-/// Most rules that one record names. A decision has one per role of the subject.
-const RULES_MAX: usize = 16;
+/// Most texts of one list in a record: rules, of which a decision has one per role of the subject, or what a server was
+/// granted. The last one tells how many more there were.
+const TEXTS_MAX: usize = 64;
 
 /// What the log itself says about a record.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,9 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
     match record {
         Record::Intent(intent) => write_intent(&mut members, intent, stamp),
         Record::Outcome(outcome) => write_outcome(&mut members, outcome, stamp),
+        Record::CellStart(start) => write_start(&mut members, start, stamp),
+        Record::CellEnd(end) => write_end(&mut members, end, stamp),
+        Record::Network(network) => write_network(&mut members, network, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
             members.text("kind", "torn");
@@ -67,6 +71,57 @@ fn write_outcome(members: &mut Members<'_>, outcome: &Outcome<'_>, stamp: Stamp<
     members.time(stamp);
 }
 
+fn write_start(members: &mut Members<'_>, start: &CellStart<'_>, stamp: Stamp<'_>) {
+    members.texts("absent", start.absent);
+    members.text("cell", start.cell);
+    members.text("containment", start.containment);
+    members.texts("grants", start.grants);
+    members.text("instance", start.instance);
+    members.text("kind", "cell-start");
+    members.texts("layers", start.layers);
+    members.texts("limits", start.limits);
+    members.texts("network", start.network);
+    members.optional("origin", start.origin);
+    members.optional("origin_sha256", start.origin_sha256);
+    members.text("program", start.program);
+    members.optional("scripts", start.scripts);
+    members.number("seq", stamp.seq);
+    members.text("server", start.server);
+    members.time(stamp);
+}
+
+fn write_end(members: &mut Members<'_>, end: &CellEnd<'_>, stamp: Stamp<'_>) {
+    members.text("how", end.how);
+    members.text("instance", end.instance);
+    members.text("kind", "cell-end");
+    members.optional("limit", end.limit);
+    members.number("seq", stamp.seq);
+    members.text("server", end.server);
+    members.time(stamp);
+}
+
+fn write_network(members: &mut Members<'_>, network: &Network<'_>, stamp: Stamp<'_>) {
+    members.optional("address", network.address);
+    if let Some(traffic) = network.traffic {
+        members.number("bytes_in", traffic.bytes_in);
+        members.number("bytes_out", traffic.bytes_out);
+    }
+    members.text("instance", network.instance);
+    members.text("kind", "network");
+    if let Some(traffic) = network.traffic {
+        members.number("millis", traffic.millis);
+    }
+    members.optional("name", network.name);
+    members.number("port", network.port.into());
+    members.text("protocol", network.protocol);
+    members.optional("reason", network.reason);
+    members.number("seq", stamp.seq);
+    members.text("server", network.server);
+    members.time(stamp);
+    members.number("times", network.times);
+    members.text("verdict", network.verdict);
+}
+
 /// The inside of an object. Names are ours and need no escapes.
 struct Members<'a> {
     out: &'a mut Vec<u8>,
@@ -97,11 +152,15 @@ impl Members<'_> {
     fn texts(&mut self, name: &str, texts: &[&str]) {
         self.name(name);
         self.out.push(b'[');
-        for (at, text) in texts.iter().take(RULES_MAX).enumerate() {
+        let told = if texts.len() > TEXTS_MAX { TEXTS_MAX - 1 } else { texts.len() };
+        for (at, text) in texts.iter().take(told).enumerate() {
             if at > 0 {
                 self.out.push(b',');
             }
             cut(self.out, text);
+        }
+        if told < texts.len() {
+            self.out.extend_from_slice(format!(",\"… and {} more\"", texts.len() - told).as_bytes());
         }
         self.out.push(b']');
     }

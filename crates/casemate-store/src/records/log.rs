@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,29 +14,36 @@ use super::{LogFault, Record};
 use crate::clock;
 use crate::folder::{Folder, FolderFault, io_fault};
 
-/// Held locked by the process that writes. The file stays empty; the kernel drops the lock with the process.
+/// Locked while a record is written, by whichever process writes it; the kernel drops the lock with the process. The file
+/// holds one byte for each segment that was begun, so that its length tells everybody else that theirs is not the last.
 const LOCK: &str = "records.lock";
 
-/// When a segment is long enough.
+/// The pause after which a lock is asked for again that another process holds, while it writes one line.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
+
+/// When a segment is long enough, and how long others may write.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLimits {
     /// A segment that would grow beyond so many bytes is closed and the next one begun. Default 64 MiB: an
     /// editor still opens it, and a busy day has a handful.
     pub segment_bytes_max: u64,
+    /// How long to wait for other processes. Default 5 s: each writes for microseconds, so one that holds the log for
+    /// longer was stopped in the middle, and then calls must rather be refused than hang.
+    pub turn_time_max: Duration,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        LogLimits { segment_bytes_max: 64 << 20 }
+        LogLimits { segment_bytes_max: 64 << 20, turn_time_max: Duration::from_secs(5) }
     }
 }
 
-/// The log of records, open for writing. Shared by reference: appending takes a lock for about the time of one
-/// `write`.
+/// The log of records, open for writing. Shared by reference, and between processes: appending takes a lock for about the
+/// time of one `write`.
 #[derive(Debug)]
 pub struct RecordLog {
     tip: Mutex<Tip>,
-    _lock: File,
+    lock: File,
 }
 
 /// Where the next record goes.
@@ -44,11 +52,14 @@ struct Tip {
     folder: Folder,
     limits: LogLimits,
     segment: File,
+    /// The number that its first record has, or would have.
+    first: u64,
     day: String,
     len: u64,
+    /// Never falls: who shortens the log leaves a gap in its numbers as long as anybody has it open.
     next: u64,
-    /// Bytes after `len` that a failed write left behind and that have to go before the next one.
-    is_torn: bool,
+    /// The length of the lock file when this segment was found to be the last.
+    begun: u64,
     buffer: Vec<u8>,
     /// The last second that was written out, since most records share it with the one before.
     second: u64,
@@ -59,7 +70,7 @@ impl RecordLog {
     /// Opens the log in the folder, creating it where it is missing, and continues its numbers.
     ///
     /// # Errors
-    /// [`LogFault::Taken`] while another process writes it, or what the system refuses.
+    /// [`LogFault::Busy`], or what the system refuses.
     pub fn open(folder: &Path) -> Result<Self, LogFault> {
         Self::open_with(folder, LogLimits::default())
     }
@@ -75,28 +86,26 @@ impl RecordLog {
     pub(super) fn open_at(folder: &Path, limits: LogLimits, now_unix_ms: u64) -> Result<Self, LogFault> {
         let folder = Folder::open(folder)?;
         let lock = folder.append(LOCK)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LogFault::Taken { path: folder.path().to_path_buf() });
-            }
-            Err(TryLockError::Error(source)) => return Err(io_fault("lock", folder.path(), source).into()),
-        }
-        let mut tip = Tip::find(folder, limits, now_unix_ms)?;
-        tip.recover(now_unix_ms)?;
-        Ok(RecordLog { tip: Mutex::new(tip), _lock: lock })
+        let tip = {
+            let turn = Turn::wait(&lock, folder.path(), limits.turn_time_max)?;
+            Tip::find(folder, limits, (&turn, now_unix_ms))?
+        };
+        Ok(RecordLog { tip: Mutex::new(tip), lock })
     }
 
     /// Appends a record and gives its number. The line is with the kernel when this returns.
     ///
     /// # Errors
-    /// [`LogFault::Write`]: nothing of the record is in the log and its number goes to the next one.
+    /// [`LogFault::Write`] or [`LogFault::Busy`]: nothing of the record is in the log and its number goes to the next one.
     pub fn append(&self, record: &Record<'_>) -> Result<u64, LogFault> {
         self.append_at(record, clock::now_unix_ms())
     }
 
     pub(super) fn append_at(&self, record: &Record<'_>, now_unix_ms: u64) -> Result<u64, LogFault> {
-        self.tip.lock().unwrap_or_else(PoisonError::into_inner).append(record, now_unix_ms)
+        let mut tip = self.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::wait(&self.lock, tip.folder.path(), tip.limits.turn_time_max)?;
+        tip.catch_up((&turn, now_unix_ms))?;
+        tip.append(record, (&turn, now_unix_ms))
     }
 
     /// Waits until everything that was appended is on disk. For the end of the program; takes milliseconds.
@@ -109,42 +118,99 @@ impl RecordLog {
     }
 }
 
+/// The right to write, given back with this value.
+#[derive(Debug)]
+struct Turn<'a>(&'a File);
+
+/// A turn, and the time of what is written in it, in milliseconds since 1970.
+type Now<'a> = (&'a Turn<'a>, u64);
+
+impl<'a> Turn<'a> {
+    fn wait(lock: &'a File, folder: &Path, time_max: Duration) -> Result<Turn<'a>, LogFault> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Turn(lock)),
+                Err(TryLockError::WouldBlock) if waited < time_max => std::thread::sleep(TURN_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LogFault::Busy { path: folder.to_path_buf() });
+                }
+                Err(TryLockError::Error(source)) => return Err(io_fault("lock", folder, source).into()),
+            }
+            waited += TURN_PAUSE;
+        }
+    }
+
+    /// How many segments were begun, in all.
+    fn begun(&self) -> Result<u64, LogFault> {
+        Ok(self.0.metadata().map_err(LogFault::Write)?.len())
+    }
+
+    /// Tells everybody that another segment is begun. Comes before it is there: who finds none goes on with the last.
+    fn begin(&self) -> Result<(), LogFault> {
+        let mut lock = self.0;
+        lock.write_all(b".").map_err(LogFault::Write)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // It is ours, and unlocking what is locked cannot fail.
+        let _ = self.0.unlock();
+    }
+}
+
 impl Tip {
-    fn find(folder: Folder, limits: LogLimits, now_unix_ms: u64) -> Result<Self, LogFault> {
-        let (first, day) = match Segment::list(folder.path())?.pop() {
-            Some(last) => (last.first, last.day),
-            None => (1, day_of(now_unix_ms)),
-        };
-        let segment = folder.append(&Segment::name(first, &day))?;
-        let len = length(&folder, &segment)?;
-        Ok(Tip {
+    fn find(folder: Folder, limits: LogLimits, now: Now<'_>) -> Result<Self, LogFault> {
+        let (first, segment, day) = last(&folder, 1, now.1)?;
+        let mut tip = Tip {
             folder,
             limits,
             segment,
+            first,
             day,
-            len,
+            len: 0,
             next: first,
-            is_torn: false,
+            begun: now.0.begun()?,
             buffer: Vec::with_capacity(1024),
             second: u64::MAX,
             time: Vec::with_capacity(24),
-        })
+        };
+        tip.recover(now)?;
+        Ok(tip)
+    }
+
+    /// Goes to the end of the log, wherever other processes have taken it.
+    fn catch_up(&mut self, now: Now<'_>) -> Result<(), LogFault> {
+        let begun = now.0.begun()?;
+        if begun != self.begun {
+            let (first, segment, day) = last(&self.folder, self.next, now.1)?;
+            (self.segment, self.first, self.day, self.begun) = (segment, first, day, begun);
+            self.next = self.next.max(first);
+            self.recover(now)
+        } else if length(&self.folder, &self.segment)? != self.len {
+            self.recover(now)
+        } else {
+            Ok(())
+        }
     }
 
     /// Finds the next number and cuts off a line that was not finished.
-    fn recover(&mut self, now_unix_ms: u64) -> Result<(), LogFault> {
+    fn recover(&mut self, now: Now<'_>) -> Result<(), LogFault> {
+        self.len = length(&self.folder, &self.segment)?;
         let ending = self.ending(1)?;
-        self.next = match ending.lines.last().map(|line| segment::seq_of(line)) {
+        let next = match ending.lines.last().map(|line| segment::seq_of(line)) {
             None => self.next,
             Some(Some(seq)) => seq + 1,
             // The last line is no record, so somebody edited it. Its number counts as used; a reader reports it.
-            Some(None) => self.next + self.ending(usize::MAX)?.lines.len() as u64,
+            Some(None) => self.first + self.ending(usize::MAX)?.lines.len() as u64,
         };
+        self.next = self.next.max(next);
         if ending.torn > 0 {
             self.len -= ending.torn;
             self.segment.set_len(self.len).map_err(LogFault::Write)?;
             tracing::warn!(bytes = ending.torn, "an unfinished record was cut off the log");
-            self.append(&Record::Torn { bytes: ending.torn }, now_unix_ms)?;
+            self.append(&Record::Torn { bytes: ending.torn }, now)?;
         }
         Ok(())
     }
@@ -154,7 +220,7 @@ impl Tip {
             .map_err(|source| io_fault("read the records in", self.folder.path(), source))
     }
 
-    fn append(&mut self, record: &Record<'_>, now_unix_ms: u64) -> Result<u64, LogFault> {
+    fn append(&mut self, record: &Record<'_>, (turn, now_unix_ms): Now<'_>) -> Result<u64, LogFault> {
         let seq = self.next;
         self.tell_time(now_unix_ms);
         self.buffer.clear();
@@ -162,13 +228,10 @@ impl Tip {
         let size = self.buffer.len() as u64;
         let is_another_day = !self.time.starts_with(self.day.as_bytes());
         if self.len > 0 && (is_another_day || self.len + size > self.limits.segment_bytes_max) {
-            self.rotate()?;
+            self.rotate(turn)?;
         }
-        if self.is_torn {
-            self.segment.set_len(self.len).map_err(LogFault::Write)?;
-            self.is_torn = false;
-        }
-        // One write for one line. A disk that fills up may take a part of it, and then the line must go again.
+        // One write for one line. A disk that fills up may take a part of it, and then the line must go again; where
+        // that fails too, whoever writes next finds it and says so.
         let outcome = self.segment.write(&self.buffer);
         match outcome {
             Ok(written) if written as u64 == size => {
@@ -176,23 +239,20 @@ impl Tip {
                 self.next += 1;
                 Ok(seq)
             }
-            Ok(_) => {
-                self.is_torn = self.segment.set_len(self.len).is_err();
-                Err(LogFault::Write(io::ErrorKind::StorageFull.into()))
-            }
-            Err(fault) => {
-                self.is_torn = self.segment.set_len(self.len).is_err();
-                Err(LogFault::Write(fault))
+            failed => {
+                let _ = self.segment.set_len(self.len);
+                Err(LogFault::Write(failed.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into())))
             }
         }
     }
 
-    fn rotate(&mut self) -> Result<(), LogFault> {
+    fn rotate(&mut self, turn: &Turn<'_>) -> Result<(), LogFault> {
         let day = String::from_utf8_lossy(self.time.get(..10).unwrap_or_default()).into_owned();
+        turn.begin()?;
         let segment = self.folder.append(&Segment::name(self.next, &day))?;
         self.segment.sync_data().map_err(LogFault::Write)?;
         self.len = length(&self.folder, &segment)?;
-        (self.segment, self.day, self.is_torn) = (segment, day, false);
+        (self.segment, self.first, self.day, self.begun) = (segment, self.next, day, turn.begun()?);
         Ok(())
     }
 
@@ -211,6 +271,16 @@ impl Tip {
             millis /= 10;
         }
     }
+}
+
+/// The last segment: the number of its first record, the file and the day. Where there is none, one that begins with `next`.
+fn last(folder: &Folder, next: u64, now_unix_ms: u64) -> Result<(u64, File, String), FolderFault> {
+    let (first, day) = match Segment::list(folder.path())?.pop() {
+        Some(last) => (last.first, last.day),
+        None => (next, day_of(now_unix_ms)),
+    };
+    let segment = folder.append(&Segment::name(first, &day))?;
+    Ok((first, segment, day))
 }
 
 fn length(folder: &Folder, segment: &File) -> Result<u64, FolderFault> {
@@ -245,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_fails_takes_no_number_and_leaves_no_trace() {
+    fn a_write_that_fails_takes_no_number_and_what_it_leaves_behind_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("records");
         let log = RecordLog::open_at(&folder, LogLimits::default(), 0).unwrap();
@@ -253,15 +323,18 @@ mod tests {
         assert_eq!(log.append_at(&record, 0).unwrap(), 1);
         let full = File::options().append(true).open("/dev/full").unwrap();
         let own = std::mem::replace(&mut log.tip.lock().unwrap().segment, full);
+        // Its length is not the log's, which makes it look as if others had written.
+        log.tip.lock().unwrap().len = 0;
         for _ in 0..2 {
             assert!(matches!(log.append_at(&record, 0), Err(LogFault::Write(_))));
         }
         // What a disk that took half a line leaves behind.
         (&own).write_all(b"{\"bytes\":1,\"ki").unwrap();
         log.tip.lock().unwrap().segment = own;
-        assert_eq!(log.append_at(&record, 0).unwrap(), 2);
-        let line =
-            |seq| format!(r#"{{"bytes":1,"kind":"torn","seq":{seq},"time":"1970-01-01T00:00:00.000Z"}}"#);
-        assert_eq!(super::super::tail(&folder, 9).unwrap(), [line(1), line(2)]);
+        assert_eq!(log.append_at(&record, 0).unwrap(), 3);
+        let line = |bytes, seq| {
+            format!(r#"{{"bytes":{bytes},"kind":"torn","seq":{seq},"time":"1970-01-01T00:00:00.000Z"}}"#)
+        };
+        assert_eq!(super::super::tail(&folder, 9).unwrap(), [line(1, 1), line(14, 2), line(1, 3)]);
     }
 }

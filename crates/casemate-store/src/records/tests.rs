@@ -116,18 +116,68 @@ fn only_the_owner_reads_the_log_and_others_refuse_to_open_it() {
 }
 
 #[test]
-fn one_process_at_a_time_writes() {
+fn many_write_one_log_over_rotations_and_no_number_is_lost_or_doubled() {
+    let folder = folder();
+    let limits = LogLimits { segment_bytes_max: 2000, ..LogLimits::default() };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                // A log of its own, as another process has one.
+                let log = RecordLog::open_at(folder.path(), limits, NOW).unwrap();
+                for _ in 0..100 {
+                    log.append_at(&Record::Outcome(&outcome()), NOW).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(numbers(folder.path()), (1..=400).collect::<Vec<_>>());
+    assert!(segments(&folder).iter().all(|path| fs::metadata(path).unwrap().len() <= 2000));
+}
+
+#[test]
+fn who_was_killed_in_the_middle_of_a_line_is_told_of_by_the_next_who_writes() {
+    let folder = folder();
+    let [one, other] = [open(&folder), open(&folder)];
+    one.append_at(&Record::Outcome(&outcome()), NOW).unwrap();
+    add(&segments(&folder)[0], b"{\"half\":");
+    assert_eq!(other.append_at(&Record::Outcome(&outcome()), NOW).unwrap(), 3);
+    assert_eq!(one.append_at(&Record::Outcome(&outcome()), NOW).unwrap(), 4);
+    assert_eq!(numbers(folder.path()), [1, 2, 3, 4]);
+    assert!(tail(folder.path(), 3).unwrap()[0].contains("torn"));
+}
+
+#[test]
+fn a_log_that_is_shortened_while_it_is_open_has_a_gap() {
     let folder = folder();
     let log = open(&folder);
-    assert!(matches!(RecordLog::open(folder.path()), Err(LogFault::Taken { .. })));
-    drop(log);
-    drop(RecordLog::open(folder.path()).unwrap());
+    for _ in 0..3 {
+        log.append_at(&Record::Outcome(&outcome()), NOW).unwrap();
+    }
+    let path = segments(&folder).remove(0);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.split_inclusive('\n').next().unwrap()).unwrap();
+    log.append_at(&Record::Outcome(&outcome()), NOW).unwrap();
+    assert_eq!(numbers(folder.path()), [1, 0, 4]);
+}
+
+#[test]
+fn a_record_is_refused_when_another_process_never_lets_go_of_the_log() {
+    let folder = folder();
+    let limits = LogLimits { turn_time_max: std::time::Duration::from_millis(5), ..LogLimits::default() };
+    let log = RecordLog::open_at(folder.path(), limits, NOW).unwrap();
+    let held = fs::File::open(folder.path().join("records.lock")).unwrap();
+    held.lock().unwrap();
+    let record = Record::Outcome(&outcome());
+    assert!(matches!(log.append_at(&record, NOW), Err(LogFault::Busy { .. })));
+    assert!(matches!(RecordLog::open_with(folder.path(), limits), Err(LogFault::Busy { .. })));
+    drop(held);
+    assert_eq!(log.append_at(&record, NOW).unwrap(), 1);
 }
 
 #[test]
 fn numbers_go_on_after_a_restart_another_day_and_a_full_segment() {
     let folder = folder();
-    let limits = LogLimits { segment_bytes_max: 1000 };
+    let limits = LogLimits { segment_bytes_max: 1000, ..LogLimits::default() };
     let record = Record::Outcome(&Outcome { code: None, ..outcome() });
     for start in 0..3 {
         let log = RecordLog::open_at(folder.path(), limits, NOW + start * DAY).unwrap();
@@ -238,7 +288,8 @@ fn no_caller_decides_how_long_a_line_gets() {
     let line = tail(folder.path(), 1).unwrap().remove(0);
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["name"], format!("{}…", "ä".repeat(TEXT_MAX / 2)));
-    assert!(line.len() < 18 * (TEXT_MAX + 10), "{}", line.len());
+    assert!(line.len() < 66 * (TEXT_MAX + 10), "{}", line.len());
+    assert_eq!(value["rules"][63], "… and 937 more");
 }
 
 proptest! {

@@ -77,7 +77,7 @@ async fn a_dropped_ticket_is_forgotten_and_a_closed_desk_ends_all() {
     drop(dropped);
     assert!(matches!(rig.receive("{'id':1,'result':{}}"), Reaction::Unasked));
     let (mut waiting, _e2) = rig.call(Method::ToolsCall);
-    rig.desk.close("exit code 1");
+    rig.desk.close(&Fault::Gone { sent: true, why: "exit code 1".to_owned() });
     let gone = |sent| Fault::Gone { sent, why: "exit code 1".into() };
     assert_eq!(waiting.outcome().await.unwrap_err(), gone(true));
     assert_eq!(rig.desk.open(&Method::Ping, None).unwrap_err(), gone(false));

@@ -158,8 +158,12 @@ impl Start {
         if end == End::Asked || self.shared.stop.is_cancelled() {
             return;
         }
-        if let End::Lost(why) = end {
-            self.shared.failed(&mut room, why);
+        match end {
+            End::Lost(why) => self.shared.failed(&mut room, why),
+            End::OverLimit(overrun) => {
+                self.shared.failed(&mut room, format!("it was over its limit {overrun}"));
+            }
+            End::Asked | End::Expired => {}
         }
         if room.mark_lost(&self.key) {
             // Somebody waits for news of a resource and will make no call that could bring the server back.

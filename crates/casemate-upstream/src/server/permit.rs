@@ -43,6 +43,7 @@ impl<'a> Permit<'a> {
             }
             Err(Fault::Timeout { .. } | Fault::Protocol { .. }) => self.fail(outcome),
             // The end of a process is counted once, where it is noticed, and not for every call that it takes along.
+            Err(Fault::OverLimit { .. }) => self.is_settled = self.pass == Pass::Normal,
             Err(Fault::Gone { .. }) if instance.is_process() && instance.life.is_stopping() => {
                 self.is_settled = self.pass == Pass::Normal;
             }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use casemate_transport::lines::{self, Line, LineReader};
 use tokio::io::AsyncRead;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::input::Counted;
 use super::reader::{Reader, Silence};
 use super::wire::{Outbound, Wire};
 use crate::desk::Desk;
-use crate::entry::CommandSource;
+use crate::entry::Program;
 use crate::instance::Seed;
 use crate::life::{End, Life};
 use crate::outlet::Outlet;
-use crate::{Fault, ProcessHandle};
+use crate::{Fault, Launch, ProcessHandle};
 
 /// Frames that may wait for a process that does not read.
 const QUEUE_FRAMES: usize = 64;
@@ -28,10 +28,10 @@ const EXIT_TIME: Duration = Duration::from_millis(500);
 const POLITE_TIME: Duration = Duration::from_secs(2);
 
 /// Starts the process and the tasks that listen to it.
-pub(super) async fn start(seed: &Seed, source: &CommandSource) -> Result<(Arc<Wire>, Life), Fault> {
+pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, Life), Fault> {
     let host = &seed.host;
-    let spec = host.environment.spec(seed.entry.name.as_str(), source);
-    let process = host.spawner.launch(spec).await.map_err(|why| Fault::Start { why })?;
+    let launch = Launch { server: seed.entry.name.clone(), program: program.clone() };
+    let process = host.launcher.launch(launch).await.map_err(|why| Fault::Start { why })?;
     let life = Life::below(&seed.stop);
     let (input, read_bytes) = Counted::new(process.stdin);
     let wire = Arc::new(Wire {
@@ -40,9 +40,12 @@ pub(super) async fn start(seed: &Seed, source: &CommandSource) -> Result<(Arc<Wi
         read_bytes: OnceLock::new(),
         revision: OnceLock::new(),
         pid: process.handle.pid(),
-        report: process.handle.report(),
+        report: Arc::new(process.handle.report()),
     });
     host.tracker.spawn(complaints(process.stderr, Arc::clone(&seed.outlet)));
+    if let Some(remarks) = process.remarks {
+        host.tracker.spawn(listen(remarks, Arc::clone(&seed.outlet)));
+    }
     let reader = Reader::new(process.stdout, Arc::clone(&wire), seed);
     let watch = Watch { handle: process.handle, wire: Arc::clone(&wire), life: life.clone(), read_bytes };
     host.tracker.spawn(watch.run(reader));
@@ -57,6 +60,13 @@ async fn complaints(stderr: Box<dyn AsyncRead + Send + Unpin>, outlet: Arc<Outle
             Line::Frame(text) => outlet.log("stderr", &text),
             Line::TooLong { bytes } => outlet.log("stderr", format!("(a line of {bytes} bytes)").as_bytes()),
         }
+    }
+}
+
+/// Keeps what the process's keeper says about it.
+async fn listen(mut remarks: mpsc::Receiver<String>, outlet: Arc<Outlet>) {
+    while let Some(remark) = remarks.recv().await {
+        outlet.log("cell", remark.as_bytes());
     }
 }
 
@@ -80,6 +90,10 @@ impl Watch {
         let end = match silence {
             Some(Silence::Closed) => self.exit().await,
             Some(Silence::Broken(why)) => End::Lost(why),
+            Some(Silence::OverLimit(overrun)) => {
+                self.handle.blame(&overrun);
+                End::OverLimit(overrun)
+            }
             None => {
                 self.wire.hang_up();
                 // What it still has to say is heard while it ends.
@@ -88,12 +102,14 @@ impl Watch {
             }
         };
         self.wire.hang_up();
-        let why = match &end {
-            End::Lost(why) => why.clone(),
-            End::Asked | End::Expired => "it was stopped".to_owned(),
+        let gone = |why: &str| Fault::Gone { sent: true, why: why.to_owned() };
+        let fault = match &end {
+            End::Lost(why) => gone(why),
+            End::OverLimit(overrun) => Fault::OverLimit { overrun: overrun.clone() },
+            End::Asked | End::Expired => gone("it was stopped"),
         };
         self.life.end(end);
-        self.wire.desk.close(&why);
+        self.wire.desk.close(&fault);
         self.handle.terminate(POLITE_TIME).await;
     }
 
@@ -107,6 +123,9 @@ impl Watch {
         if let Ok(Ok(bytes)) = timeout(EXIT_TIME, &mut self.read_bytes).await {
             _ = self.wire.read_bytes.set(bytes);
         }
-        End::Lost(format!("its process ended with {exit}"))
+        match exit.overrun {
+            Some(overrun) => End::OverLimit(overrun),
+            None => End::Lost(format!("its process ended with {}", exit.how)),
+        }
     }
 }

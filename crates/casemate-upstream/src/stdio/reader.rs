@@ -13,12 +13,14 @@ use casemate_transport::lines::{Line, LineReader};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::task::TaskTracker;
 
+use super::allowance::{Allowance, Spent};
 use super::wire::Wire;
-use crate::Fault;
 use crate::brake::Brake;
 use crate::desk::{Reaction, answered_id};
+use crate::entry::OutputRate;
 use crate::instance::{Seed, frame_limits};
 use crate::outlet::Outlet;
+use crate::{Fault, Overrun};
 
 /// Text between two messages that is put up with: a banner, a progress bar, a stack trace.
 const NOISE_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,6 +33,7 @@ type Output = Box<dyn AsyncRead + Send + Unpin>;
 pub(super) struct Reader {
     lines: LineReader<Metered>,
     line_bytes: Arc<AtomicU64>,
+    rate: OutputRate,
     wire: Arc<Wire>,
     outlet: Arc<Outlet>,
     tracker: TaskTracker,
@@ -48,6 +51,8 @@ pub(super) enum Silence {
     Closed,
     /// What it says makes no sense any more.
     Broken(String),
+    /// It says more than it may.
+    OverLimit(Overrun),
 }
 
 impl Reader {
@@ -55,10 +60,17 @@ impl Reader {
         let limits = frame_limits(seed.host.result_bytes_max);
         let line_bytes = Arc::new(AtomicU64::new(0));
         let most = (limits.bytes_max as u64).saturating_mul(2).saturating_add(NOISE_BYTES_MAX);
-        let metered = Metered { output, line_bytes: Arc::clone(&line_bytes), line_bytes_max: most };
+        let rate = seed.entry.output;
+        let metered = Metered {
+            output,
+            line_bytes: Arc::clone(&line_bytes),
+            line_bytes_max: most,
+            allowance: Allowance::new(rate),
+        };
         Reader {
             lines: LineReader::new(metered, limits.bytes_max),
             line_bytes,
+            rate,
             wire,
             outlet: Arc::clone(&seed.outlet),
             tracker: seed.host.tracker.clone(),
@@ -78,6 +90,9 @@ impl Reader {
                 Ok(None) => return Silence::Closed,
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                     return Silence::Broken("it wrote a line without end".to_owned());
+                }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    return Silence::OverLimit(self.rate.overrun());
                 }
                 Err(_) => return Silence::Closed,
             };
@@ -150,11 +165,12 @@ impl Reader {
     }
 }
 
-/// Counts the bytes of the line that is being read: one without end is not read forever.
+/// Counts the bytes of the line that is being read, since one without end is not read forever, and all bytes over time.
 struct Metered {
     output: Output,
     line_bytes: Arc<AtomicU64>,
     line_bytes_max: u64,
+    allowance: Allowance,
 }
 
 impl AsyncRead for Metered {
@@ -167,7 +183,12 @@ impl AsyncRead for Metered {
         ready!(Pin::new(&mut self.output).poll_read(cx, buf))?;
         let read = (buf.filled().len() - before) as u64;
         let total = self.line_bytes.fetch_add(read, Ordering::Relaxed).saturating_add(read);
-        let fits = total <= self.line_bytes_max;
-        Poll::Ready(if fits { Ok(()) } else { Err(io::ErrorKind::FileTooLarge.into()) })
+        if total > self.line_bytes_max {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
+        match self.allowance.spend(read) {
+            Spent::Allowed => Poll::Ready(Ok(())),
+            Spent::TooMuch => Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
+        }
     }
 }

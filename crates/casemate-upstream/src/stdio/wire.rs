@@ -8,11 +8,11 @@ use casemate_mcp::frame::{Id, request_text};
 use casemate_mcp::json::{Raw, one_line};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
-use casemate_sandbox::Report;
 use casemate_transport::lines::{LineFault, LineSender};
 use tokio::time::timeout;
 
 use crate::desk::{Desk, Outcome, Ticket, cancellation};
+use crate::report::CellReport;
 use crate::{Fault, guard};
 
 /// The pipe into a process, and the requests that went through it.
@@ -26,7 +26,7 @@ pub(super) struct Wire {
     /// Known after the handshake.
     pub(super) revision: OnceLock<Revision>,
     pub(super) pid: Option<u32>,
-    pub(super) report: Option<Report>,
+    pub(super) report: Arc<CellReport>,
 }
 
 impl Wire {
@@ -85,12 +85,17 @@ impl Wire {
     /// A loss, told apart: a process that died before it read the call has certainly not acted on it.
     fn judge(&self, outcome: Outcome, start: Option<u64>) -> Outcome {
         match outcome {
-            Err(Fault::Gone { sent: true, why }) => {
-                let is_unread = start.zip(self.read_bytes.get()).is_some_and(|(start, read)| start >= *read);
-                Err(Fault::Gone { sent: !is_unread, why })
+            Err(Fault::Gone { sent: true, why }) => Err(Fault::Gone { sent: !self.is_unread(start), why }),
+            // One that died of something else than the call may well be given it again.
+            Err(Fault::OverLimit { overrun }) if self.is_unread(start) => {
+                Err(Fault::Gone { sent: false, why: format!("it was over its limit {overrun}") })
             }
             outcome => outcome,
         }
+    }
+
+    fn is_unread(&self, start: Option<u64>) -> bool {
+        start.zip(self.read_bytes.get()).is_some_and(|(start, read)| start >= *read)
     }
 
     /// Closes the process's input.

@@ -16,7 +16,6 @@ use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
 use casemate_policy::SubjectId;
-use casemate_sandbox::{Report, Spec};
 use casemate_transport::http::{Client, ClientOptions};
 use casemate_transport::lines::{Line, LineReader};
 use serde_json::{Value, json};
@@ -25,9 +24,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::entry::{CommandSource, Resilience, ServerEntry, Sharing, Source, Timeouts};
+use crate::entry::{
+    CommandSource, Enclosure, OutputRate, Program, Resilience, ServerEntry, Sharing, Source, Timeouts,
+};
+use crate::report::CellReport;
 use crate::{
-    BaseEnvironment, Caller, Event, Fault, Host, Input, Launcher, Process, ProcessHandle, Server,
+    Caller, Event, Exit, Fault, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Server,
     ServerNotice, Soon,
 };
 
@@ -184,6 +186,7 @@ struct Fakes {
     heard: Arc<Mutex<Vec<Value>>>,
     tracker: TaskTracker,
     kill: Arc<Mutex<CancellationToken>>,
+    overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl std::fmt::Debug for Fakes {
@@ -193,9 +196,9 @@ impl std::fmt::Debug for Fakes {
 }
 
 impl Launcher for Fakes {
-    fn launch(&self, spec: Spec) -> Soon<'_, Result<Process, String>> {
+    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move {
-            if spec.program == "missing" {
+            if matches!(&launch.program, Program::Command(command) if command.program == "missing") {
                 return Err("no program named \"missing\"".to_owned());
             }
             let nth = self.launched.fetch_add(1, Ordering::SeqCst);
@@ -212,7 +215,8 @@ impl Launcher for Fakes {
             let ended = CancellationToken::new();
             let (work, running) = ((self.script)(nth, peer), Arc::clone(&self.running));
             running.fetch_add(1, Ordering::SeqCst);
-            let handle = FakeHandle { killed: killed.clone(), ended: ended.clone() };
+            let overrun = Arc::clone(&self.overrun);
+            let handle = FakeHandle { killed: killed.clone(), ended: ended.clone(), overrun };
             self.tracker.spawn(async move {
                 tokio::select! { () = work => {}, () = killed.cancelled() => {} }
                 running.fetch_sub(1, Ordering::SeqCst);
@@ -222,6 +226,7 @@ impl Launcher for Fakes {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(stderr),
+                remarks: None,
                 handle: Box::new(handle),
             })
         })
@@ -231,6 +236,7 @@ impl Launcher for Fakes {
 struct FakeHandle {
     killed: CancellationToken,
     ended: CancellationToken,
+    overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl ProcessHandle for FakeHandle {
@@ -238,15 +244,19 @@ impl ProcessHandle for FakeHandle {
         Some(7)
     }
 
-    fn report(&self) -> Option<Report> {
-        None
+    fn report(&self) -> CellReport {
+        CellReport::default()
     }
 
-    fn wait(&self) -> Soon<'_, String> {
+    fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async move {
             self.ended.cancelled().await;
-            "exit code 3".to_owned()
+            Exit { how: "exit code 3".to_owned(), overrun: self.overrun.lock().unwrap().clone() }
         })
+    }
+
+    fn blame(&self, overrun: &Overrun) {
+        *self.overrun.lock().unwrap() = Some(overrun.clone());
     }
 
     fn terminate(&self, _grace: Duration) -> Soon<'_, ()> {
@@ -270,6 +280,8 @@ pub(super) struct Rig {
     running: Arc<AtomicUsize>,
     heard: Arc<Mutex<Vec<Value>>>,
     kill: Arc<Mutex<CancellationToken>>,
+    /// The limit that processes end by.
+    pub(super) overrun: Arc<Mutex<Option<Overrun>>>,
 }
 
 impl Rig {
@@ -296,7 +308,9 @@ impl Rig {
             heard: Arc::default(),
             tracker: tracker.clone(),
             kill: Arc::default(),
+            overrun: Arc::default(),
         };
+        let overrun = Arc::clone(&fakes.overrun);
         let (launched, running) = (Arc::clone(&fakes.launched), Arc::clone(&fakes.running));
         let (heard, kill) = (Arc::clone(&fakes.heard), Arc::clone(&fakes.kill));
         let (sink, notices) = mpsc::channel(16);
@@ -304,7 +318,7 @@ impl Rig {
         let mut entry = entry();
         change(&mut entry);
         let server = Server::new(Arc::new(entry), Arc::clone(&host));
-        Rig { server, host, notices, launched, running, heard, kill }
+        Rig { server, host, notices, launched, running, heard, kill, overrun }
     }
 
     pub(super) async fn call(&self, caller: &Caller) -> Result<Value, Fault> {
@@ -337,21 +351,15 @@ impl Rig {
 }
 
 pub(super) fn host(
-    spawner: Arc<dyn Launcher>,
+    launcher: Arc<dyn Launcher>,
     tracker: TaskTracker,
     notices: mpsc::Sender<ServerNotice>,
 ) -> Arc<Host> {
     Arc::new(Host {
-        spawner,
+        launcher,
         http: Client::new(ClientOptions::default()),
         tracker,
         stop: CancellationToken::new(),
-        environment: BaseEnvironment {
-            home: "/home/x".into(),
-            tmp: "/tmp".into(),
-            search: Vec::new(),
-            available: Vec::new(),
-        },
         notices,
         client_info: raw(r#"{"name":"casemate","version":"0"}"#),
         result_bytes_max: 1 << 16,
@@ -359,7 +367,14 @@ pub(super) fn host(
 }
 
 pub(super) fn entry() -> ServerEntry {
-    let source = CommandSource { program: "fake".into(), args: Vec::new(), env: BTreeMap::new(), cwd: None };
+    let source = CommandSource {
+        program: "fake".into(),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: None,
+        enclosure: Enclosure::Unsandboxed,
+        install_scripts: false,
+    };
     ServerEntry {
         name: ServerName::parse("fake").unwrap(),
         source: Source::Command(source),
@@ -367,6 +382,7 @@ pub(super) fn entry() -> ServerEntry {
         sharing: Sharing::Subject,
         timeouts: Timeouts::default(),
         resilience: Resilience::default(),
+        output: OutputRate::default(),
         tools: BTreeMap::new(),
         digest: [0; 32],
     }

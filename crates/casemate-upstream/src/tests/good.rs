@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_sandbox::{Report, Spec};
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
@@ -16,7 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use super::fakes::{call, caller, entry, eventually, host, question, raw, tool, value};
 use crate::entry::{HttpSource, Source};
-use crate::{Caller, Event, Fault, Host, Launcher, Process, ProcessHandle, Server, ServerNotice, Soon};
+use crate::report::CellReport;
+use crate::{
+    Caller, Event, Exit, Fault, Host, Launch, Launcher, Overrun, Process, ProcessHandle, Server,
+    ServerNotice, Soon,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carrier {
@@ -46,7 +49,7 @@ struct Linked {
 }
 
 impl Launcher for Links {
-    fn launch(&self, _spec: Spec) -> Soon<'_, Result<Process, String>> {
+    fn launch(&self, _launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async {
             let (link, guard) = Fixture::new(self.era).spawn_link().map_err(|error| error.to_string())?;
             let token = guard.token();
@@ -56,6 +59,7 @@ impl Launcher for Links {
                 stdin: Box::new(stdin),
                 stdout: Box::new(stdout),
                 stderr: Box::new(tokio::io::empty()),
+                remarks: None,
                 handle: Box::new(Linked { token }),
             })
         })
@@ -67,16 +71,18 @@ impl ProcessHandle for Linked {
         None
     }
 
-    fn report(&self) -> Option<Report> {
-        None
+    fn report(&self) -> CellReport {
+        CellReport::default()
     }
 
-    fn wait(&self) -> Soon<'_, String> {
+    fn wait(&self) -> Soon<'_, Exit> {
         Box::pin(async {
             self.token.cancelled().await;
-            "exit code 0".to_owned()
+            Exit { how: "exit code 0".to_owned(), overrun: None }
         })
     }
+
+    fn blame(&self, _overrun: &Overrun) {}
 
     fn terminate(&self, _grace: Duration) -> Soon<'_, ()> {
         self.token.cancel();

@@ -6,7 +6,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::fakes::{Rig, caller, eventually, tool};
-use crate::Fault;
+use crate::entry::OutputRate;
+use crate::{Fault, Overrun};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -53,6 +54,58 @@ async fn endless_noise_ends_the_instance() {
     });
     let fault = rig.call(&caller(1)).await.unwrap_err();
     assert!(matches!(&fault, Fault::Gone { why, .. } if why.contains("floods")), "{fault:?}");
+    eventually("it is gone", || rig.running() == 0).await;
+}
+
+/// A limit that a server exceeds, as the tests name it.
+fn memory() -> Overrun {
+    Overrun { setting: "limits.memory", value: "64MiB".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_by_a_limit_is_refused_with_its_name_and_not_called_again() {
+    let rig = Rig::new(|_, mut peer| async move {
+        peer.greet_legacy().await;
+        peer.until("tools/call").await;
+    });
+    *rig.overrun.lock().unwrap() = Some(memory());
+    let mut caller = caller(1);
+    caller.replay_safe = true;
+    let fault = rig.call(&caller).await.unwrap_err();
+    assert_eq!(fault, Fault::OverLimit { overrun: memory() });
+    assert!(fault.to_string().contains("limits.memory = 64MiB"), "{fault}");
+    assert_eq!(rig.launched(), 1);
+    let error = rig.server.status().last_error.unwrap();
+    assert!(error.contains("limits.memory = 64MiB"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_by_a_limit_as_it_starts_is_no_riddle() {
+    let rig = Rig::new(|_, mut peer| async move {
+        peer.next().await;
+    });
+    *rig.overrun.lock().unwrap() = Some(memory());
+    assert_eq!(rig.call(&caller(1)).await.unwrap_err(), Fault::OverLimit { overrun: memory() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_more_than_it_may_is_ended_and_its_keeper_told() {
+    let rate = OutputRate { bytes_per_second: 4 << 10 };
+    let rig = Rig::with(
+        |entry| entry.output = rate,
+        |_, mut peer| async move {
+            peer.greet_legacy().await;
+            peer.until("tools/call").await;
+            let notice = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+            loop {
+                peer.send(notice.clone()).await;
+            }
+        },
+    );
+    let overrun = Overrun { setting: "limits.output_rate", value: "4KiB".to_owned() };
+    let fault = rig.call(&caller(1)).await.unwrap_err();
+    assert_eq!(fault, Fault::OverLimit { overrun: overrun.clone() });
+    assert_eq!(*rig.overrun.lock().unwrap(), Some(overrun));
     eventually("it is gone", || rig.running() == 0).await;
 }
 

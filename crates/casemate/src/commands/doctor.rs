@@ -1,7 +1,7 @@
 //! `casemate doctor`: looks for what could keep Casemate from working, and changes nothing.
 
-use casemate_gateway::snapshot::{ServerEntry, Source};
-use casemate_sandbox::{Containment, Spawner};
+use casemate_gateway::snapshot::{Enclosure, ServerEntry, Source};
+use casemate_sandbox::{CellSpec, Containment, Host, Kind, Plan, Spawner};
 use casemate_store::Store;
 use serde::Serialize;
 
@@ -107,6 +107,15 @@ impl Findings {
 
     fn server(&mut self, context: &Context, entry: &ServerEntry) {
         let Source::Command(command) = &entry.source else { return };
+        if command.enclosure == Enclosure::Unsandboxed {
+            let name = &entry.name;
+            self.add(
+                "server",
+                Verdict::Note,
+                format!("{name}: runs without a cell, and may do whatever you may"),
+            );
+            self.hint(format!("remove allow_unsandboxed from [servers.{name}], and grant what it needs: `read`, `write`, `network`"));
+        }
         if command.program.contains('/') || context.environment.server_finds(&command.program) {
             return;
         }
@@ -174,6 +183,23 @@ impl Findings {
                 self.add("cells", verdict, format!("servers are held together by {}", report.containment));
                 for refused in &report.refused {
                     self.hint(format!("stronger is {refused}, which this host refuses"));
+                }
+                self.walls(spawner.host());
+            }
+        }
+    }
+
+    /// What this host can enforce around a server.
+    fn walls(&mut self, host: &Host) {
+        let kinds = [Kind::Full, Kind::Light].map(|kind| (kind, Plan::of(&CellSpec::new(kind), host).err()));
+        for (kind, refusal) in kinds {
+            match refusal {
+                None => self.add("cells", Verdict::Good, format!("this host can make {kind} cells")),
+                Some(refusal) => {
+                    // Servers have full cells unless their entries say otherwise.
+                    let verdict = if kind == Kind::Full { Verdict::Wrong } else { Verdict::Note };
+                    self.add("cells", verdict, format!("this host cannot make {kind} cells: {refusal}"));
+                    self.hint(refusal.remedy);
                 }
             }
         }

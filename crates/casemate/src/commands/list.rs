@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::snapshot::{CommandSource, ServerEntry, Sharing, Source};
+use casemate_gateway::upstream::report::CellKind;
 use casemate_mcp::names::ServerName;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::link::{self, Client, Meta};
 use crate::output::{Entry, Page, Report, Tone};
+
+mod cell;
 
 /// The most pages of a list that are asked for; a server that has more is not shown whole.
 const PAGES_MAX: usize = 1000;
@@ -110,6 +113,9 @@ struct Server {
     source: String,
     enabled: bool,
     sharing: &'static str,
+    /// The cell that is asked for; absent for a server that runs elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cell: Option<CellKind>,
     /// Absent when no gateway runs, or when it has not heard of this server yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<ServerState>,
@@ -125,6 +131,7 @@ impl Server {
                     let words = std::iter::once(&command.program).chain(&command.args);
                     words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
                 }
+                Source::Image(image) => image.image.clone(),
                 Source::Http(remote) => remote.url.to_string(),
             },
             enabled: entry.enabled,
@@ -133,6 +140,7 @@ impl Server {
                 Sharing::Subject => "subject",
                 Sharing::Call => "call",
             },
+            cell: cell::configured(&entry.source),
             state: running.and_then(|states| states.get(entry.name.as_str()).cloned()),
         }
     }
@@ -161,6 +169,7 @@ impl Server {
         vec![
             Entry::new(&self.name, Tone::Strong),
             self.state(),
+            cell::entry(self.cell),
             instances.len().to_string().into(),
             calls.to_string().into(),
             if pids.is_empty() { "-".into() } else { pids.join(",").into() },
@@ -201,7 +210,7 @@ impl Report for Servers {
             page.line("No servers are configured. `casemate add NAME -- COMMAND` adds one.");
         } else {
             let rows: Vec<_> = self.servers.iter().map(Server::row).collect();
-            page.table(&["server", "state", "instances", "calls", "pids", "source"], &rows);
+            page.table(&["server", "state", "cell", "instances", "calls", "pids", "source"], &rows);
         }
         for server in &self.servers {
             if let Some(error) = server.state.as_ref().and_then(|state| state.error.as_ref()) {
@@ -276,8 +285,9 @@ fn lay_out_state(state: &ServerState, page: &mut Page) {
             span(one.age).into(),
             format!("{} calls", one.calls).into(),
             format!("{} in flight", one.in_flight).into(),
-            one.containment.as_deref().unwrap_or("remote").into(),
+            cell::entry(one.cell.as_ref().map(|report| report.cell)),
         ]
     };
     page.table(&[], &state.instances.iter().map(row).collect::<Vec<_>>());
+    cell::lay_out(&state.instances, page);
 }

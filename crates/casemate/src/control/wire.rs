@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use casemate_gateway::upstream::report::CellReport;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -189,9 +190,9 @@ pub struct Instance {
     pub calls: u64,
     /// Calls that wait for its answer now.
     pub in_flight: usize,
-    /// How its processes are held together.
+    /// What is in force around its process; absent for a remote server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub containment: Option<String>,
+    pub cell: Option<CellReport>,
 }
 
 /// What came of reading the configuration anew.

@@ -164,6 +164,6 @@ fn instance(status: &InstanceStatus, now: Instant) -> Instance {
         age: now.saturating_duration_since(status.started).as_secs(),
         calls: status.calls,
         in_flight: status.in_flight,
-        containment: status.report.as_ref().map(|report| report.containment.to_string()),
+        cell: status.report.as_deref().cloned(),
     }
 }

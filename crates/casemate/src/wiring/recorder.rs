@@ -15,6 +15,21 @@ impl Log {
         Log(log)
     }
 
+    /// Appends a record that has to be there before anything goes on.
+    ///
+    /// # Errors
+    /// What stands in the way, on one line.
+    pub fn try_append(&self, record: &Record<'_>) -> Result<(), String> {
+        self.0.append(record).map(drop).map_err(|fault| told(&fault))
+    }
+
+    /// Appends a record of what has happened already.
+    pub fn append(&self, record: &Record<'_>) {
+        if let Err(error) = self.try_append(record) {
+            tracing::error!(error, "something that happened could not be recorded");
+        }
+    }
+
     /// Makes sure that everything is on disk, at the end.
     pub fn sync(&self) {
         if let Err(error) = self.0.sync() {
@@ -44,7 +59,7 @@ impl Recorder for Log {
             }),
             snapshot: intent.snapshot,
         };
-        self.0.append(&Record::Intent(&record)).map(drop).map_err(|fault| told(&fault))
+        self.try_append(&Record::Intent(&record))
     }
 
     fn outcome(&self, outcome: &ports::Outcome<'_>) {

@@ -36,6 +36,9 @@ fn the_short_help_fits_on_a_screen() {
           logs         Show what a server wrote to stderr
           call         Call a tool and print its answer
           import       Add the servers of any client's `mcpServers` JSON
+          run          Run a command in a cell: put `casemate run --` before any server's command
+          sandbox      Show what cells can be had here
+          service      Keep the gateway running with systemd
           install      Put Casemate into a client's configuration
           uninstall    Take Casemate out of a client's configuration
           key          Create, list and revoke API keys
@@ -78,6 +81,7 @@ fn the_long_help_has_the_reference() {
           4  no gateway runs, or it cannot be reached
           5  a tool ran and returned an error
           6  the gateway refused by policy
+          125  run: the command was not started; the error says why
 
         Environment:
           CASEMATE_HOME

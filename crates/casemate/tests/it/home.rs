@@ -101,3 +101,11 @@ impl Ended {
         self.stdout
     }
 }
+
+/// Says which part of a test is left out on this machine, and why.
+pub(crate) fn skipped(why: &str) {
+    let test = std::thread::current();
+    let said = format!("SKIPPED {}: {why}\n", test.name().unwrap_or("a test"));
+    // Straight to the terminal: what goes through `eprintln!` is shown for tests that fail alone.
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
+}

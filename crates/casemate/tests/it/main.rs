@@ -3,11 +3,16 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "the tests run the program as a user would")]
 
+mod cells;
 mod configuration;
 mod connecting;
+mod enclosed;
 mod gateway;
 mod help;
 mod home;
 mod keys;
+mod people;
 mod real;
+mod running;
+mod service;
 mod serving;

@@ -1,7 +1,8 @@
 //! What is installed from the public registries.
 
-use std::io::Write;
 use std::path::PathBuf;
+
+use crate::home::skipped;
 
 /// The folder that holds it, as CONTRIBUTING.md describes it.
 pub(super) struct Parts {
@@ -14,12 +15,7 @@ impl Parts {
         match std::env::var_os("CASEMATE_TEST_CACHE") {
             Some(folder) => Some(Parts { folder: folder.into() }),
             None => {
-                let test = std::thread::current();
-                let test = test.name().unwrap_or("a test");
-                let said =
-                    format!("SKIPPED {test}: CASEMATE_TEST_CACHE is not set; `cargo xtask test` sets it\n");
-                // Straight to the terminal: what goes through `eprintln!` is shown for tests that fail alone.
-                std::io::stderr().write_all(said.as_bytes()).unwrap();
+                skipped("CASEMATE_TEST_CACHE is not set; `cargo xtask test` sets it");
                 None
             }
         }

@@ -1,0 +1,142 @@
+//! Cells: running a command in one, and what can be said about them.
+
+use std::path::PathBuf;
+
+use casemate_mcp::names::ServerName;
+use clap::Subcommand;
+
+/// `casemate run`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Run a command in a cell.\n\n\
+        An MCP server is served on stdin and stdout as the gateway serves it: its calls are decided by your roles, \
+        checked, limited and recorded in the same log, whether a gateway runs or not. Put `casemate run --` before the \
+        server's command in any client's configuration.\n\n\
+        The command sees its own program and the host's libraries, a /tmp of its own, and what is granted here: nothing \
+        else of the disk, no network, and no variable but those that are named.",
+    override_usage = "casemate run [OPTIONS] -- <COMMAND> [ARGS]...",
+    after_help = "Examples:\n  \
+        casemate run -- npx -y @modelcontextprotocol/server-everything@2026.8.31\n  \
+        casemate run --write ~/notes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 ~/notes\n  \
+        casemate run --network api.github.com:443 --env GITHUB_TOKEN -- npx -y @example/github@1.2.3\n  \
+        casemate run --raw --read . -- python3 build.py",
+    mut_arg("command", |command| command.required(true))
+)]
+pub struct Run {
+    /// The command alone, whatever it speaks: its streams are ours, and so are its exit code and our signals
+    #[arg(long)]
+    pub raw: bool,
+    /// What is to be run.
+    #[command(flatten)]
+    pub typed: Typed,
+}
+
+/// A server that is typed instead of written into the configuration.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Typed {
+    /// What it is called in roles and records [default: the name of its package or program]
+    #[arg(long, value_name = "NAME", value_parser = ServerName::parse)]
+    pub name: Option<ServerName>,
+    /// What it gets to see and may use.
+    #[command(flatten)]
+    pub room: Room,
+    /// Program to run, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// What a command gets to see and may use: the words of a server's entry in the configuration.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "What it may see and use")]
+pub struct Room {
+    /// Let it reach a name, and nothing else; `*.example.org:443` is every name below that one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub network: Vec<String>,
+    /// Let it read a file or folder
+    #[arg(long, value_name = "PATH")]
+    pub read: Vec<PathBuf>,
+    /// Let it read and change a file or folder
+    #[arg(long, value_name = "PATH")]
+    pub write: Vec<PathBuf>,
+    /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be env:NAME or file:PATH
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
+    pub env: Vec<Variable>,
+    /// Most memory, for example 512MiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Most processes and threads [default: 256]
+    #[arg(long, value_name = "NUMBER")]
+    pub processes: Option<u32>,
+    /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
+    #[arg(long, conflicts_with = "network")]
+    pub light: bool,
+    /// No cell: it may do everything that you may
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "processes", "light"])]
+    pub allow_unsandboxed: bool,
+}
+
+/// A variable for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; ours when absent.
+    pub value: Option<String>,
+}
+
+impl Variable {
+    fn parse(text: &str) -> Result<Variable, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if name.is_empty() {
+            return Err("expected NAME or NAME=VALUE".to_owned());
+        }
+        Ok(Variable { name: name.to_owned(), value })
+    }
+}
+
+/// `casemate sandbox`
+#[derive(Debug, Subcommand)]
+pub enum Sandbox {
+    /// Show what this host can enforce, and what to change
+    #[command(long_about = "Show what this host can enforce, and what to change.\n\n\
+            Cells of both kinds are really made, which takes some milliseconds and leaves nothing behind. \
+            Exits with 0 when full cells can be had, and with 1 when only light ones can, or none.")]
+    Probe,
+}
+
+/// `casemate service`
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Write a systemd unit that keeps the gateway running
+    #[command(long_about = "Write a systemd unit that keeps the gateway running.\n\n\
+            The unit is the user's own, unless --system is given, and delegates a subtree of control groups: with it, \
+            limits of memory, processor time and processes hold for each server as a whole. Nothing is started; the \
+            commands for that are printed.")]
+    Install(Install),
+    /// Remove the unit that `install` has written
+    Uninstall(Whose),
+    /// Show whether the unit is there, and whether the gateway runs
+    Status(Whose),
+}
+
+/// `casemate service install`
+#[derive(Debug, clap::Args)]
+pub struct Install {
+    /// Whose unit.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Print the unit and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Whose service manager is meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Whose {
+    /// The machine's service manager instead of the user's; the gateway then runs as root, in /var/lib/casemate
+    #[arg(long)]
+    pub system: bool,
+}

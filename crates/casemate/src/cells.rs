@@ -1,0 +1,148 @@
+//! How a server's entry becomes a cell: what it sees, where it starts, and what is told about it.
+//!
+//! ```text
+//! entry → design (program found, runtime and grants worked out) → spawner → the process that upstream speaks to
+//! ```
+
+use std::sync::Arc;
+
+use casemate_gateway::snapshot::{CommandSource, Program};
+use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
+use casemate_mcp::names::ServerName;
+use casemate_net::egress::Rules;
+use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
+use casemate_sandbox::{CellIo, Host, Spawner};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::wiring::recorder::Log;
+use running::Attendant;
+use story::Story;
+
+pub use design::Design;
+pub use refused::Refused;
+pub use running::Running;
+pub use surroundings::Surroundings;
+
+mod design;
+mod ledger;
+mod refused;
+mod report;
+mod running;
+mod runtime;
+mod scratch;
+mod story;
+mod surroundings;
+
+/// Starts servers, each in the cell that its entry asks for.
+#[derive(Debug)]
+pub struct Cells {
+    spawner: Spawner,
+    surroundings: Surroundings,
+    /// Sees every cell to its end.
+    tracker: TaskTracker,
+    /// Where starts, ends and what is attempted are recorded.
+    log: Option<Arc<Log>>,
+    /// Knows the addresses of what servers may reach.
+    resolver: Arc<dyn Resolver>,
+}
+
+/// A cell that was started.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its streams.
+    pub io: CellIo,
+    /// What its keeper has to say about it.
+    pub remarks: mpsc::Receiver<String>,
+    /// Its life.
+    pub running: Running,
+}
+
+impl Cells {
+    /// Cells of an installation. What looks after a cell runs on the tracker. What cells of a casemate that was killed have
+    /// left behind is removed.
+    pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
+        scratch::sweep();
+        Cells { spawner, surroundings, tracker, log: None, resolver: Arc::new(SystemResolver::new()) }
+    }
+
+    /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
+    /// reach.
+    #[must_use]
+    pub fn recording(self, log: Arc<Log>) -> Cells {
+        Cells { log: Some(log), ..self }
+    }
+
+    /// What this host can enforce. The first call blocks for a few milliseconds.
+    pub fn host(&self) -> &Host {
+        self.spawner.host()
+    }
+
+    /// What would be started: nothing is, yet.
+    ///
+    /// # Errors
+    /// What stands in the way, as far as it can be seen from here.
+    pub async fn design(&self, launch: &Launch) -> Result<Design, Refused> {
+        match &launch.program {
+            Program::Command(command) => self.command(&launch.server, command),
+            Program::Image(_) => Err(Refused::new(
+                "this casemate was built without containers",
+                "build it with the feature `container`, or install the server as a program",
+            )),
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn start(&self, launch: &Launch) -> Result<Process, Refused> {
+        let design = self.design(launch).await?;
+        let Opened { io, remarks, running } = self.open(&launch.server, design).await?;
+        Ok(Process {
+            stdin: Box::new(io.stdin),
+            stdout: Box::new(io.stdout),
+            stderr: Box::new(io.stderr),
+            remarks: Some(remarks),
+            handle: Box::new(running),
+        })
+    }
+
+    /// Starts what was designed, for somebody who looks after its streams.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn open(&self, server: &ServerName, design: Design) -> Result<Opened, Refused> {
+        let cell = self.spawner.spawn(design.spec.clone()).await;
+        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
+        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
+        let story = Arc::new(story);
+        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(&design, &story)));
+        let (io, handle) = cell.split();
+        let report = report::of(&design, handle.report());
+        // Leaving here drops the handle, which kills what was started.
+        story.started(&design.spec.program.to_string_lossy(), &report)?;
+        let attendant = Attendant { handle: Arc::new(handle), design, story, network };
+        Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
+    }
+
+    /// What holds for the network of a cell.
+    fn rules(&self, design: &Design, story: &Arc<Story>) -> Rules {
+        Rules {
+            policy: design.network(),
+            quotas: Quotas::default(),
+            resolver: Arc::clone(&self.resolver),
+            witness: Arc::clone(story) as Arc<dyn Witness>,
+        }
+    }
+
+    fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
+        Design::of(server, command, &self.surroundings)
+    }
+}
+
+impl Launcher for Cells {
+    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
+        Box::pin(async move { self.start(&launch).await.map_err(|refused| refused.to_string()) })
+    }
+}
