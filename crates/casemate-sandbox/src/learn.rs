@@ -11,11 +11,12 @@
 //! have a name in the file system do not exist in a watched cell, since no mount keeps anybody from speaking to one.
 //!
 //! The network is what [`crate::CellSpec::network`] says, by name, and nothing where it says nothing: in either case the
-//! cell has a doorway, and whoever serves it tells [`Lessons::contact`] of every attempt.
+//! cell has a doorway, and [`Lessons`] is a witness for whoever serves it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use casemate_net::{Attempt, Witness};
 use tokio::sync::watch;
 
 use crate::cell::Cell;
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::room::{self, CellSpec, Layer, Network, Profile, Refusal};
 use crate::spawner::Spawner;
 use crate::spec::Spec;
+pub use contact::Contact;
 use ground::Ground;
 pub use observed::{Observed, Place, Sort, Trace, Use};
 pub use places::Hidden;
@@ -31,6 +33,7 @@ use watcher::Notebook;
 pub(crate) use watcher::Observer;
 
 pub(crate) mod calls;
+mod contact;
 mod ground;
 mod notice;
 mod observed;
@@ -80,27 +83,6 @@ pub struct Entry {
     pub network: Vec<String>,
 }
 
-/// Whom a watched server wanted to speak to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Contact {
-    /// It asked for the address of a name that was not granted, and so could go no further.
-    Lookup(String),
-    /// It dialed a name or an address.
-    Tcp {
-        /// The name, or the address where there was none.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// It sent datagrams, which cannot be granted.
-    Udp {
-        /// The name, or the address where there was none.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-}
-
 /// What is learned of one cell.
 #[derive(Debug, Clone)]
 pub struct Lessons {
@@ -109,11 +91,6 @@ pub struct Lessons {
 }
 
 impl Lessons {
-    /// Notes whom the server wanted to speak to. For whoever serves the cell's doorway.
-    pub fn contact(&self, contact: Contact) {
-        self.notebook.open().note_contact(contact);
-    }
-
     /// What was seen so far.
     pub fn so_far(&self) -> Observed {
         self.notebook.open().clone()
@@ -124,6 +101,13 @@ impl Lessons {
         let mut present = self.present.clone();
         while present.changed().await.is_ok() {}
         self.so_far()
+    }
+}
+
+/// For whoever serves the cell's doorway: whom the server wanted to speak to.
+impl Witness for Lessons {
+    fn attempt(&self, attempt: &Attempt) {
+        self.notebook.open().note_attempt(attempt);
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use casemate_net::Attempt;
 use rustix::io::Errno;
 
-use super::Contact;
+use super::contact::Contact;
 use super::ground::Ground;
 
 /// Files, links and contacts that are remembered of each. A server that uses more is not told apart from one that wants
@@ -21,7 +22,7 @@ pub struct Observed {
     pub files: BTreeMap<PathBuf, Trace>,
     /// Links that led to them.
     pub links: BTreeSet<PathBuf>,
-    /// Whom it wanted to speak to, as [`super::Lessons::contact`] was told.
+    /// Whom it wanted to speak to, as [`super::Lessons`] was told.
     pub contacts: BTreeSet<Contact>,
     /// How often it wanted a socket that can have a name in the file system. It is refused while it is watched.
     pub sockets: u64,
@@ -64,11 +65,11 @@ pub enum Sort {
 pub enum Place {
     /// It did.
     Shown,
-    /// It is there, but the server's user may not read it.
+    /// It did not, and no grant would change that: the user may not read it, nor may its owner.
     Closed,
     /// It is one of the hidden places.
     Hidden,
-    /// The host has it, but a watched cell does not.
+    /// It did not, but with a grant it would: a watched cell does not show it, or not to the server's user.
     Outside,
 }
 
@@ -163,7 +164,11 @@ impl Observed {
         }
     }
 
-    pub(super) fn note_contact(&mut self, contact: Contact) {
+    pub(super) fn note_attempt(&mut self, attempt: &Attempt) {
+        let Some(contact) = Contact::of(attempt) else {
+            self.overlooked += attempt.times;
+            return;
+        };
         if self.contacts.len() < KEPT_MAX {
             self.contacts.insert(contact);
         } else if !self.contacts.contains(&contact) {

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Entry;
 use super::observed::{Observed, Place, Sort, Trace, Use};
-use super::{Contact, Entry};
 use crate::room::{Access, CellSpec, Grant};
 use folders::{Wish, add_wholes, gather};
 
 mod folders;
 mod text;
-mod wires;
 
 /// What is proposed for a server's entry. Display gives the lines of `[servers.NAME]` in TOML, and behind them as comments
 /// what was left out; nothing in them can be taken for more than text, whatever the server called its files.
@@ -273,7 +272,7 @@ impl Draft<'_> {
 
     fn network(&mut self) {
         for contact in &self.observed.contacts {
-            match wires::destination(contact, &self.observed.ground.entry.network) {
+            match contact.named(&self.observed.ground.entry.network) {
                 Ok((destination, remark)) => {
                     self.remarks.extend(remark.map(|reason| Remark::new(reason, &destination)));
                     if !self.entry.network.contains(&destination) {
@@ -281,13 +280,8 @@ impl Draft<'_> {
                     }
                 }
                 Err(reason) => {
-                    let (Contact::Lookup(host) | Contact::Tcp { host, .. } | Contact::Udp { host, .. }) =
-                        contact;
-                    let subject = match contact {
-                        Contact::Lookup(_) => host.clone(),
-                        Contact::Tcp { port, .. } | Contact::Udp { port, .. } => format!("{host}:{port}"),
-                    };
-                    self.remarks.insert(Remark::new(format!("left out, since {reason}"), subject));
+                    let reason = format!("left out, since {reason}");
+                    self.remarks.insert(Remark::new(reason, contact.subject()));
                 }
             }
         }

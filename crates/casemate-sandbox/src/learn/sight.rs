@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::calls::{self, Name};
 use super::notice::Notice;
-use super::observed::Sort;
+use super::observed::{Place, Sort};
 
 /// The most links that the kernel follows in one path.
 const LINKS_MAX: usize = 40;
@@ -36,10 +36,8 @@ pub(super) enum Last {
 /// What is at a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The server sees it, under this path without links.
-    There { path: PathBuf, sort: Sort, readable: bool },
-    /// The server does not see it, but the host has it.
-    Outside { path: PathBuf, sort: Sort },
+    /// The host has it, under this path without links.
+    There { path: PathBuf, sort: Sort, place: Place },
     /// There is no such thing. It would be in this folder, or in one that would be made there.
     Nowhere { path: PathBuf, within: PathBuf },
 }
@@ -64,7 +62,7 @@ impl Sight {
             Last::Followed => OFlags::empty(),
             Last::Kept => OFlags::NOFOLLOW,
         };
-        let found = self.find_there(path, flags).or_else(|_| find_outside(path, flags));
+        let found = self.find_there(path, flags).or_else(|_| self.find_outside(path, flags));
         found.unwrap_or_else(|_| self.nowhere(path))
     }
 
@@ -102,13 +100,35 @@ impl Sight {
     }
 
     fn find_there(&self, path: &Path, flags: OFlags) -> Result<Found, Errno> {
-        let _view = self.as_server();
+        let view = self.as_server();
         let opened = self.open(path, flags)?;
         let path = path_of(&opened)?;
-        let relative = path.strip_prefix("/").ok().filter(|path| !path.as_os_str().is_empty());
-        let relative = relative.unwrap_or(Path::new("."));
-        let readable = rustix::fs::accessat(&self.root, relative, Access::READ_OK, AtFlags::EACCESS).is_ok();
-        Ok(Found::There { sort: sort(&opened)?, path, readable })
+        let is_readable = readable(self.root.as_fd(), &path);
+        drop(view);
+        let place = if is_readable { Place::Shown } else { self.elsewhere(&opened, &path)? };
+        Ok(Found::There { sort: sort(&opened)?, path, place })
+    }
+
+    /// What the host has at a path.
+    fn find_outside(&self, path: &Path, flags: OFlags) -> Result<Found, Errno> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC | flags;
+        let opened = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?;
+        let path = path_of(&opened)?;
+        Ok(Found::There { sort: sort(&opened)?, place: self.elsewhere(&opened, &path)?, path })
+    }
+
+    /// Whether a grant would show what a watched server does not see: of an ordinary user, what that one may read; of
+    /// root, what its owner may.
+    fn elsewhere(&self, opened: &OwnedFd, path: &Path) -> Result<Place, Errno> {
+        let may_read = match self.account {
+            None => readable(CWD, path),
+            Some(_) => {
+                let mode = Mode::from_raw_mode(rustix::fs::fstat(opened)?.st_mode);
+                let needed = if sort(opened)? == Sort::Folder { Mode::RUSR | Mode::XUSR } else { Mode::RUSR };
+                mode.contains(needed)
+            }
+        };
+        Ok(if may_read { Place::Outside } else { Place::Closed })
     }
 
     /// The nearest folder above that is there.
@@ -148,11 +168,12 @@ impl Drop for View {
     }
 }
 
-/// What the host has at a path, for whoever we are.
-fn find_outside(path: &Path, flags: OFlags) -> Result<Found, Errno> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC | flags;
-    let opened = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?;
-    Ok(Found::Outside { path: path_of(&opened)?, sort: sort(&opened)? })
+/// Whether whoever we are at the moment may read something beneath a root.
+fn readable(root: BorrowedFd<'_>, path: &Path) -> bool {
+    let relative = path.strip_prefix("/").ok().filter(|path| !path.as_os_str().is_empty());
+    // Of the host's root, any path will do.
+    let path = if root.as_raw_fd() == CWD.as_raw_fd() { path } else { relative.unwrap_or(Path::new(".")) };
+    rustix::fs::accessat(root, path, Access::READ_OK, AtFlags::EACCESS).is_ok()
 }
 
 fn sort(opened: &OwnedFd) -> Result<Sort, Errno> {

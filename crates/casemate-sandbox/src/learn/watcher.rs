@@ -193,19 +193,16 @@ fn note(notebook: &Notebook, sight: &Sight, path: &Path, aim: Aim) {
     };
     let found = sight.find(path, last);
     let links = match &found {
-        Found::There { path: real, .. } if *real != super::places::plain(path) => sight.links(path),
+        Found::There { path: real, place: Place::Shown, .. } if *real != super::places::plain(path) => {
+            sight.links(path)
+        }
         _ => Default::default(),
     };
     let mut observed = notebook.open();
     match found {
-        Found::There { path, sort, readable } => {
-            let wanted = aim.there();
-            let place = if readable || wanted == Use::Look { Place::Shown } else { Place::Closed };
-            observed.note(path, (sort, place), wanted);
+        Found::There { path, sort, place } => {
+            observed.note(path, (sort, place), aim.there());
             observed.note_links(links);
-        }
-        Found::Outside { path, sort } => {
-            observed.note(path, (sort, Place::Outside), aim.there());
         }
         Found::Nowhere { path, within } => {
             if let Some(wanted) = aim.nowhere() {

@@ -1,6 +1,6 @@
 //! What the host mounts while a cell runs, in what the cell was granted. Only root can play the host.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use casemate_sandbox::learn::LearnSpec;
 use casemate_sandbox::{Cell, Kind, Layer};
@@ -28,7 +28,7 @@ pub(crate) fn nothing_comes_in() {
 }
 
 /// The part of [`nothing_comes_in`].
-pub(crate) fn play() {
+pub(crate) fn play() -> ExitCode {
     let world = World::new(Kind::Full);
     let place = world.facts.folder.join("read/place");
     std::fs::create_dir(&place).unwrap();
@@ -49,6 +49,7 @@ pub(crate) fn play() {
         print!("{}", said(&world, cell));
     }
     unmount(&place, UnmountFlags::DETACH).unwrap();
+    ExitCode::SUCCESS
 }
 
 fn said(world: &World, mut cell: Cell) -> String {

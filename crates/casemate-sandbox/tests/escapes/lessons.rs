@@ -3,8 +3,10 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use casemate_sandbox::learn::{Contact, Entry, LearnSpec, Observed, Proposal};
+use casemate_net::{Attempt, Protocol, Reason, Verdict, Witness};
+use casemate_sandbox::learn::{Entry, LearnSpec, Observed, Proposal};
 use casemate_sandbox::{Access, CellSpec, Error, Exit, Kind, Layer, Limits, Network, Spec, environment};
 use tempfile::TempDir;
 
@@ -350,9 +352,11 @@ fn what_is_dialed(world: &World) {
     let (cell, lessons) = world.learn(spec("/bin/true", &[]), ground.learn.clone()).unwrap();
     assert!(cell.doorway.is_some());
     assert_eq!(cell.handle.report().enforced.as_ref().unwrap().ports, Some([].into()));
-    lessons.contact(Contact::Lookup("api.example.org".to_owned()));
-    lessons.contact(Contact::Tcp { host: "api.example.org".to_owned(), port: 8443 });
-    lessons.contact(Contact::Tcp { host: "api.example.org".to_owned(), port: 8443 });
+    for (port, protocol) in [(53, Protocol::Lookup), (8443, Protocol::Tcp), (8443, Protocol::Tcp)] {
+        let name = Some("api.example.org".to_owned());
+        let verdict = Verdict::Refused(Reason::NotGranted);
+        lessons.attempt(&Attempt { name, address: None, port, protocol, verdict, times: 1 });
+    }
     world.end(cell);
     let proposal = world.run(lessons.to_the_end()).propose();
     assert_eq!(proposal.entry.network, ["api.example.org:443", "api.example.org:8443"]);
@@ -365,18 +369,24 @@ fn what_is_dialed(world: &World) {
 /// Root sees more than its servers do. What a proposal grants must be of use, or the start is refused.
 fn what_may_not_be_read(world: &World) {
     let ground = Ground::new();
-    let [closed, inside] = [ground.file("closed", "x"), ground.file("private/inside", "x")];
+    let [closed, private_file, inside] =
+        ["closed", "private-file", "private/inside"].map(|name| ground.file(name, "x"));
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();
+    std::fs::set_permissions(&private_file, PermissionsExt::from_mode(0o600)).unwrap();
     let private = inside.parent().unwrap().to_owned();
     std::fs::set_permissions(&private, PermissionsExt::from_mode(0o000)).unwrap();
-    let script = format!("cat {}; cat {}; ls {}", closed.display(), inside.display(), private.display());
-    let (_, said, observed) = watch(world, &ground, spec("/bin/sh", &["-c", &script]));
-    std::fs::set_permissions(&private, PermissionsExt::from_mode(0o755)).unwrap();
-    assert_eq!(said.matches("Permission denied").count(), 3, "{said}");
+    let paths = [&closed, &private_file, &inside, &private].map(|path| path.to_str().unwrap().to_owned());
+    let script =
+        spec("/bin/sh", &["-c", &format!("cat {} {} {}; ls {}", paths[0], paths[1], paths[2], paths[3])]);
+    let (_, said, observed) = watch(world, &ground, script.clone());
+    let is_root = rustix::process::geteuid().is_root();
+    assert_eq!(said.matches("Permission denied").count(), if is_root { 4 } else { 3 }, "{said}");
     let proposal = observed.propose();
-    // Root can show a server what lies in a folder that is closed to it.
-    let by_root = if rustix::process::geteuid().is_root() { vec![inside] } else { Vec::new() };
-    assert_eq!(ground.own(&proposal), Entry { read: by_root, ..Entry::default() }, "{proposal}");
+    // Root can lend a server what its owner may read, and show it what lies in a closed folder.
+    let read = if is_root { vec![inside, private_file] } else { vec![private_file] };
+    assert_eq!(ground.own(&proposal), Entry { read, ..Entry::default() }, "{proposal}");
+    world.finish(Spec { cell: Some(granted(&proposal)), ..script });
+    std::fs::set_permissions(&private, PermissionsExt::from_mode(0o755)).unwrap();
     assert!(
         remarks(&proposal).contains("/closed: left out, since it may not be read by the server's user"),
         "{proposal}"
@@ -405,7 +415,7 @@ fn where_nothing_can_be_seen(_: &World) {
 }
 
 /// The part of [`where_nothing_can_be_seen`].
-pub(crate) fn play() {
+pub(crate) fn play() -> ExitCode {
     use seccompiler::{SeccompAction, SeccompFilter, TargetArch};
     let architecture = if cfg!(target_arch = "x86_64") { TargetArch::x86_64 } else { TargetArch::aarch64 };
     let refused = SeccompAction::Errno(libc::EPERM as u32);
@@ -419,6 +429,7 @@ pub(crate) fn play() {
         Err(Error::NoCell { refusal, .. }) if refusal.layer == Layer::Seccomp => println!("refused"),
         other => println!("{other:?}"),
     }
+    ExitCode::SUCCESS
 }
 
 fn only_a_full_cell(world: &World) {

@@ -54,28 +54,10 @@ const PASSAGE: &str = "--passage";
 fn main() -> ExitCode {
     casemate_sandbox::reenter();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.first().map(String::as_str) {
-        Some(ATTACK) => return attack::play(&args[1], &args[2..]),
-        Some(WASTE) => return limits::waste(&args[1]),
-        Some(PASSAGE) => {
-            return match passages::pass(&args[1]) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    println!("{error}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        Some(LATER) => {
-            later::play();
-            return ExitCode::SUCCESS;
-        }
-        Some(LESSON) => {
-            lessons::play();
-            return ExitCode::SUCCESS;
-        }
-        Some("--bench") => return bench::run(),
-        _ => {}
+    if let Some((part, rest)) = args.split_first()
+        && let Some(code) = play(part, rest)
+    {
+        return code;
     }
     // An ordinary user may stand on root's ground.
     if let Err(error) = ground::make()
@@ -127,6 +109,25 @@ fn main() -> ExitCode {
     // The attackers count processes and descriptors of their user.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Plays a part in a test; nothing for whoever is to run the tests.
+fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
+    Some(match part {
+        ATTACK => attack::play(&rest[0], &rest[1..]),
+        WASTE => limits::waste(&rest[0]),
+        PASSAGE => match passages::pass(&rest[0]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                println!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        LATER => later::play(),
+        LESSON => lessons::play(),
+        "--bench" => bench::run(),
+        _ => return None,
+    })
 }
 
 /// Which containment the suite asks for: the weakest for light cells, whose hosts have no other.

@@ -1,6 +1,8 @@
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use casemate_net::{Attempt, Protocol, Reason, Verdict};
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -34,6 +36,13 @@ impl Story {
         for path in paths {
             self.observed.note(path.into(), (sort.clone(), Place::Shown), wanted);
         }
+        self
+    }
+
+    fn dialed(mut self, host: &str, port: u16, protocol: Protocol) -> Story {
+        let name = host.parse::<IpAddr>().is_err().then(|| host.to_owned());
+        let (address, verdict) = (host.parse().ok(), Verdict::Refused(Reason::NotGranted));
+        self.observed.note_attempt(&Attempt { name, address, port, protocol, verdict, times: 1 });
         self
     }
 
@@ -201,14 +210,12 @@ fn grants_that_were_of_use_stay_and_others_are_told() {
         network: vec!["*.example.org:443".to_owned()],
     };
     let ground = Ground { grants: grants.into_iter().chain([written]).collect(), entry, ..Ground::default() };
-    let mut story = Story::on(ground).read(&["/srv/used/deep/file"]).did(
-        Use::Write,
-        &Sort::File,
-        &["/srv/written/file", "/srv/used/changed"],
-    );
-    story.observed.note_contact(Contact::Tcp { host: "api.example.org".to_owned(), port: 443 });
-    story.observed.note_contact(Contact::Lookup("pypi.org".to_owned()));
-    story.observed.note_contact(Contact::Udp { host: "192.0.2.1".to_owned(), port: 123 });
+    let story = Story::on(ground)
+        .read(&["/srv/used/deep/file"])
+        .did(Use::Write, &Sort::File, &["/srv/written/file", "/srv/used/changed"])
+        .dialed("api.example.org", 443, Protocol::Tcp)
+        .dialed("pypi.org", 53, Protocol::Lookup)
+        .dialed("192.0.2.1", 123, Protocol::Udp);
     story.proposes(expect![[r#"
         read = ["/srv/used"]
         write = [
@@ -275,7 +282,7 @@ fn what_is_too_much_to_be_kept_is_counted() {
     for number in 0..20_000 {
         let place = (Sort::File, Place::Shown);
         story.observed.note(format!("/srv/{}/{number}", number / 3).into(), place, Use::Read);
-        story.observed.note_contact(Contact::Lookup(format!("{number}.example.org")));
+        story = story.dialed(&format!("{number}.example.org"), 53, Protocol::Lookup);
     }
     assert_eq!((story.observed.files.len(), story.observed.contacts.len()), (1 << 14, 1 << 14));
     assert_eq!(story.observed.overlooked, 2 * (20_000 - (1 << 14)));
