@@ -14,6 +14,14 @@ use crate::shelf;
 /// The name under which the CA bundle is copied to where a package client sees it.
 pub(crate) const CA_BUNDLE: &str = "ca-bundle.pem";
 
+/// Where distributions keep the certificates that they trust: Debian, Fedora, SUSE, Alpine.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// Where packages come from, and nowhere else: the cell in which they are fetched reaches these places alone.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -66,12 +74,24 @@ impl Sources {
         }
     }
 
-    /// Puts the CA bundle where a package client sees it: its own place may be behind links, or among what nobody shall see.
-    pub(crate) fn bring_ca_bundle(&self, folder: &Path) -> Result<(), Error> {
-        let Some(bundle) = &self.ca_bundle else { return Ok(()) };
+    /// The certificates that a package client of an ecosystem trusts, where it does not bring its own: those of a Python that
+    /// comes with a distribution are the distribution's, and their folder is none that a cell shows.
+    pub(crate) fn certificates(&self, ecosystem: Ecosystem) -> Option<PathBuf> {
+        let own = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.is_file());
+        match (&self.ca_bundle, ecosystem) {
+            (Some(bundle), _) => Some(bundle.clone()),
+            (None, Ecosystem::PyPi) => own(),
+            (None, Ecosystem::Npm) => None,
+        }
+    }
+
+    /// Puts certificates where a package client sees them: their own place may be behind links, or among what nobody shall
+    /// see.
+    pub(crate) fn bring_certificates(&self, ecosystem: Ecosystem, folder: &Path) -> Result<(), Error> {
+        let Some(bundle) = self.certificates(ecosystem) else { return Ok(()) };
         let copy = folder.join(CA_BUNDLE);
-        let copied = fs::read(bundle).and_then(|text| fs::write(&copy, text));
-        copied.map_err(Error::file("copy", bundle))?;
+        let copied = fs::read(&bundle).and_then(|text| fs::write(&copy, text));
+        copied.map_err(Error::file("copy", &bundle))?;
         shelf::set_mode(&copy, 0o644).map_err(Error::file("open up", &copy))
     }
 
@@ -123,6 +143,11 @@ impl Registry {
     /// Its address without credentials.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// `user:password`, as it stands in the address.
+    pub(crate) fn credentials(&self) -> Option<&SecretString> {
+        self.credentials.as_ref()
     }
 
     /// Its address as a package client needs it.

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         }
         None => eprintln!("not tried, because npm is not installed: everything about it"),
     }
+    trials.extend(real::cache().iter().flat_map(|_| real::PYPI).map(trial));
     if rustix::process::geteuid().is_root() {
         trials.push(Trial::test("the_same_as_an_ordinary_user", as_ordinary_user));
     }

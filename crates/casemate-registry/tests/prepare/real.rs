@@ -22,6 +22,13 @@ pub(crate) const NPM: &[(&str, Body)] = &[
     ("real::the_current_version_is_looked_up", the_current_version_is_looked_up),
 ];
 
+pub(crate) const PYPI: &[(&str, Body)] = &[
+    ("real::server_time", server_time),
+    ("real::server_git", server_git),
+    ("real::server_fetch", server_fetch),
+    ("real::the_current_version_of_python_packages", the_current_version_of_python_packages),
+];
+
 /// Where prepared packages are kept between runs.
 pub(crate) fn cache() -> Option<PathBuf> {
     let cache = std::env::var_os("CASEMATE_TEST_CACHE").filter(|value| !value.is_empty());
@@ -137,4 +144,24 @@ fn the_current_version_is_looked_up() {
         hint.starts_with(r#"write command = ["npx", "@modelcontextprotocol/server-everything@2"#),
         "{hint}"
     );
+}
+
+fn server_time() {
+    expect("uvx mcp-server-time@2026.10.19", None, "get_current_time");
+}
+
+fn server_git() {
+    expect("uvx mcp-server-git==2026.10.19", None, "git_status");
+}
+
+fn server_fetch() {
+    expect("pipx run --spec mcp-server-fetch==2026.10.24 mcp-server-fetch", None, "fetch");
+}
+
+fn the_current_version_of_python_packages() {
+    let site = Site::new();
+    let fault = Asked::recognize("uvx", &["mcp-server-time".to_owned()]).unwrap().unwrap_err();
+    let found = site.runtime.block_on(site.packages.current(&fault));
+    let hint = fault.hint(&found);
+    assert!(hint.starts_with(r#"write command = ["uvx", "mcp-server-time==2"#), "{hint}");
 }
