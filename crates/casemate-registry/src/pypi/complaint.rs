@@ -73,19 +73,18 @@ impl PyPi<'_> {
         };
         let name = title.to_owned();
         match asked {
-            Some(Package { version, .. }) if versions.contains(version) => Error::NoWheel {
-                package: format!("{name} {version}"),
-                python: self.python.about.version.clone(),
-            },
-            Some(_) if versions.is_empty() && *self.client == Client::Pip => {
+            _ if versions.is_empty() && *self.client == Client::Pip => {
                 Error::NoPackage { registry: self.sources.pypi.url().to_owned(), name }
             }
-            Some(Package { version, .. }) => Error::NoVersion {
-                name,
-                version: version.clone(),
-                nearest: nearest(&oldest_first(versions), version),
+            Some(Package { version, .. }) if !versions.contains(version) => {
+                let nearest = nearest(&oldest_first(versions), version);
+                Error::NoVersion { name, version: version.clone(), nearest }
+            }
+            None if versions.is_empty() => Error::Failed { tool: self.client.name(), said },
+            _ => Error::NoWheel {
+                package: requirement.replacen("==", " ", 1),
+                python: self.python.about.version.clone(),
             },
-            None => Error::Failed { tool: self.client.name(), said },
         }
     }
 }

@@ -7,7 +7,9 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
 use casemate_net::Destination;
-use casemate_registry::{Asked, Ecosystem, Packages, Prepared, Registry as Source, Scripts, Sources};
+use casemate_registry::{
+    Asked, Ecosystem, Packages, Prepared, Registry as Source, Scripts, Settings, Sources,
+};
 use casemate_sandbox::{Access, Spawner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -26,6 +28,8 @@ pub(crate) const PYPI: &[(&str, Body)] = &[
     ("real::server_time", server_time),
     ("real::server_git", server_git),
     ("real::server_fetch", server_fetch),
+    ("real::by_uv", by_uv),
+    ("real::another_python", another_python),
     ("real::the_current_version_of_python_packages", the_current_version_of_python_packages),
 ];
 
@@ -35,7 +39,7 @@ pub(crate) fn cache() -> Option<PathBuf> {
     if cache.is_none() {
         eprintln!("not tried, because CASEMATE_TEST_CACHE is not set: real servers");
     }
-    Some(PathBuf::from(cache?).join("prepared"))
+    Some(PathBuf::from(cache?))
 }
 
 /// The public registries as this machine reaches them: with its certificates, and at whatever addresses it is given for
@@ -65,10 +69,16 @@ struct Site {
 
 impl Site {
     fn new() -> Site {
+        Site::with("prepared", |_| {})
+    }
+
+    fn with(folder: &str, change: impl FnOnce(&mut Settings)) -> Site {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let spawner = Spawner::start().unwrap();
-        let packages = Packages::new(spawner.clone(), settings(&cache().unwrap(), sources()));
+        let mut settings = settings(&cache().unwrap().join(folder), sources());
+        change(&mut settings);
+        let packages = Packages::new(spawner.clone(), settings);
         Site { runtime, spawner, packages }
     }
 
@@ -110,7 +120,10 @@ impl Site {
 }
 
 fn expect(line: &str, folder: Option<&Path>, tool: &str) {
-    let site = Site::new();
+    expect_at(&Site::new(), line, folder, tool);
+}
+
+fn expect_at(site: &Site, line: &str, folder: Option<&Path>, tool: &str) {
     let tools = site.tools(&site.prepare(line), folder);
     assert!(tools.iter().any(|name| name == tool), "{line}: {tools:?}");
 }
@@ -156,6 +169,50 @@ fn server_git() {
 
 fn server_fetch() {
     expect("pipx run --spec mcp-server-fetch==2026.10.24 mcp-server-fetch", None, "fetch");
+}
+
+/// As [`server_time`], by the uv that the cache has in `uv/bin`.
+fn by_uv() {
+    let uv = cache().unwrap().join("uv/bin");
+    if !uv.join("uv").is_file() {
+        eprintln!("not tried, because {} has no uv", uv.display());
+        return;
+    }
+    let site = Site::with("prepared-by-uv", |settings| settings.search = vec![uv.canonicalize().unwrap()]);
+    expect_at(&site, "uvx mcp-server-time==2026.10.19", None, "get_current_time");
+    let lock = std::fs::read_to_string(site.prepare("uvx mcp-server-time==2026.10.19").lock).unwrap();
+    assert!(lock.contains(r#""installer": "uv""#), "{lock}");
+    let fault = |line: &str| {
+        let fault = site.runtime.block_on(site.packages.prepare(&asked(line), Scripts::Never)).unwrap_err();
+        format!("{fault}; {}", fault.hint())
+    };
+    let absent = fault("uvx mcp-server-time==2026.10.20");
+    assert!(absent.starts_with("there is no version 2026.10.20 of mcp-server-time; the nearest"), "{absent}");
+    let source = fault("uvx docopt==0.6.2");
+    assert!(source.starts_with("docopt 0.6.2 has no wheel for Python 3."), "{source}");
+    let nobody = fault("uvx mcp-server-of-nobody-at-all==1.0");
+    assert!(nobody.contains("has no package mcp-server-of-nobody-at-all"), "{nobody}");
+    let unpinned = Asked::recognize("uvx", &["mcp-server-time".to_owned()]).unwrap().unwrap_err();
+    let hint = unpinned.hint(&site.runtime.block_on(site.packages.current(&unpinned)));
+    assert!(hint.contains("mcp-server-time==2"), "{hint}");
+}
+
+/// An interpreter that a version manager keeps below the user's home.
+fn another_python() {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+    let versions = home.join(".pyenv/versions").read_dir().into_iter().flatten().flatten();
+    let mut versions = versions.filter_map(|entry| entry.file_name().into_string().ok());
+    let Some(version) = versions.find(|version| version.starts_with("3.12.")) else {
+        eprintln!("not tried, because pyenv has no Python 3.12 here: another Python");
+        return;
+    };
+    let site = Site::with("prepared", |settings| settings.home.clone_from(&home));
+    expect_at(&site, "uvx --python 3.12 mcp-server-time==2026.10.19", None, "get_current_time");
+    let prepared = site.prepare("uvx --python 3.12 mcp-server-time==2026.10.19");
+    assert!(prepared.runtime.iter().any(|path| path.ends_with(&version)), "{:?}", prepared.runtime);
+    let asked = asked("uvx --python 3.99 mcp-server-time==2026.10.19");
+    let fault = site.runtime.block_on(site.packages.prepare(&asked, Scripts::Never)).unwrap_err();
+    assert_eq!(fault.to_string(), "there is no Python 3.99 here");
 }
 
 fn the_current_version_of_python_packages() {
