@@ -3,13 +3,9 @@
 //! `CASEMATE_TEST_CACHE` names the folder that keeps them between runs (docs/decisions/0009). Where it is not set these
 //! tests are skipped, and say so.
 
-use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
-use casemate_net::Destination;
-use casemate_registry::{
-    Asked, Ecosystem, Packages, Prepared, Registry as Source, Scripts, Settings, Sources,
-};
+use casemate_registry::{Asked, Ecosystem, Packages, Prepared, Scripts, Settings, Sources};
 use casemate_sandbox::{Access, Spawner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -42,23 +38,11 @@ pub(crate) fn cache() -> Option<PathBuf> {
     Some(PathBuf::from(cache?))
 }
 
-/// The public registries as this machine reaches them: with its certificates, and at whatever addresses it is given for
-/// their names, which in a test laboratory are not public ones.
+/// The public registries as this machine reaches them, with its certificates.
 pub(crate) fn sources() -> Sources {
-    let reaching = |registry: Source, hosts: &[&str]| {
-        let names = hosts.iter().map(|host| format!("{host}:443"));
-        let addresses = hosts.iter().flat_map(|host| (*host, 443).to_socket_addrs().into_iter().flatten());
-        let places = names.chain(addresses.map(|address| address.to_string()));
-        registry.reaching(places.map(|place| place.parse::<Destination>().unwrap()))
-    };
     let bundle = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].into_iter().find_map(std::env::var_os);
-    let Sources { npm, pypi, .. } = Sources::default();
-    Sources {
-        npm: reaching(npm, &["registry.npmjs.org"]),
-        pypi: reaching(pypi, &["pypi.org", "files.pythonhosted.org"]),
-        ca_bundle: bundle.map(PathBuf::from).filter(|bundle| bundle.exists()),
-        ..Sources::default()
-    }
+    let ca_bundle = bundle.map(PathBuf::from).filter(|bundle| bundle.exists());
+    Sources { ca_bundle, ..Sources::default() }
 }
 
 struct Site {
