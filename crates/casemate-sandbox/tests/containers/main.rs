@@ -41,6 +41,13 @@ mod escapes {
     pub(crate) mod ground;
     pub(crate) mod world;
 
+    /// What attacks ask about control groups: engines always have them.
+    pub(crate) mod limits {
+        pub(crate) fn has_groups() -> bool {
+            true
+        }
+    }
+
     /// What the outside of a cell asks for; there are none here.
     fn containment(_: Kind) -> Option<Containment> {
         None
@@ -48,7 +55,7 @@ mod escapes {
 }
 
 use engine::Docker;
-use escapes::{attack, attacks, ground, world};
+use escapes::{attack, attacks, ground, limits, world};
 use stage::Stage;
 use world::World;
 

@@ -103,8 +103,8 @@ const ROWS: &[(&[Layer], &[&str])] = &[
             "configure_the_network",
         ],
     ),
-    (&[Memory], &["use_all_memory"]),
-    (&[Tasks], &["bomb_with_forks"]),
+    (&[Memory], &["use_all_memory", "take_all_memory_with_many_processes"]),
+    (&[Tasks], &["bomb_with_forks", "bomb_a_group_with_forks"]),
     (&[OpenFiles], &["open_everything"]),
     (&[FileSize], &["write_a_giant_file", "dump_core"]),
     (&[Tmp], &["fill_tmp"]),
@@ -231,6 +231,7 @@ fn attempt(docker: &Docker, world: &World, group: &Group, without: &[Layer]) -> 
 fn limits() -> Limits {
     Limits {
         memory_bytes: 300 << 20,
+        cpu_millis: 2000,
         processes: 200,
         open_files: 128,
         file_bytes: 1 << 20,
