@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use casemate_gateway::snapshot::{CommandSource, ImageSource, Program, Room};
+use casemate_gateway::snapshot::{CommandSource, Program, Room};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
-use casemate_sandbox::container::Container;
 use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -68,7 +67,14 @@ impl Cells {
     pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
         scratch::sweep();
         let containers = Containers::new(surroundings.engine.clone());
-        Cells { spawner, containers, surroundings, tracker, log: None, resolver: Arc::new(SystemResolver::new()) }
+        Cells {
+            spawner,
+            containers,
+            surroundings,
+            tracker,
+            log: None,
+            resolver: Arc::new(SystemResolver::new()),
+        }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -132,33 +138,6 @@ impl Cells {
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
-    }
-
-    async fn start_container(&self, server: &ServerName, image: &ImageSource) -> Result<Process, Refused> {
-        let (container, report) = self.containers.start(server, image, &self.surroundings).await?;
-        let Container { stdin, stdout, stderr, handle } = container;
-        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
-        let story = Arc::new(story);
-        // Leaving here drops the handle, which removes what was started.
-        story.started(&image.image, &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design: None, story, network: None };
-        Ok(Process {
-            stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            stderr: Box::new(stderr),
-            remarks: Some(remarks),
-            handle: Box::new(attendant.attend(&self.tracker, report)),
-        })
-    }
-
-    /// Removes containers that a casemate of this installation left behind when it was killed.
-    pub async fn sweep(&self) {
-        self.containers.sweep().await;
-    }
-
-    /// Starts no more containers and waits until those are gone that nobody holds, half a minute at most.
-    pub async fn close(&self) {
-        self.containers.close().await;
     }
 
     /// What holds for the network of a cell.

@@ -8,8 +8,7 @@ use casemate_sandbox::{Access, CellSpec, Certainty, Exit, Grant, Layer, Limit, O
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::PART;
-use crate::engine::open_to_all;
-use crate::stage::{Body, Stage, finish, line, search};
+use crate::stage::{Body, Stage, finish, line, open_to_all, search};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
     ("what_is_written_comes_back", what_is_written_comes_back),

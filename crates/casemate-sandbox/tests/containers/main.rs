@@ -20,9 +20,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use casemate_sandbox::Kind;
+use casemate_testkit::engine::{Contents, Docker};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-mod engine;
 mod images;
 mod life;
 mod own;
@@ -54,7 +54,6 @@ mod escapes {
     }
 }
 
-use engine::Docker;
 use escapes::{attack, attacks, ground, limits, world};
 use stage::Stage;
 use world::World;
@@ -91,7 +90,7 @@ fn main() -> ExitCode {
             Ok(docker)
         }
         _ if args.iter().any(|arg| arg == "--list") => Err("not started for a list".to_owned()),
-        _ => Docker::start(),
+        _ => Docker::start(&contents(&std::env::current_exe().unwrap())),
     };
     if let Err(why) = &docker {
         eprintln!("no container is tried: {why}");
@@ -100,6 +99,11 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(args));
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials(docker.as_ref())).exit_code()
+}
+
+/// This binary, and what attackers bring along.
+fn contents(own: &Path) -> Contents<'_> {
+    Contents { program: own, guests: &["/usr/bin/id"], name: "casemate/test" }
 }
 
 fn trials(docker: Option<&Arc<Docker>>) -> Vec<Trial> {

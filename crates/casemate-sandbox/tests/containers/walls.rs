@@ -10,11 +10,11 @@ use casemate_sandbox::Layer::{
 };
 use casemate_sandbox::container::{Engine, ImageSpec};
 use casemate_sandbox::{Access, Grant, Limits};
+use casemate_testkit::engine::{Contents, Docker};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::attack::{Attack, BREACH, Doors, HELD};
-use crate::engine::Docker;
 use crate::stage::{self, search};
 use crate::world::World;
 use crate::{attacks, own};
@@ -257,7 +257,7 @@ fn judged(line: &str) -> Option<(String, Outcome)> {
 /// The attacker's whole life: each attack is a process of its own.
 pub(crate) fn play(names: &str, facts: &[String]) -> ExitCode {
     for name in names.split(',') {
-        let mut attacker = Command::new(crate::engine::BINARY)
+        let mut attacker = Command::new(Contents::PROGRAM)
             .arg(crate::ATTACK)
             .arg(name)
             .args(facts)

@@ -1,8 +1,10 @@
 //! Servers that come as images: from an entry to a container of the host's engine.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use casemate_gateway::snapshot::ImageSource;
+use casemate_gateway::upstream::Process;
 use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Origin};
 use casemate_mcp::names::ServerName;
 use casemate_sandbox::container::{
@@ -11,7 +13,9 @@ use casemate_sandbox::container::{
 use casemate_sandbox::{Absent, Kind};
 use tokio::sync::OnceCell;
 
-use super::{Refused, Surroundings, design, report, surroundings};
+use super::running::Attendant;
+use super::story::Story;
+use super::{Cells, Refused, Surroundings, design, report, surroundings};
 use crate::environment::{DOCKER_HOST, Environment};
 use crate::paths::{Paths, private_folder};
 
@@ -77,6 +81,40 @@ impl Containers {
     }
 }
 
+impl Cells {
+    /// Starts a server that comes as an image.
+    pub(super) async fn start_container(
+        &self,
+        server: &ServerName,
+        source: &ImageSource,
+    ) -> Result<Process, Refused> {
+        let (container, report) = self.containers.start(server, source, &self.surroundings).await?;
+        let Container { stdin, stdout, stderr, handle } = container;
+        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
+        let story = Arc::new(story);
+        // Leaving here drops the handle, which removes what was started.
+        story.started(&source.image, &report)?;
+        let attendant = Attendant { handle: Arc::new(handle), design: None, story, network: None };
+        Ok(Process {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            remarks: Some(remarks),
+            handle: Box::new(attendant.attend(&self.tracker, report)),
+        })
+    }
+
+    /// Removes containers that a casemate of this installation left behind when it was killed.
+    pub async fn sweep(&self) {
+        self.containers.sweep().await;
+    }
+
+    /// Starts no more containers and waits until those are gone that nobody holds, half a minute at most.
+    pub async fn close(&self) {
+        self.containers.close().await;
+    }
+}
+
 /// What is asked of the engine.
 fn spec(
     server: &ServerName,
@@ -106,7 +144,8 @@ fn refused(error: &ContainerError) -> Refused {
 
 /// What is told about a start.
 fn told(spec: &ImageSpec, source: &ImageSource, report: &ContainerReport) -> CellReport {
-    let absence = |Absent { layer, reason }: &Absent| Absence { layer: layer.to_string(), reason: reason.clone() };
+    let absence =
+        |Absent { layer, reason }: &Absent| Absence { layer: layer.to_string(), reason: reason.clone() };
     CellReport {
         cell: CellKind::Container,
         containment: format!("{}, as user {}", report.engine, report.user),

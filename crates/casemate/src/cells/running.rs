@@ -79,12 +79,7 @@ impl<L: Life> Attendant<L> {
 }
 
 /// Serves the network of a cell until the cell has ended.
-async fn follow(
-    tracker: &TaskTracker,
-    handle: &impl Life,
-    story: &Story,
-    network: Option<(Doorway, Rules)>,
-) {
+async fn follow(tracker: &TaskTracker, handle: &impl Life, story: &Story, network: Option<(Doorway, Rules)>) {
     let stop = CancellationToken::new();
     let network = network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
     let mut settle = interval(SETTLE_TIME);
