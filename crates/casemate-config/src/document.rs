@@ -31,6 +31,29 @@ pub struct NewServer {
     pub source: NewSource,
     /// Whether it serves at once.
     pub state: State,
+    /// Further settings of its table, such as `limits.memory`, in the order in which they are to stand.
+    pub settings: Vec<(&'static str, NewValue)>,
+}
+
+impl NewServer {
+    /// A server that serves at once, and of which nothing else is said.
+    #[must_use]
+    pub fn new(source: NewSource) -> NewServer {
+        NewServer { source, state: State::Enabled, settings: Vec::new() }
+    }
+}
+
+/// The value of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewValue {
+    /// A text.
+    Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A whole number.
+    Number(i64),
+    /// On or off.
+    Switch(bool),
 }
 
 /// Where a new server comes from.
@@ -224,6 +247,9 @@ fn fill(table: &mut Table, server: &NewServer) {
     if server.state == State::Disabled {
         table.insert("enabled", toml_edit::value(false));
     }
+    for (key, value) in &server.settings {
+        set(table, key, value);
+    }
     if values.is_empty() {
         return;
     }
@@ -232,6 +258,36 @@ fn fill(table: &mut Table, server: &NewServer) {
         below.insert(key, Item::Value(written(given)));
     }
     table.insert(name, Item::Table(below));
+}
+
+/// Sets `a.b`, on a line of its own, as people write it.
+fn set(table: &mut Table, key: &str, value: &NewValue) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key, Item::Value(value.written()));
+        }
+        Some((first, rest)) => {
+            let below = table.entry(first).or_insert_with(|| {
+                let mut below = Table::new();
+                below.set_dotted(true);
+                Item::Table(below)
+            });
+            if let Some(below) = below.as_table_mut() {
+                set(below, rest, value);
+            }
+        }
+    }
+}
+
+impl NewValue {
+    fn written(&self) -> Value {
+        match self {
+            NewValue::Text(text) => text.as_str().into(),
+            NewValue::Texts(texts) => texts.iter().map(String::as_str).collect::<Array>().into(),
+            NewValue::Number(number) => (*number).into(),
+            NewValue::Switch(on) => (*on).into(),
+        }
+    }
 }
 
 fn written(given: &Given) -> Value {

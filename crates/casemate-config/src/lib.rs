@@ -26,7 +26,7 @@ mod value;
 
 pub use amount::{show_size, show_time};
 pub use compile::{Builtins, Front, Process};
-pub use document::{Document, EditFault, NewServer, NewSource, State};
+pub use document::{Document, EditFault, NewServer, NewSource, NewValue, State};
 pub use explanation::{Explanation, UnknownKey};
 pub use given::{Given, Refused, Source};
 pub use key::Key;

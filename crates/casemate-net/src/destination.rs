@@ -14,6 +14,8 @@ use crate::name::{Name, NameFault};
 /// - `10.1.2.3:5432`, `[2001:db8::1]:443`: an address, which names itself, of whatever class it is;
 /// - `loopback localhost:8080`, `private wiki.corp:443`, `link-local printer.local:631`: a name that may stand for
 ///   addresses of that class, and for no others. `loopback` is this whole machine.
+///
+/// A granted name may also stand for an address that is granted itself with the same port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination {
     place: Place,

@@ -86,7 +86,7 @@ impl Dialer {
         let mut refused = None;
         for address in answer.into_iter().take(ADDRESSES_MAX).map(|address| address.to_canonical()) {
             let class = class(address);
-            if !reaches.admit(class) {
+            if !reaches.admit(address, class) {
                 refused.get_or_insert((address, class));
             } else if !vetted.contains(&address) {
                 vetted.push(address);

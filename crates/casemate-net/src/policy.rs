@@ -16,7 +16,11 @@ pub struct Policy {
 
 /// Which addresses a name may stand for, on one port.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Reaches(BTreeSet<Reach>);
+pub(crate) struct Reaches {
+    reaches: BTreeSet<Reach>,
+    /// Granted themselves with that port, so that a name adds nothing to what may be dialed.
+    addresses: BTreeSet<IpAddr>,
+}
 
 impl Policy {
     /// The union of the grants, in order and without duplicates.
@@ -50,9 +54,13 @@ impl Policy {
 
     /// Which addresses the name may stand for on that port. None, where it is not granted there.
     pub(crate) fn reaches(&self, name: &Name, port: u16) -> Option<Reaches> {
-        let here = self.destinations.iter().filter(|destination| destination.port() == port);
-        let reaches = here.filter_map(|destination| destination.reach(name)).collect::<BTreeSet<_>>();
-        (!reaches.is_empty()).then_some(Reaches(reaches))
+        let here = || self.destinations.iter().filter(|destination| destination.port() == port);
+        let reaches = here().filter_map(|destination| destination.reach(name)).collect::<BTreeSet<_>>();
+        let address = |destination: &Destination| match destination.place() {
+            Place::Address(address) => Some(*address),
+            Place::Name(..) | Place::Below(..) => None,
+        };
+        (!reaches.is_empty()).then(|| Reaches { reaches, addresses: here().filter_map(address).collect() })
     }
 
     /// The ports with which the address itself is granted.
@@ -69,9 +77,9 @@ impl Default for Policy {
 }
 
 impl Reaches {
-    /// Whether the name may stand for an address of that class.
-    pub(crate) fn admit(&self, class: Class) -> bool {
-        self.0.iter().any(|reach| reach.admits(class))
+    /// Whether the name may stand for an address, which is of that class.
+    pub(crate) fn admit(&self, address: IpAddr, class: Class) -> bool {
+        self.reaches.iter().any(|reach| reach.admits(class)) || self.addresses.contains(&address)
     }
 }
 
@@ -103,7 +111,21 @@ mod tests {
         let name = Name::parse(name).expect("a name");
         let all = [Class::Public, Class::Loopback, Class::Private, Class::LinkLocal, Class::Metadata];
         let reaches = policy.reaches(&name, port).unwrap_or_default();
-        all.into_iter().filter(|class| reaches.admit(*class)).collect()
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        all.into_iter().filter(|class| reaches.admit(nobody, *class)).collect()
+    }
+
+    #[test]
+    fn a_name_may_stand_for_an_address_that_is_granted_itself() {
+        let policy = policy(&["registry.example:443", "192.0.2.1:443", "192.0.2.2:80"]);
+        let name = Name::parse("registry.example").expect("a name");
+        let reaches = policy.reaches(&name, 443).expect("granted");
+        let admits = |text: &str| reaches.admit(text.parse().expect("an address"), Class::Documentation);
+        assert!(admits("192.0.2.1"));
+        assert!(!admits("192.0.2.2"), "granted with another port");
+        assert!(!admits("192.0.2.3"));
+        let other = Name::parse("other.example").expect("a name");
+        assert!(policy.reaches(&other, 443).is_none(), "the address grants no name");
     }
 
     #[test]

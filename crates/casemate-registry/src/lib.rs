@@ -8,9 +8,26 @@
 //! ([`Prepared`]). It reads no environment and no configuration: where registries are is an argument ([`Sources`]).
 
 mod asked;
+mod clock;
+mod errand;
+mod error;
+mod nearness;
+mod npm;
 mod package;
+mod packages;
+mod prepared;
+mod record;
+mod runtime;
+mod seal;
+mod shebang;
+mod shelf;
+mod sources;
 mod unpinned;
 
 pub use asked::Asked;
+pub use error::Error;
 pub use package::{Ecosystem, Package};
+pub use packages::{Packages, Settings};
+pub use prepared::{Origin, Prepared, Scripts};
+pub use sources::{Registry, Sources};
 pub use unpinned::{Unpinned, Wanted};

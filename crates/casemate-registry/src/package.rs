@@ -128,19 +128,6 @@ impl Package {
     }
 }
 
-/// The same name for all spellings of it (PEP 503).
-pub(crate) fn normalized(name: &str) -> String {
-    let mut normalized = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '-' | '_' | '.' if normalized.ends_with('-') => {}
-            '-' | '_' | '.' => normalized.push('-'),
-            c => normalized.push(c.to_ascii_lowercase()),
-        }
-    }
-    normalized
-}
-
 /// `1.2.3`, `1.2.3-rc.1`, `1.2.3+build` (https://semver.org/#backusnaur-form-grammar-for-valid-semver-versions).
 fn is_semver(version: &str) -> bool {
     let (rest, build) = split(version, '+');
@@ -277,12 +264,5 @@ mod tests {
         ["x", "mcp-server-time", "Zope.Interface", "a_b"]
             .iter()
             .for_each(|name| assert!(Ecosystem::PyPi.is_name(name), "{name}"));
-    }
-
-    #[test]
-    fn all_spellings_are_one_name() {
-        for spelling in ["mcp-server-time", "MCP_Server.time", "mcp--server-_.time"] {
-            assert_eq!(normalized(spelling), "mcp-server-time");
-        }
     }
 }

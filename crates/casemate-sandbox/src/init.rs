@@ -18,7 +18,7 @@ use crate::message::{Failure, MESSAGE_BYTES, Message, Stage};
 use crate::order::{self, Order};
 use crate::role::{Identity, Role};
 use crate::room::{self, Kind, Plan};
-use crate::{reaper, syscall};
+use crate::{descriptors, reaper, syscall};
 
 mod server;
 

@@ -43,6 +43,7 @@
 mod cell;
 mod child;
 mod containment;
+mod descriptors;
 mod doorway;
 pub mod environment;
 mod error;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use cell::{Cell, CellHandle, CellIo};
 pub use containment::{Containment, ProcView, Refused, Report};
+pub use descriptors::raise_open_files;
 pub use error::Error;
 pub use exit::Exit;
 pub use role::reenter;

@@ -11,7 +11,8 @@ use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
-use casemate_sandbox::{Host, Spawner};
+use casemate_sandbox::{CellIo, Host, Spawner};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
@@ -20,6 +21,7 @@ use story::Story;
 
 pub use design::Design;
 pub use refused::Refused;
+pub use running::Running;
 pub use surroundings::Surroundings;
 
 mod design;
@@ -43,6 +45,17 @@ pub struct Cells {
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
     resolver: Arc<dyn Resolver>,
+}
+
+/// A cell that was started.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its streams.
+    pub io: CellIo,
+    /// What its keeper has to say about it.
+    pub remarks: mpsc::Receiver<String>,
+    /// Its life.
+    pub running: Running,
 }
 
 impl Cells {
@@ -85,10 +98,24 @@ impl Cells {
     /// What stands in the way.
     pub async fn start(&self, launch: &Launch) -> Result<Process, Refused> {
         let design = self.design(launch).await?;
+        let Opened { io, remarks, running } = self.open(&launch.server, design).await?;
+        Ok(Process {
+            stdin: Box::new(io.stdin),
+            stdout: Box::new(io.stdout),
+            stderr: Box::new(io.stderr),
+            remarks: Some(remarks),
+            handle: Box::new(running),
+        })
+    }
+
+    /// Starts what was designed, for somebody who looks after its streams.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn open(&self, server: &ServerName, design: Design) -> Result<Opened, Refused> {
         let cell = self.spawner.spawn(design.spec.clone()).await;
-        let mut cell =
-            cell.map_err(|error| Refused::by_sandbox(&error, &launch.server, design.room.as_ref()))?;
-        let (story, remarks) = Story::new(launch.server.as_str(), self.log.clone());
+        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
+        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
         let network = cell.doorway.take().map(|doorway| (doorway, self.rules(&design, &story)));
         let (io, handle) = cell.split();
@@ -96,14 +123,7 @@ impl Cells {
         // Leaving here drops the handle, which kills what was started.
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design, story, network };
-        let handle = attendant.attend(&self.tracker, report);
-        Ok(Process {
-            stdin: Box::new(io.stdin),
-            stdout: Box::new(io.stdout),
-            stderr: Box::new(io.stderr),
-            remarks: Some(remarks),
-            handle: Box::new(handle),
-        })
+        Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 
     /// What holds for the network of a cell.

@@ -54,8 +54,12 @@ pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loa
 /// As [`load`], to look at what is written: references to secrets are not followed, since they need to lead
 /// somewhere only where the gateway runs.
 pub fn inspect(context: &Context) -> anyhow::Result<Loaded> {
-    let loaded = casemate_config::load(&read(context, None)?, &Anything, &builtins()?, 1);
-    loaded.map_err(|problems| failure(&problems).into())
+    compile_unresolved(&read(context, None)?)?.map_err(|problems| failure(&problems).into())
+}
+
+/// As [`compile`], without following references to secrets.
+pub fn compile_unresolved(input: &Input) -> anyhow::Result<Result<Loaded, Problems>> {
+    Ok(casemate_config::load(input, &Anything, &builtins()?, 1))
 }
 
 /// All mistakes as one failure.

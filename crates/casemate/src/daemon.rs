@@ -9,7 +9,8 @@ use casemate_auth::KeySecret;
 use casemate_config::{Loaded, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::upstream::{Host, ServerNotice};
+use casemate_gateway::snapshot::Limits;
+use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -50,7 +51,7 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
 /// The largest answer that can be configured to pass is 1 GiB.
 const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 /// After the grace time, how long tasks may take to notice that all is over.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A gateway that serves.
 #[derive(Debug)]
@@ -102,7 +103,9 @@ impl Daemon {
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
-        let (host, notices) = host(&context, &start, &log, tracker.clone())?;
+        let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
+        let cells = Arc::new(cells.recording(Arc::clone(&log)));
+        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
         let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
@@ -212,25 +215,22 @@ fn watch(context: &Context) -> Option<Watch> {
 }
 
 /// What servers run on, and what they have to say outside of calls.
-fn host(
-    context: &Context,
-    start: &Start,
-    log: &Arc<Log>,
+pub fn host(
+    launcher: Arc<dyn Launcher>,
+    limits: &Limits,
     tracker: TaskTracker,
-) -> anyhow::Result<(Arc<Host>, mpsc::Receiver<ServerNotice>)> {
+) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
-    let cells = Cells::new(start.spawner.clone(), Surroundings::of(context)?, tracker.clone());
-    let cells = cells.recording(Arc::clone(log));
     let host = Host {
-        launcher: Arc::new(cells),
+        launcher,
         http: Client::new(dialing()),
         tracker,
         stop: CancellationToken::new(),
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
-        result_bytes_max: start.loaded.snapshot.limits.result_bytes_max,
+        result_bytes_max: limits.result_bytes_max,
     };
-    Ok((Arc::new(host), noticed))
+    (Arc::new(host), noticed)
 }
 
 /// The configuration's own limits are judged by the gateway, which names what was exceeded; the client below it

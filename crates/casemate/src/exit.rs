@@ -19,19 +19,15 @@ pub enum Exit {
     ToolError,
     /// The gateway refused by policy.
     Refused,
-    /// `run` has no cell for its command. This one and the next two are what `env` and its like end with.
-    NoCell,
-    /// `run` may not execute its command.
-    NotExecutable,
-    /// `run` does not find its command.
-    NotFound,
+    /// `run` could not start its command. No program that is run ends with this by itself, or so `env` and others hope.
+    NotStarted,
     /// What the command of `run --raw` ended with; 128 and the number of the signal that ended it.
     Command(u8),
 }
 
 impl Exit {
     /// All codes of our own, in the order in which help and man page show them.
-    pub const ALL: [Exit; 10] = [
+    pub const ALL: [Exit; 8] = [
         Exit::Success,
         Exit::Failure,
         Exit::Usage,
@@ -39,9 +35,7 @@ impl Exit {
         Exit::Unreachable,
         Exit::ToolError,
         Exit::Refused,
-        Exit::NoCell,
-        Exit::NotExecutable,
-        Exit::NotFound,
+        Exit::NotStarted,
     ];
 
     /// The number that the shell sees.
@@ -54,9 +48,7 @@ impl Exit {
             Exit::Unreachable => 4,
             Exit::ToolError => 5,
             Exit::Refused => 6,
-            Exit::NoCell => 125,
-            Exit::NotExecutable => 126,
-            Exit::NotFound => 127,
+            Exit::NotStarted => 125,
             Exit::Command(code) => code,
         }
     }
@@ -71,9 +63,7 @@ impl Exit {
             Exit::Unreachable => "no gateway runs, or it cannot be reached",
             Exit::ToolError => "a tool ran and returned an error",
             Exit::Refused => "the gateway refused by policy",
-            Exit::NoCell => "run: there is no cell for the command",
-            Exit::NotExecutable => "run: the command may not be executed",
-            Exit::NotFound => "run: the command is not found",
+            Exit::NotStarted => "run: the command was not started; the error says why",
             Exit::Command(_) => "run --raw: what the command ended with, or 128 and its signal",
         }
     }

@@ -25,6 +25,7 @@ pub mod link;
 pub mod output;
 pub mod pages;
 pub mod paths;
+pub mod typed;
 pub mod wiring;
 
 /// Runs the program and returns its exit code.

@@ -11,13 +11,41 @@ fn name(text: &str) -> ServerName {
 fn command(words: &[&str], env: &[(&str, &str)]) -> NewServer {
     let env = env.iter().map(|(key, text)| ((*key).to_owned(), Given::parse(key, text).unwrap())).collect();
     let command = words.iter().map(|word| (*word).to_owned()).collect();
-    NewServer { source: NewSource::Command { command, env, cwd: None }, state: State::Enabled }
+    NewServer::new(NewSource::Command { command, env, cwd: None })
 }
 
 fn check(document: &Document, expected: Expect) {
     let text = document.text();
     World::default().load(&input(&text)).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     expected.assert_eq(&text);
+}
+
+#[test]
+fn a_server_has_the_settings_that_it_is_added_with() {
+    let mut document = Document::parse("").unwrap();
+    let settings = vec![
+        ("cell", NewValue::Text("full".to_owned())),
+        ("read", NewValue::Texts(vec!["/srv/a".to_owned(), "/srv/\"b\"".to_owned()])),
+        ("limits.memory", NewValue::Text("512MiB".to_owned())),
+        ("limits.processes", NewValue::Number(64)),
+        ("host_stats", NewValue::Switch(true)),
+    ];
+    document.add(&name("a"), &NewServer { settings, ..command(&["a"], &[("MODE", "fast")]) }).unwrap();
+    check(
+        &document,
+        expect![[r#"
+        [servers.a]
+        command = ["a"]
+        cell = "full"
+        read = ["/srv/a", '/srv/"b"']
+        limits.memory = "512MiB"
+        limits.processes = 64
+        host_stats = true
+
+        [servers.a.env]
+        MODE = "fast"
+    "#]],
+    );
 }
 
 #[test]
@@ -29,7 +57,7 @@ fn a_server_is_added_behind_the_others() {
         .unwrap();
     let headers = vec![("X-Team".to_owned(), Given::parse("X-Team", "blue").unwrap())];
     let source = NewSource::Url { url: "https://wiki.example.com/mcp".into(), headers };
-    document.add(&name("wiki"), &NewServer { source, state: State::Disabled }).unwrap();
+    document.add(&name("wiki"), &NewServer { state: State::Disabled, ..NewServer::new(source) }).unwrap();
     check(
         &document,
         expect![[r##"
@@ -113,7 +141,7 @@ fn what_looks_like_a_secret_is_not_written() {
     let headers = vec![("X".to_owned(), Given::Literal(token.clone().into()))];
     let header = NewSource::Url { url: "https://x/mcp".into(), headers };
     for source in [command(&["x", &token], &[]).source, url, header] {
-        let fault = document.add(&name("a"), &NewServer { source, state: State::Enabled }).unwrap_err();
+        let fault = document.add(&name("a"), &NewServer::new(source)).unwrap_err();
         assert!(matches!(fault, EditFault::Secret { .. }));
         assert!(!fault.to_string().contains(&token[..8]));
     }

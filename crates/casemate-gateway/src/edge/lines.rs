@@ -60,15 +60,34 @@ where
 {
     let lines = writer(sink, QUEUE_FRAMES, gate.tracker());
     let mut reader = LineReader::new(reader, gate.snapshot().limits.request_bytes_max);
-    let Some(endpoint) = preamble(&mut reader).await else {
-        refuse(&lines, "the first line has to be `casemate/1 ` and an endpoint's path, such as /mcp").await;
-        return;
-    };
-    let Some(connection) = Connection::open(gate, (endpoint, peer), lines.clone()) else {
-        refuse(&lines, "only the user who runs the gateway may use its socket").await;
-        return;
-    };
-    connection.read(reader).await;
+    match preamble(&mut reader).await {
+        Some(endpoint) => converse(gate, (reader, lines), (endpoint, peer)).await,
+        None => {
+            refuse(&lines, "the first line has to be `casemate/1 ` and an endpoint's path, such as /mcp")
+                .await;
+        }
+    }
+}
+
+/// Serves one endpoint to its end, on streams whose other end speaks to no other.
+pub async fn serve_endpoint<R, W>(gate: Arc<Gate>, (reader, sink): (R, W), at: (Endpoint, Peer))
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let lines = writer(sink, QUEUE_FRAMES, gate.tracker());
+    let reader = LineReader::new(reader, gate.snapshot().limits.request_bytes_max);
+    converse(gate, (reader, lines), at).await;
+}
+
+async fn converse<R>(gate: Arc<Gate>, (reader, lines): (LineReader<R>, LineSender), at: (Endpoint, Peer))
+where
+    R: AsyncRead + Unpin + Send,
+{
+    match Connection::open(gate, at, lines.clone()) {
+        Some(connection) => connection.read(reader).await,
+        None => refuse(&lines, "only the user who runs the gateway may use its socket").await,
+    }
 }
 
 async fn preamble<R: AsyncRead + Unpin>(reader: &mut LineReader<R>) -> Option<Endpoint> {

@@ -222,7 +222,7 @@ async fn a_server_that_announces_changes_in_a_loop_makes_no_work() {
 
 #[tokio::test]
 async fn nothing_of_the_inside_reaches_a_client() {
-    let inside = "/home/somebody/inside: permission denied";
+    let inside = "/srv/inside: permission denied";
     for code in Code::ALL {
         let refusal = Refusal::new(*code, "What a client may read.").with_detail(inside);
         let Wire { error, .. } = refusal.wire();

@@ -9,7 +9,10 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{Containment, Failure, MESSAGE_BYTES, Message, Order, Papers, Role, Stage, order, room, syscall};
+use super::{
+    Containment, Failure, MESSAGE_BYTES, Message, Order, Papers, Role, Stage, descriptors, order, room,
+    syscall,
+};
 
 /// Starts the program of an order and gives its process id once it is really executing.
 pub(super) fn start(role: Role, papers: Papers<'_>) -> Result<Pid, Failure> {
@@ -84,6 +87,9 @@ fn settle(outfit: &Outfit, tell: impl FnMut(Message)) -> Result<(), Failure> {
         // A program with another user's rights could not be killed by a reaper, and a server needs none.
         None if outfit.role != Role::Detach => rustix::thread::set_no_new_privs(true).map_err(failed)?,
         None => {}
+    }
+    if outfit.plan.is_none() {
+        descriptors::restore_open_files().map_err(failed)?;
     }
     // Last, since a change of user forgets it.
     if outfit.role.containment() == Some(Containment::Reaper) {

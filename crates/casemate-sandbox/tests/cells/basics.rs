@@ -22,6 +22,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("a_server_gains_no_rights", a_server_gains_no_rights),
     ("proc_shows_what_the_report_says", proc_shows_what_the_report_says),
     ("our_own_mounts_stay_as_they_were", our_own_mounts_stay_as_they_were),
+    ("our_many_descriptors_are_not_the_servers", our_many_descriptors_are_not_the_servers),
     ("termination_is_passed_on", termination_is_passed_on),
     ("a_server_that_will_not_end_is_killed", a_server_that_will_not_end_is_killed),
 ];
@@ -53,6 +54,13 @@ fn megabytes_pass_in_both_directions(stage: &Stage) {
         received
     });
     assert!(sent == received);
+}
+
+/// Programs that use `select(2)` break when they get more than they expect.
+fn our_many_descriptors_are_not_the_servers(stage: &Stage) {
+    let ours = casemate_sandbox::raise_open_files().unwrap().unwrap_or(u64::MAX);
+    let theirs: u64 = stage.output("ulimit -n").trim().parse().unwrap();
+    assert_eq!(theirs, ours.min(1024));
 }
 
 fn exit_codes_and_signals_are_told_apart(stage: &Stage) {

@@ -27,6 +27,7 @@ mod bench;
 mod ground;
 mod passages;
 mod programs;
+mod way_out;
 mod world;
 
 use world::World;

@@ -194,6 +194,14 @@ impl World {
         })
     }
 
+    /// Begins something that goes on besides the cell.
+    pub(crate) fn begin(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(task)
+    }
+
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime
             .block_on(async { tokio::time::timeout(TIME_MAX, future).await })

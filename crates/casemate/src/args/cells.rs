@@ -2,26 +2,46 @@
 
 use std::path::PathBuf;
 
+use casemate_mcp::names::ServerName;
 use clap::Subcommand;
 
 /// `casemate run`
 #[derive(Debug, clap::Args)]
 #[command(
+    long_about = "Run a command in a cell.\n\n\
+        An MCP server is served on stdin and stdout as the gateway serves it: its calls are decided by your roles, \
+        checked, limited and recorded in the same log, whether a gateway runs or not. Put `casemate run --` before the \
+        server's command in any client's configuration.\n\n\
+        The command sees its own program and the host's libraries, a /tmp of its own, and what is granted here: nothing \
+        else of the disk, no network, and no variable but those that are named.",
     override_usage = "casemate run [OPTIONS] -- <COMMAND> [ARGS]...",
     after_help = "Examples:\n  \
         casemate run -- npx -y @modelcontextprotocol/server-everything@2026.8.31\n  \
         casemate run --write ~/notes -- npx -y @modelcontextprotocol/server-filesystem@2026.8.31 ~/notes\n  \
-        casemate run --raw --read . -- python3 build.py"
+        casemate run --network api.github.com:443 --env GITHUB_TOKEN -- npx -y @example/github@1.2.3\n  \
+        casemate run --raw --read . -- python3 build.py",
+    mut_arg("command", |command| command.required(true))
 )]
 pub struct Run {
-    /// The command alone, without the gateway: its streams are ours, and so are its exit code and our signals
+    /// The command alone, whatever it speaks: its streams are ours, and so are its exit code and our signals
     #[arg(long)]
     pub raw: bool,
-    /// What the command gets to see.
+    /// What is to be run.
+    #[command(flatten)]
+    pub typed: Typed,
+}
+
+/// A server that is typed instead of written into the configuration.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Typed {
+    /// What it is called in roles and records [default: the name of its package or program]
+    #[arg(long, value_name = "NAME", value_parser = ServerName::parse)]
+    pub name: Option<ServerName>,
+    /// What it gets to see and may use.
     #[command(flatten)]
     pub room: Room,
     /// Program to run, and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
@@ -29,20 +49,29 @@ pub struct Run {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "What it may see and use")]
 pub struct Room {
+    /// Let it reach a name, and nothing else; `*.example.org:443` is every name below that one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub network: Vec<String>,
     /// Let it read a file or folder
     #[arg(long, value_name = "PATH")]
     pub read: Vec<PathBuf>,
     /// Let it read and change a file or folder
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
-    /// Give it a variable: NAME passes on ours, NAME=VALUE sets one
+    /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be env:NAME or file:PATH
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
     pub env: Vec<Variable>,
-    /// A light cell: for hosts that forbid user namespaces; no network, and the host's files have names
-    #[arg(long)]
+    /// Most memory, for example 512MiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Most processes and threads [default: 256]
+    #[arg(long, value_name = "NUMBER")]
+    pub processes: Option<u32>,
+    /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
+    #[arg(long, conflicts_with = "network")]
     pub light: bool,
     /// No cell: it may do everything that you may
-    #[arg(long, conflicts_with_all = ["read", "write", "light"])]
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "processes", "light"])]
     pub allow_unsandboxed: bool,
 }
 

@@ -18,10 +18,18 @@ use super::story::Story;
 const SETTLE_TIME: Duration = Duration::from_secs(600);
 
 /// A process that runs. Dropping it kills the whole tree.
-struct Running {
+#[derive(Debug)]
+pub struct Running {
     handle: Arc<CellHandle>,
     report: CellReport,
     blamed: Arc<OnceLock<Overrun>>,
+}
+
+impl Running {
+    /// Its cell.
+    pub fn cell(&self) -> &CellHandle {
+        &self.handle
+    }
 }
 
 /// What is needed to see a cell to its end.
@@ -35,7 +43,7 @@ pub(super) struct Attendant {
 
 impl Attendant {
     /// Begins to look after the cell, and gives its owner a handle.
-    pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> impl ProcessHandle + use<> {
+    pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> Running {
         let blamed = Arc::default();
         let running = Running { handle: Arc::clone(&self.handle), report, blamed: Arc::clone(&blamed) };
         let tasks = tracker.clone();

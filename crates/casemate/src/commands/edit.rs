@@ -26,7 +26,7 @@ pub fn add(context: &Context, add: Add) -> anyhow::Result<Exit> {
             cwd: add.cwd.as_deref().map(folder).transpose()?,
         },
     };
-    let server = NewServer { source, state: State::Enabled };
+    let server = NewServer::new(source);
     configuration::edit(context, |document| document.add(&add.name, &server))?;
     configuration::announce(context)?;
     print(context, &add.name, "added")?;
@@ -121,7 +121,10 @@ fn new_server(server: import::Imported) -> NewServer {
             headers: headers.into_iter().map(|(name, value)| (name, given(value))).collect(),
         },
     };
-    NewServer { source, state: if server.enabled { State::Enabled } else { State::Disabled } }
+    NewServer {
+        state: if server.enabled { State::Enabled } else { State::Disabled },
+        ..NewServer::new(source)
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

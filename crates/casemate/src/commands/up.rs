@@ -47,6 +47,9 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let loaded =
         configuration::compile(context, &input, 1)?.map_err(|problems| configuration::failure(&problems))?;
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
+    if let Err(error) = casemate_sandbox::raise_open_files() {
+        tracing::warn!(%error, "the limit on open files stays; many servers and clients may reach it");
+    }
     let start = Start {
         loaded,
         text: input.file.map(|file| file.text),

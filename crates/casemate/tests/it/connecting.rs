@@ -1,42 +1,48 @@
 //! `connect`: what a client's configuration starts.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, home_with_fixture, processes};
 use crate::home::Home;
 
-/// A client that talks to `casemate connect`.
-struct Connection {
-    child: Child,
+/// A client that talks to a program on stdio.
+pub(crate) struct Connection {
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Connection {
+    /// A client of `casemate connect`.
     fn open(home: &Home, arguments: &[&str]) -> Connection {
         let mut command = home.command(&[&["connect"], arguments].concat());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // No port of the machine is shared between tests.
-        let mut child = command.env("CASEMATE_LISTEN", "127.0.0.1:0").spawn().unwrap();
+        command.env("CASEMATE_LISTEN", "127.0.0.1:0");
+        Connection::start(command)
+    }
+
+    pub(crate) fn start(mut command: Command) -> Connection {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Connection { child, stdin, stdout }
     }
 
-    fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.stdin.as_mut().unwrap().write_all(format!("{message}\n").as_bytes()).unwrap();
     }
 
-    fn receive(&mut self) -> Value {
+    pub(crate) fn receive(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("no message: {line:?}"))
     }
 
-    fn initialize(&mut self) -> Value {
+    pub(crate) fn initialize(&mut self) -> Value {
         self.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
         }}));
@@ -45,7 +51,14 @@ impl Connection {
         answer
     }
 
-    fn close(mut self) -> (Option<i32>, String) {
+    /// Asks, and waits for the answer to it.
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.send(&json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params}));
+        // The server's definitions may be news to the gateway, which it tells before it answers.
+        std::iter::repeat_with(|| self.receive()).find(|message| message["id"] == method).unwrap()
+    }
+
+    pub(crate) fn close(mut self) -> (Option<i32>, String) {
         drop(self.stdin.take());
         let output = self.child.wait_with_output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -85,10 +98,7 @@ fn a_client_reaches_one_server_under_its_own_names() {
     let mut connection = Connection::open(&home, &["--server", "fixture"]);
     connection.initialize();
     let call = json!({"name": "echo", "arguments": {"message": "hi"}});
-    connection.send(&json!({"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": call}));
-    // The server's definitions may be news to the gateway, which it tells before it answers.
-    let answer =
-        std::iter::repeat_with(|| connection.receive()).find(|message| message["id"] == "a").unwrap();
+    let answer = connection.ask("tools/call", call);
     assert_eq!(answer["result"]["content"][0]["text"], "hi", "{answer}");
     assert_eq!(connection.close().0, Some(0));
 }

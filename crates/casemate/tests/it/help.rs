@@ -81,9 +81,7 @@ fn the_long_help_has_the_reference() {
           4  no gateway runs, or it cannot be reached
           5  a tool ran and returned an error
           6  the gateway refused by policy
-          125  run: there is no cell for the command
-          126  run: the command may not be executed
-          127  run: the command is not found
+          125  run: the command was not started; the error says why
 
         Environment:
           CASEMATE_HOME

@@ -13,5 +13,6 @@ mod home;
 mod keys;
 mod people;
 mod real;
+mod running;
 mod service;
 mod serving;

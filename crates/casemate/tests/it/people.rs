@@ -32,6 +32,19 @@ impl Person {
         all
     }
 
+    /// Those who can have full cells on this machine.
+    pub(crate) fn with_cells() -> Vec<Person> {
+        let full = |person: &Person| {
+            let home = person.home();
+            let able = person.command(&home, &["sandbox", "probe"]).output().unwrap().status.success();
+            if !able {
+                skipped(&format!("this machine has no full cells for {person:?}"));
+            }
+            able
+        };
+        Person::all().into_iter().filter(full).collect()
+    }
+
     /// A home that belongs to this person.
     pub(crate) fn home(self) -> Home {
         let home = Home::new();

@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn nothing_in_a_path_means_anything_to_systemd() {
         assert_eq!(quoted("/usr/bin/casemate", Place::Command), "/usr/bin/casemate");
-        let hostile = "/home/a b/100%/$HOME/\"q\"\\x\n[Service]\nUser=root";
-        let expected = r#""/home/a b/100%%/$$HOME/\"q\"\\x\x0a[Service]\x0aUser=root""#;
+        let hostile = "/srv/a b/100%/$HOME/\"q\"\\x\n[Service]\nUser=root";
+        let expected = r#""/srv/a b/100%%/$$HOME/\"q\"\\x\x0a[Service]\x0aUser=root""#;
         assert_eq!(quoted(hostile, Place::Command), expected);
         assert_eq!(quoted("A=$B %h", Place::Setting), r#""A=$B %%h""#);
         assert_eq!(quoted("", Place::Command), "\"\"");
