@@ -24,7 +24,7 @@ mod secret;
 mod setting;
 mod value;
 
-pub use amount::{show_size, show_time};
+pub use amount::{show_millis, show_size, show_time};
 pub use compile::{Builtins, Front, Process};
 pub use document::{Document, EditFault, NewServer, NewSource, NewValue, State};
 pub use explanation::{Explanation, UnknownKey};

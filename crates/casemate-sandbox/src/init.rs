@@ -63,6 +63,9 @@ struct Papers<'a> {
 /// Guards a cell from its first process to its last.
 fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Result<Exit, Failure> {
     let control = papers.control;
+    if papers.plan.is_some() {
+        room::await_casemate(control)?;
+    }
     let proc_view = match &papers.plan {
         // A full cell makes all of its namespaces itself.
         Some(plan) if plan.kind == Kind::Full => {
@@ -86,6 +89,7 @@ fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Re
         Containment::PidNamespace | Containment::UserNamespace => exit.unwrap_or(Exit::KILLED),
         Containment::Reaper => reaper::kill_all_children((server, exit)),
     };
+    Message::Peak(syscall::peak_of_children()).send(control);
     Message::Ended(exit).send(control);
     Ok(exit)
 }

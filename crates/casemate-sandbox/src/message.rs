@@ -78,21 +78,23 @@ impl Failure {
     }
 }
 
-/// A message from the cell's first process, but for one.
+/// A message from the cell's first process, but for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
     /// The namespaces are entered; next comes the program.
     Ready(ProcView),
     /// A step of the plan that the cell may exist without could not be taken.
     Skipped { step: usize, errno: i32 },
-    /// From casemate: the map of the cell's user namespace is written.
-    Mapped,
+    /// From casemate: its part is done, and a room may be entered. It may also say [`Message::Failed`] instead.
+    Go,
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
     Failed(Failure),
+    /// The most memory that any process of the cell has used at once, in KiB.
+    Peak(i32),
     /// The program has ended, and so has everything that it started. Nothing follows.
     Ended(Exit),
 }
@@ -113,7 +115,8 @@ impl Message {
             Message::Ended(Exit::Code(code)) => [4, 0, code],
             Message::Ended(Exit::Signal(signal)) => [4, 1, signal],
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
-            Message::Mapped => [6, 0, 0],
+            Message::Go => [6, 0, 0],
+            Message::Peak(kib) => [8, kib, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -136,7 +139,8 @@ impl Message {
             (4, 0, code) => Some(Message::Ended(Exit::Code(code))),
             (4, 1, signal) => Some(Message::Ended(Exit::Signal(signal))),
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
-            (6, 0, 0) => Some(Message::Mapped),
+            (6, 0, 0) => Some(Message::Go),
+            (8, kib, 0) => Some(Message::Peak(kib)),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
             _ => None,
         }
@@ -200,7 +204,8 @@ mod tests {
             Message::Ended(Exit::Code(255)),
             Message::Ended(Exit::Signal(9)),
             Message::Skipped { step: 17, errno: 95 },
-            Message::Mapped,
+            Message::Go,
+            Message::Peak(i32::MAX),
             Message::Doorway { ports: 128 },
         ];
         for message in failures.chain(others) {

@@ -130,9 +130,12 @@ impl Spawner {
     fn room(&self, plan: &Plan) -> Result<Room, Error> {
         let file = plan.write().map_err(|source| Error::Host { what: "an anonymous file", source })?;
         Ok(Room {
-            sheet: Sheet { file, namespaces: plan.namespaces() },
+            sheet: Sheet { file, namespaces: plan.namespaces(), gates: Vec::new() },
             containment: plan.containment(self.report.containment),
             map: plan.map_from_outside(),
+            shares: plan.shares(),
+            failing: plan.failing,
+            memory_bytes: plan.memory_bytes(),
         })
     }
 }

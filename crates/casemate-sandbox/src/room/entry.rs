@@ -6,9 +6,10 @@
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::plan::{Action, Need, Phase, Plan};
-use crate::message::{Failure, Message, Stage};
+use crate::message::{Failure, Message, Received, Stage, receive};
 
 mod doors;
 mod identity;
@@ -17,6 +18,15 @@ mod mounts;
 mod ruleset;
 
 use mounts::Site;
+
+/// Waits until casemate has done its part: what only the outside can do to this process.
+pub(crate) fn await_casemate(control: &OwnedFd) -> Result<(), Failure> {
+    match receive(control, RecvFlags::empty()) {
+        Received::Message(Message::Go) => Ok(()),
+        Received::Message(Message::Failed(failure)) => Err(failure),
+        _ => Err(Failure::new(Stage::Ended, Errno::PIPE)),
+    }
+}
 
 /// Carries out what the cell's first process has to. `control` leads to casemate, which may have a part in it.
 pub(crate) fn enter(plan: &Plan, control: &OwnedFd) -> Result<(), Failure> {
@@ -73,7 +83,7 @@ impl Entry<'_> {
     fn step(&mut self, action: &Action) -> Result<(), Fault> {
         match action {
             Action::MapUser { user, group, by } => {
-                identity::map((*user, *group), *by, self.control)?;
+                identity::map((*user, *group), *by)?;
                 // What is granted is looked up as the user that casemate is, who may see more than the server.
                 let site = Site::survey(self.plan).map_err(|(at, errno)| Fault { errno, at: Some(at) })?;
                 self.site = Some(site);
@@ -98,6 +108,7 @@ impl Entry<'_> {
             Action::Unshare(_)
             | Action::Become { .. }
             | Action::Limit { .. }
+            | Action::Share { .. }
             | Action::NoNewPrivileges
             | Action::Ruleset { .. }
             | Action::Filter(_)

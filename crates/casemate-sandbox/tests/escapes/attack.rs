@@ -124,6 +124,8 @@ fn attempt(world: &World, attack: Attack, without: &[Layer]) -> Outcome {
     match world.finish(spec) {
         (Exit::Code(code), _) if code == i32::from(BREACH) => Outcome::Breach,
         (Exit::Code(code), said) if code == i32::from(HELD) => Outcome::Held(said),
+        // By the kernel, for want of memory.
+        (Exit::Signal(libc::SIGKILL), said) => Outcome::Held(format!("killed {said}")),
         // The filter ends what uses another architecture.
         (Exit::Signal(libc::SIGSYS), said) => Outcome::Held(format!("killed {said}")),
         (exit, said) => panic!("{} ended with {exit}: {said}", attack.name),

@@ -1,6 +1,6 @@
 //! What is in force around a server, in words.
 
-use casemate_config::show_size;
+use casemate_config::{show_millis, show_size};
 use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Granted, Limit};
 use casemate_sandbox::{Enforced, Kind, Limits, Report};
 
@@ -50,6 +50,7 @@ fn limits(limits: &Limits, kind: Kind) -> Vec<Limit> {
     let limit = |setting: &str, value: String| Limit { setting: format!("limits.{setting}"), value };
     let mut named = vec![
         limit("memory", show_size(limits.memory_bytes)),
+        limit("cpu", show_millis(limits.cpu_millis.into())),
         limit("processes", limits.processes.to_string()),
         limit("open_files", limits.open_files.to_string()),
         limit("file_size", show_size(limits.file_bytes)),
