@@ -4,15 +4,17 @@
 //! entry → design (program found, runtime and grants worked out) → spawner → the process that upstream speaks to
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use casemate_gateway::snapshot::{CommandSource, Program};
+use casemate_gateway::snapshot::{CommandSource, Enclosure, Program};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
+use casemate_registry::{Asked, Packages, Scripts};
 use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
@@ -26,11 +28,13 @@ pub use surroundings::Surroundings;
 
 mod design;
 mod ledger;
+mod packages;
 mod refused;
 mod report;
 mod running;
 mod runtime;
 mod scratch;
+mod sources;
 mod story;
 mod surroundings;
 
@@ -41,6 +45,10 @@ pub struct Cells {
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
+    /// Prepares what is fetched; made when the first server needs it.
+    packages: OnceLock<Packages>,
+    /// Ends what goes on without a server that waits for it.
+    stop: CancellationToken,
     /// Where starts, ends and what is attempted are recorded.
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
@@ -63,7 +71,21 @@ impl Cells {
     /// left behind is removed.
     pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
         scratch::sweep();
-        Cells { spawner, surroundings, tracker, log: None, resolver: Arc::new(SystemResolver::new()) }
+        Cells {
+            spawner,
+            surroundings,
+            tracker,
+            packages: OnceLock::new(),
+            stop: CancellationToken::new(),
+            log: None,
+            resolver: Arc::new(SystemResolver::new()),
+        }
+    }
+
+    /// The same, whose work ends with the token.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Cells {
+        Cells { stop, ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -84,7 +106,7 @@ impl Cells {
     /// What stands in the way, as far as it can be seen from here.
     pub async fn design(&self, launch: &Launch) -> Result<Design, Refused> {
         match &launch.program {
-            Program::Command(command) => self.command(&launch.server, command),
+            Program::Command(command) => self.command(&launch.server, command).await,
             Program::Image(_) => Err(Refused::new(
                 "this casemate was built without containers",
                 "build it with the feature `container`, or install the server as a program",
@@ -121,6 +143,7 @@ impl Cells {
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
+        design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design, story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
@@ -136,8 +159,22 @@ impl Cells {
         }
     }
 
-    fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
-        Design::of(server, command, &self.surroundings)
+    async fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
+        let asked = match &command.enclosure {
+            Enclosure::Cell(_) => Asked::recognize(&command.program, &command.args),
+            // Without a cell a package runner does what it does everywhere.
+            Enclosure::Unsandboxed => None,
+        };
+        let package = match asked {
+            None => None,
+            Some(Err(unpinned)) => return Err(self.unpinned(&unpinned).await),
+            Some(Ok(asked)) => {
+                let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
+                let prepared = self.prepare(&asked, scripts).await?;
+                Some((packages::origin(&asked, &prepared), prepared))
+            }
+        };
+        Design::of(server, (command, package), &self.surroundings)
     }
 }
 

@@ -91,7 +91,7 @@ impl Daemon {
         let signals = Signals::listen()?;
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
-        let Process { listen, shutdown_grace, .. } = start.loaded.process;
+        let Process { listen, shutdown_grace, ref packages, .. } = start.loaded.process;
         let listener = Listener::bind_tcp(listen).await.with_context(|| {
             Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
                 .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
@@ -103,10 +103,12 @@ impl Daemon {
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
-        let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
+        let stop = CancellationToken::new();
+        let surroundings = Surroundings::of(&context)?.with_packages(packages.clone());
+        let cells = Cells::new(start.spawner, surroundings, tracker.clone()).until(stop.clone());
         let cells = Arc::new(cells.recording(Arc::clone(&log)));
-        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
-        let stop = host.stop.clone();
+        let limits = &start.loaded.snapshot.limits;
+        let (host, notices) = host(cells, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
@@ -218,14 +220,14 @@ fn watch(context: &Context) -> Option<Watch> {
 pub fn host(
     launcher: Arc<dyn Launcher>,
     limits: &Limits,
-    tracker: TaskTracker,
+    (tracker, stop): (TaskTracker, CancellationToken),
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let host = Host {
         launcher,
         http: Client::new(dialing()),
         tracker,
-        stop: CancellationToken::new(),
+        stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         result_bytes_max: limits.result_bytes_max,

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use casemate_config::{Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, Problems, STARTER};
+use casemate_config::{
+    Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, PackageSources, Problems, Process,
+    STARTER,
+};
 use casemate_gateway::snapshot::{CommandSource, Program, ServerEntry, Snapshot, Source};
 use casemate_gateway::upstream::Launch;
 use casemate_mcp::names::ServerName;
@@ -38,6 +41,8 @@ pub struct Server {
     pub launch: Launch,
     /// How long calls in flight may take to finish at the end.
     pub grace: Duration,
+    /// Where packages come from.
+    pub packages: PackageSources,
 }
 
 impl Server {
@@ -60,7 +65,8 @@ impl Server {
         let entry = Arc::new(entry);
         snapshot.servers = [(name, Arc::clone(&entry))].into();
         snapshot.profiles.clear();
-        Ok(Server { snapshot, entry, launch, grace: process.shutdown_grace })
+        let Process { shutdown_grace: grace, packages, .. } = process;
+        Ok(Server { snapshot, entry, launch, grace, packages })
     }
 }
 

@@ -8,7 +8,11 @@ use super::Design;
 
 /// What is told about a start.
 pub(super) fn of(design: &Design, report: &Report) -> CellReport {
-    let bare = CellReport { containment: report.containment.to_string(), ..CellReport::default() };
+    let bare = CellReport {
+        containment: report.containment.to_string(),
+        origin: design.origin.clone(),
+        ..CellReport::default()
+    };
     match (&design.spec.cell, &report.enforced) {
         (Some(cell), Some(enforced)) => CellReport {
             cell: kind(enforced.kind),

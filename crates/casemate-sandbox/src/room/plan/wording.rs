@@ -1,6 +1,5 @@
 //! Plans and what becomes of them, in words for people.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
