@@ -45,6 +45,8 @@
 
 mod cell;
 mod child;
+#[cfg(feature = "container")]
+pub mod container;
 mod containment;
 mod descriptors;
 mod doorway;

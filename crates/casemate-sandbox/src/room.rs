@@ -18,12 +18,16 @@ mod host;
 mod kernel;
 mod layer;
 mod network;
+mod owners;
 mod plan;
 
 pub(crate) use entry::{await_casemate, confine, enter};
+#[cfg(feature = "container")]
+pub(crate) use filter::document;
 pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
 pub use network::Network;
+pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
@@ -111,7 +115,8 @@ impl CellSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// An absolute path, free of symbolic links: a server that may write to a folder could otherwise redirect the
-    /// next start. What lies in it is granted as well, sockets included.
+    /// next start. What lies in it is granted as well, sockets included. When we are root, a full cell gets it as its
+    /// owner would.
     pub path: PathBuf,
     /// What the server may do there.
     pub access: Access,

@@ -23,8 +23,10 @@ use crate::role::{self, Role};
 use crate::room::{CellSpec, Host, Plan};
 use crate::spec::Spec;
 use crate::{order, syscall};
+use part::Part;
 use thread::{Job, Newborn, Request, Room, Start, Thread};
 
+mod part;
 mod thread;
 
 /// Spawns that may wait for the thread; more wait in their callers.
@@ -132,9 +134,7 @@ impl Spawner {
         Ok(Room {
             sheet: Sheet { file, namespaces: plan.namespaces(), gates: Vec::new() },
             containment: plan.containment(self.report.containment),
-            map: plan.map_from_outside(),
-            shares: plan.shares(),
-            failing: plan.failing,
+            part: Part::of(plan),
             memory_bytes: plan.memory_bytes(),
         })
     }

@@ -265,7 +265,9 @@ impl Draft<'_> {
                 Access::Read => (Layer::ReadOnly, self.read()),
                 Access::Write => (Layer::Files, Access::Write),
             };
-            self.push(layer, Phase::Enter, Action::Bind { path: grant.path.clone(), access });
+            // Who is not root is the owner of what it has, or has it by the rights of all.
+            let account = Some(self.account()).filter(|account| self.host.user == 0 && *account != 0);
+            self.push(layer, Phase::Enter, Action::Bind { path: grant.path.clone(), access, account });
         }
         self.push(proc.0, Phase::Enter, Action::Proc(proc.1));
         self.step(Layer::Files, Phase::Enter, Action::Pivot);

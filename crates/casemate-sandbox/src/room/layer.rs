@@ -174,8 +174,8 @@ impl Layer {
                  profile with `userns`), or ask for a light cell"
             }
             Layer::Files | Layer::ReadOnly => {
-                "name files and folders that exist, that lie under no symbolic link and that the server's user may \
-                 enter; the kernel must be 5.12 or newer"
+                "name files and folders that exist, that lie under no symbolic link and that the server's account can \
+                 use (chown, chmod); the kernel must be 5.12 or newer"
             }
             Layer::Processes | Layer::ProcView => {
                 "run outside of a container, or in one whose /proc is not masked (systempaths=unconfined), or ask for a \

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::draft;
 use super::host::{Controller, Host};
 use super::layer::{Kind, Layer};
+use super::owners::Loan;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
 use crate::group::Share;
@@ -126,10 +127,11 @@ pub(crate) enum Action {
     SetHostname,
     /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
     Root,
-    /// Something of the host under the same path.
+    /// Something of the host under the same path. With an account, that one stands in for the path's owner.
     Bind {
         path: PathBuf,
         access: Access,
+        account: Option<u32>,
     },
     /// The same for what a host may lack. A symbolic link stays one.
     BindIfThere {
@@ -281,6 +283,17 @@ impl Plan {
             Action::MapUser { user, group, by: Mapper::Casemate } => Some((number, (user, group))),
             _ => None,
         })
+    }
+
+    /// What has to be mounted outside, since owners are to be mapped in it.
+    pub(crate) fn loans(&self) -> Vec<Loan> {
+        let loan = |(step, taken): (usize, &Step)| match &taken.action {
+            Action::Bind { path, access, account: Some(account) } => {
+                Some(Loan { step, path: path.clone(), access: *access, account: *account })
+            }
+            _ => None,
+        };
+        self.steps.iter().enumerate().filter_map(loan).collect()
     }
 
     /// What control groups have to limit.

@@ -17,6 +17,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::part::{Footing, Part};
 use super::{Stdio, control_pair, null};
 use crate::cell::{End, Ropes};
 use crate::child::{self, Binary, Child, Descriptors, Sheet};
@@ -24,12 +25,12 @@ use crate::containment::{Containment, ProcView, Refused, Report};
 use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::group::{Events, Group, Groups, Share, Skipped};
+use crate::group::{Events, Group, Groups};
 use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
 use crate::overrun::Evidence;
 use crate::reaper;
 use crate::role::Role;
-use crate::room::{CELL_USER, Cgroups, Need};
+use crate::room::Cgroups;
 
 /// How long a probe of a containment may take. It takes milliseconds; a host that hangs is refused.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -58,12 +59,7 @@ pub(super) struct Job {
 pub(super) struct Room {
     pub(super) sheet: Sheet,
     pub(super) containment: Containment,
-    /// The host's user and group that the room's user is mapped to, where only we can do that.
-    pub(super) map: Option<(usize, (u32, u32))>,
-    /// What control groups are to limit.
-    pub(super) shares: Vec<Share>,
-    /// See [`crate::CellSpec::failing`].
-    pub(super) failing: Option<usize>,
+    pub(super) part: Part,
     /// The memory that each process may have, in bytes.
     pub(super) memory_bytes: Option<u64>,
 }
@@ -192,60 +188,44 @@ impl Thread {
             Some(room) => (room.containment, Role::Room(room.containment)),
             None => (best, Role::Cell(best)),
         };
-        let (waits, map) = (room.is_some(), room.as_ref().and_then(|room| room.map));
-        let memory_bytes = room.as_ref().and_then(|room| room.memory_bytes);
-        let (sheet, mut group, mut skipped) = match room {
-            Some(room) => self.found(room),
-            None => (None, None, Vec::new()),
+        let (mut sheet, part, memory_bytes) = match room {
+            Some(room) => (Some(room.sheet), Some(room.part), room.memory_bytes),
+            None => (None, None, None),
         };
+        let mut footing = Footing::default();
+        if let (Some(sheet), Some(part)) = (&mut sheet, &part) {
+            (footing, sheet.gates) = part.found(&mut self.groups);
+        }
         let given = Descriptors { stdin, stdout, stderr, control: far_end, order, plan: sheet };
         let Child { pid, pidfd, shut } = match child::clone(&self.binary, role, &label, given) {
             Ok(child) => child,
             Err(errno) => {
-                self.groups.remove(group.take());
+                self.groups.remove(footing.group);
                 return Err(Error::host("a new process")(errno));
             }
         };
-        skipped.extend(group.iter().flat_map(|group| group.shut(&shut)));
-        match do_our_part(pid, map, &skipped) {
-            Ok(()) if waits => Message::Go.send(&control),
-            Ok(()) => {}
-            Err(failure) => Message::Failed(failure).send(&control),
+        footing.skipped.extend(footing.group.iter().flat_map(|group| group.shut(&shut)));
+        if let Some(part) = part {
+            part.finish(pid, &footing, &control);
         }
         let ropes = Ropes { pidfd: Arc::new(pidfd), control: Arc::new(control), containment };
         let id = self.next;
         if let Err(errno) = self.watch(id, &ropes) {
             ropes.cut();
             let _ = waitid(WaitId::PidFd(ropes.pidfd.as_fd()), WaitIdOptions::EXITED);
-            self.groups.remove(group.take());
+            self.groups.remove(footing.group);
             return Err(Error::host("a watch on a process")(errno));
         }
         self.next += 1;
         let (starting, started) = oneshot::channel();
         let (ended, life) = watch::channel(None);
         let newborn = Newborn { pid: pid.unsigned_abs(), ropes: ropes.clone(), started, ended: life };
-        let skipped = skipped.into_iter().map(|(share, errno)| (share.step, errno)).collect();
-        let start = Start { skipped, ..Start::default() };
+        let start = Start { skipped: footing.steps(), ..Start::default() };
         let evidence = Evidence { memory_bytes, ..Evidence::default() };
-        let starting = Some(starting);
+        let (starting, group) = (Some(starting), footing.group);
         let ward = Ward { pid, ropes, start, starting, last_words: None, group, evidence, ended };
         self.wards.insert(id, ward);
         Ok(newborn)
-    }
-
-    /// Makes the control groups of a room, and puts the ways into them on its sheet.
-    fn found(&mut self, room: Room) -> (Option<Sheet>, Option<Group>, Vec<Skipped>) {
-        let Room { mut sheet, mut shares, failing, .. } = room;
-        if shares.is_empty() {
-            return (Some(sheet), None, Vec::new());
-        }
-        let failed: Vec<Share> = shares.extract_if(.., |share| Some(share.step) == failing).collect();
-        let (mut group, mut skipped) = self.groups.make(&shares);
-        let (gates, without_gate) = group.gates();
-        sheet.gates = gates;
-        skipped.extend(without_gate);
-        skipped.extend(failed.into_iter().map(|share| (share, libc::EIO)));
-        (Some(sheet), Some(group), skipped)
     }
 
     fn watch(&self, id: u64, ropes: &Ropes) -> Result<(), Errno> {
@@ -310,7 +290,7 @@ impl Ward {
                 None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
             },
             // Only we say that.
-            Message::Go => return,
+            Message::Go { .. } => return,
             Message::Ended(exit) => {
                 self.last_words = Some(exit);
                 return;
@@ -336,20 +316,6 @@ impl Ward {
         let exit = self.last_words.unwrap_or(own_end);
         self.ended.send_replace(Some(End { exit, overrun: self.evidence.judge(exit) }));
     }
-}
-
-/// What has to be done to a room from outside, or why it is not to be entered.
-fn do_our_part(pid: i32, map: Option<(usize, (u32, u32))>, skipped: &[Skipped]) -> Result<(), Failure> {
-    if let Some((share, errno)) = skipped.iter().find(|(share, _)| share.need == Need::Required) {
-        return Err(Failure { stage: Stage::Step(share.step), errno: *errno });
-    }
-    let Some((step, (user, group))) = map else { return Ok(()) };
-    let write =
-        |file: &str, id: u32| std::fs::write(format!("/proc/{pid}/{file}"), format!("{CELL_USER} {id} 1"));
-    write("gid_map", group).and_then(|()| write("uid_map", user)).map_err(|error| {
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        Failure { stage: Stage::Step(step), errno }
-    })
 }
 
 fn choose(binary: &Binary, wanted: Option<Containment>) -> Result<(Report, OwnedFd), Error> {

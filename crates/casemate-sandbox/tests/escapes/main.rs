@@ -26,6 +26,7 @@ mod attacks;
 mod bench;
 mod ground;
 mod limits;
+mod owners;
 mod passages;
 mod programs;
 mod way_out;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         eprintln!("attacks on far addresses are not tried, for lack of a network of our own: {error}");
     }
     let mut trials = Vec::new();
+    let is_root = rustix::process::geteuid().is_root();
     let has_groups = limits::has_groups();
     if !has_groups {
         eprintln!("not tried, because no control groups can be made here: {} tests", limits::GROUPS.len());
@@ -89,14 +91,16 @@ fn main() -> ExitCode {
             }
         }
         let passages = if kind == Kind::Full { passages::ALL } else { &[] };
-        for (name, body) in programs::ALL.iter().chain(passages).chain(limits::ALL).chain(groups) {
+        let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
+        let programs = programs::ALL.iter().chain(passages).chain(owners);
+        for (name, body) in programs.chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())
             }));
         }
     }
-    if rustix::process::geteuid().is_root() {
+    if is_root {
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
     }
     let mut arguments = Arguments::from_args();

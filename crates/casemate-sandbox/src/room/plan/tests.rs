@@ -204,7 +204,15 @@ fn roots_servers_are_mapped_from_outside() {
     let host = Host { user: 0, group: 0, ..host() };
     let plan = Plan::of(&CellSpec { account: 4711, ..spec(Kind::Full) }, &host).unwrap();
     assert_eq!(plan.map_from_outside().unwrap().1, (4711, 4711));
-    assert_eq!(Plan::of(&spec(Kind::Full), &self::host()).unwrap().map_from_outside(), None);
+    assert!(plan.to_string().contains("/srv/data/deep writable, as to its owner"), "{plan}");
+    let loans = plan.loans();
+    assert_eq!(
+        loans.iter().map(|loan| (loan.path.to_str().unwrap(), loan.account)).collect::<Vec<_>>(),
+        [("/srv/tree", 4711), ("/srv/data/deep", 4711)]
+    );
+    let ordinary = Plan::of(&spec(Kind::Full), &self::host()).unwrap();
+    assert_eq!(ordinary.map_from_outside(), None);
+    assert!(ordinary.loans().is_empty());
 }
 
 #[test]

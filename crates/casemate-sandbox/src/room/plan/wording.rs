@@ -46,7 +46,10 @@ impl fmt::Display for Action {
             }
             Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
             Action::Root => f.write_str("an empty, read-only root"),
-            Action::Bind { path, access } => write!(f, "{} {access}", path.display()),
+            Action::Bind { path, access, account: None } => write!(f, "{} {access}", path.display()),
+            Action::Bind { path, access, account: Some(_) } => {
+                write!(f, "{} {access}, as to its owner", path.display())
+            }
             Action::BindIfThere { path, access } => {
                 write!(f, "{} {access}, if the host has it", path.display())
             }
