@@ -178,6 +178,12 @@ impl Cells {
     }
 }
 
+/// Records what package clients reach, and try to. No server's name has parentheses.
+pub fn errands(log: Arc<Log>) -> Arc<dyn Witness> {
+    let (story, _unheard) = Story::new("(packages)", Some(log));
+    Arc::new(story)
+}
+
 impl Launcher for Cells {
     fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
         Box::pin(async move { self.start(&launch).await.map_err(|refused| refused.to_string()) })

@@ -143,6 +143,13 @@ impl Story {
     }
 }
 
+/// What was gathered and not told yet is told at last.
+impl Drop for Story {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
 impl Witness for Story {
     fn attempt(&self, attempt: &Attempt) {
         let fate = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).note(attempt);
