@@ -4,20 +4,20 @@
 //! entry → design (program found, runtime and grants worked out) → spawner → the process that upstream speaks to
 //! ```
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Program};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
-use casemate_registry::{Asked, Packages, Scripts};
+use casemate_registry::{Asked, Error, Packages, Scripts, Unpinned};
 use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
+use design::Package;
 use running::Attendant;
 use story::Story;
 
@@ -28,13 +28,11 @@ pub use surroundings::Surroundings;
 
 mod design;
 mod ledger;
-mod packages;
 mod refused;
 mod report;
 mod running;
 mod runtime;
 mod scratch;
-mod sources;
 mod story;
 mod surroundings;
 
@@ -45,10 +43,8 @@ pub struct Cells {
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
-    /// Prepares what is fetched; made when the first server needs it.
-    packages: OnceLock<Packages>,
-    /// Ends what goes on without a server that waits for it.
-    stop: CancellationToken,
+    /// Prepares what is fetched, or why nothing can be.
+    packages: Result<Packages, Refused>,
     /// Where starts, ends and what is attempted are recorded.
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
@@ -75,17 +71,17 @@ impl Cells {
             spawner,
             surroundings,
             tracker,
-            packages: OnceLock::new(),
-            stop: CancellationToken::new(),
+            packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
             log: None,
             resolver: Arc::new(SystemResolver::new()),
         }
     }
 
-    /// The same, whose work ends with the token.
+    /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
+    /// have no part in it.
     #[must_use]
-    pub fn until(self, stop: CancellationToken) -> Cells {
-        Cells { stop, ..self }
+    pub fn preparing(self, packages: Result<Packages, Error>) -> Cells {
+        Cells { packages: packages.map_err(|error| Refused::by_registry(&error)), ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -165,16 +161,28 @@ impl Cells {
             // Without a cell a package runner does what it does everywhere.
             Enclosure::Unsandboxed => None,
         };
+        let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
         let package = match asked {
             None => None,
-            Some(Err(unpinned)) => return Err(self.unpinned(&unpinned).await),
-            Some(Ok(asked)) => {
-                let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
-                let prepared = self.prepare(&asked, scripts).await?;
-                Some((packages::origin(&asked, &prepared), prepared))
-            }
+            Some(asked) => Some(self.package(asked, scripts).await?),
         };
         Design::of(server, (command, package), &self.surroundings)
+    }
+
+    /// Makes a package ready to start, which may take minutes the first time.
+    async fn package(&self, asked: Result<Asked, Unpinned>, scripts: Scripts) -> Result<Package, Refused> {
+        let packages = self.packages.as_ref().map_err(Refused::clone)?;
+        match asked {
+            Ok(asked) => {
+                let prepared = packages.prepare(&asked, scripts).await;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error))?;
+                Ok((report::origin(&asked, &prepared), prepared))
+            }
+            Err(unpinned) => {
+                let found = packages.current(&unpinned).await;
+                Err(Refused::new(unpinned.to_string(), unpinned.hint(&found)))
+            }
+        }
     }
 }
 

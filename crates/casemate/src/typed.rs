@@ -100,9 +100,19 @@ fn mistakes(problems: &Problems) -> Failure {
 fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
     let program = typed.command.first().context("there is no command")?;
     let source = NewSource::Command { command: vec![program.clone()], env: Vec::new(), cwd: None };
-    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = &typed.room;
+    let mut settings = settings(&typed.room)?;
+    settings.insert(0, ("timeout.idle", NewValue::Text(IDLE.to_owned())));
+    Ok(NewServer { settings, ..NewServer::new(source) })
+}
+
+/// What a server gets to see and may use, as its entry has it.
+///
+/// # Errors
+/// A path that cannot be granted.
+pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
+    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = room;
     let text = |text: &String| NewValue::Text(text.clone());
-    let mut settings = vec![("timeout.idle", NewValue::Text(IDLE.to_owned()))];
+    let mut settings = Vec::new();
     if *light {
         settings.push(("cell", NewValue::Text("light".to_owned())));
     }
@@ -120,7 +130,7 @@ fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
     }
     settings.extend(memory.iter().map(|size| ("limits.memory", text(size))));
     settings.extend(processes.iter().map(|count| ("limits.processes", NewValue::Number((*count).into()))));
-    Ok(NewServer { settings, ..NewServer::new(source) })
+    Ok(settings)
 }
 
 /// A path without links, since none may be in a grant: what was typed is meant as it leads now.

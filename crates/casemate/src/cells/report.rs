@@ -1,7 +1,8 @@
 //! What is in force around a server, in words.
 
 use casemate_config::{show_millis, show_size};
-use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Granted, Limit};
+use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Granted, Limit, Origin};
+use casemate_registry::{Asked, Prepared};
 use casemate_sandbox::{Enforced, Kind, Limits, Report};
 
 use super::Design;
@@ -31,6 +32,18 @@ pub(super) fn of(design: &Design, report: &Report) -> CellReport {
             ..bare
         },
         _ => bare,
+    }
+}
+
+/// What is told of the package that a server is started from.
+pub(super) fn origin(asked: &Asked, prepared: &Prepared) -> Origin {
+    let ecosystem = asked.ecosystem().as_str();
+    let packages = asked.packages().iter();
+    let named = packages.map(|package| format!("{ecosystem}:{}@{}", package.name(), package.version()));
+    Origin {
+        name: named.collect::<Vec<_>>().join(", "),
+        sha256: prepared.lock_sha256.clone(),
+        scripts: (!prepared.scripts_ran.is_empty()).then(|| prepared.scripts_ran.join(", ")),
     }
 }
 

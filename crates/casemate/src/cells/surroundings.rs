@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use casemate_config::PackageSources;
 use casemate_sandbox::environment::Variable;
 
 use crate::context::Context;
@@ -23,12 +22,6 @@ pub struct Surroundings {
     pub(super) search: Vec<PathBuf>,
     /// The variables of the user, of which package runners without a cell get the registry, CA and proxy settings.
     pub(super) available: Vec<Variable>,
-    /// Where prepared packages are kept.
-    pub(super) package_folder: PathBuf,
-    /// Where they come from.
-    pub(super) packages: PackageSources,
-    /// The user's own home, into which programs look that stand in front of an interpreter.
-    pub(super) user_home: PathBuf,
     /// Keys, records and sockets: who reads them, or speaks there, has all that we have.
     private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
@@ -49,18 +42,9 @@ impl Surroundings {
             tmp: folder(paths.data().join("tmp")).context("servers need a folder for temporary files")?,
             search: environment.server_folders(),
             available: variables.map(|(name, value)| (name.into(), value.into())).collect(),
-            package_folder: paths.data().join("packages"),
-            packages: PackageSources::default(),
-            user_home: environment.home().unwrap_or_else(|| PathBuf::from("/")),
             private: vec![real(paths.data()), real(paths.run())],
             config: real(paths.config()),
         })
-    }
-
-    /// The same with packages from elsewhere.
-    #[must_use]
-    pub fn with_packages(self, packages: PackageSources) -> Surroundings {
-        Surroundings { packages, ..self }
     }
 
     /// Refuses what would show a server our keys, records or sockets.
@@ -112,9 +96,6 @@ mod tests {
             tmp: "/t".into(),
             search: Vec::new(),
             available: Vec::new(),
-            package_folder: "/p".into(),
-            packages: PackageSources::default(),
-            user_home: "/home/ada".into(),
             private: private.map(PathBuf::from).to_vec(),
             config: "/home/ada/.config/casemate/casemate.toml".into(),
         }

@@ -18,6 +18,7 @@ use crate::daemon::FAREWELL;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::packages::{self, Life};
 use crate::typed::Server;
 use crate::wiring::recorder::Log;
 
@@ -36,9 +37,10 @@ pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
     let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
     let tracker = TaskTracker::new();
     let stop = CancellationToken::new();
-    let surroundings = Surroundings::of(context)?.with_packages(server.packages.clone());
-    let cells = Cells::new(spawner, surroundings, tracker.clone()).until(stop.clone());
-    let cells = cells.recording(Arc::clone(&log));
+    let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
+    let packages = packages::of(context, &server.packages, spawner.clone(), life);
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = cells.preparing(packages).recording(Arc::clone(&log));
     let reports = context.global.verbose > 0;
     let place = Place { output: context.output, reports, cells, tracker, stop, log };
     if run.raw { raw::run(context, place, &server.launch) } else { served::run(context, place, server) }
