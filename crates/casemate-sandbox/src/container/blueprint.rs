@@ -114,7 +114,8 @@ pub(super) fn draft(spec: &ImageSpec, image: &Image, surroundings: &Surroundings
 }
 
 fn host_config(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>) -> Value {
-    let Limits { memory_bytes, processes, .. } = spec.limits;
+    let Limits { memory_bytes, cpu_millis, processes, .. } = spec.limits;
+    let about = surroundings.about;
     json!({
         "Privileged": false,
         "ReadonlyRootfs": true,
@@ -135,10 +136,12 @@ fn host_config(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>)
         "Init": true,
         "Memory": memory_bytes,
         // Together with swap, of which there is none then.
-        "MemorySwap": if surroundings.about.counts_swap { json!(memory_bytes) } else { Value::Null },
+        "MemorySwap": if about.counts_swap { json!(memory_bytes) } else { Value::Null },
+        // In billionths of a processor. An engine that cannot limit it refuses to be asked.
+        "NanoCpus": if about.limits_cpu { json!(u64::from(cpu_millis) * 1_000_000) } else { Value::Null },
         "PidsLimit": processes,
         "Ulimits": ulimits(&spec.limits),
-        "Tmpfs": scratch(&spec.limits, surroundings.about),
+        "Tmpfs": scratch(&spec.limits, about),
         "Mounts": mounts(spec, image),
         // What it says goes to us alone; the engine would otherwise write all of it to its disk.
         "LogConfig": { "Type": "none" },

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::report::ContainerReport;
 use crate::exit::Exit;
-use crate::room::Layer;
+use crate::overrun::Overrun;
 
 /// A server running in a container. Dropping it kills and removes the container.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) enum Wish {
 pub(super) struct Ended {
     pub(super) exit: Exit,
     /// The limit that ended it, if one did.
-    pub(super) overrun: Option<Layer>,
+    pub(super) overrun: Option<Overrun>,
 }
 
 impl ContainerHandle {
@@ -69,7 +69,7 @@ impl ContainerHandle {
     }
 
     /// The limit that ended the server, if it has ended and one did.
-    pub fn overrun(&self) -> Option<Layer> {
+    pub fn overrun(&self) -> Option<Overrun> {
         self.ended.borrow().and_then(|ended| ended.overrun)
     }
 

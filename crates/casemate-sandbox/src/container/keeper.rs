@@ -18,7 +18,7 @@ use super::report::ContainerReport;
 use super::streams;
 use super::wire::{Ask, Wire};
 use crate::exit::Exit;
-use crate::room::Layer;
+use crate::overrun::{Certainty, Limit, Overrun};
 
 /// How long a container may take to end after it was killed, before it is removed by force.
 const KILL_TIME: Duration = Duration::from_secs(10);
@@ -171,13 +171,14 @@ impl Life {
     }
 
     /// The limit that ended it, if one did. Memory may also run out for a child, without the server ending by it.
-    async fn overrun(&self, wire: &Wire, code: i32) -> Option<Layer> {
+    async fn overrun(&self, wire: &Wire, code: i32) -> Option<Overrun> {
+        let known = |limit| Overrun { limit, certainty: Certainty::Known };
         match code {
-            FILE_SIZE_CODE => Some(Layer::FileSize),
+            FILE_SIZE_CODE => Some(known(Limit::FileSize)),
             KILLED_CODE => {
                 let ask = Ask::get("how the container ended", format!("/containers/{}/json", self.id));
                 let found: Found = wire.ask(ask).await.ok()?;
-                found.state.oom_killed.then_some(Layer::Memory)
+                found.state.oom_killed.then_some(known(Limit::Memory))
             }
             _ => None,
         }

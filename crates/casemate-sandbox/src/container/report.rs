@@ -32,7 +32,7 @@ pub struct ContainerReport {
 }
 
 /// For each layer the settings that make it, as an engine repeats them when it is asked about a container.
-const MADE_OF: [(Layer, &[&str]); 17] = [
+const MADE_OF: [(Layer, &[&str]); 20] = [
     (Layer::Identity, &["/Config/User"]),
     (Layer::Files, &["/HostConfig/Privileged"]),
     (Layer::ReadOnly, &["/HostConfig/ReadonlyRootfs"]),
@@ -45,8 +45,11 @@ const MADE_OF: [(Layer, &[&str]); 17] = [
     (Layer::Capabilities, &["/HostConfig/CapDrop", "/HostConfig/Privileged"]),
     (Layer::NoNewPrivileges, &["/HostConfig/SecurityOpt/0"]),
     (Layer::Seccomp, &["/HostConfig/SecurityOpt/1"]),
-    (Layer::Memory, &["/HostConfig/Memory", "/HostConfig/NanoCpus"]),
+    (Layer::Memory, &["/HostConfig/Memory"]),
+    (Layer::CellMemory, &["/HostConfig/Memory"]),
     (Layer::Tasks, &["/HostConfig/PidsLimit"]),
+    (Layer::CellTasks, &["/HostConfig/PidsLimit"]),
+    (Layer::Cpu, &["/HostConfig/NanoCpus"]),
     (Layer::OpenFiles, &["/HostConfig/Ulimits/0"]),
     (Layer::FileSize, &["/HostConfig/Ulimits/1"]),
     (Layer::Tmp, &["/HostConfig/Tmpfs"]),
@@ -90,7 +93,10 @@ impl ContainerReport {
             "the first process is the engine's, and nothing guards it from the server".to_owned(),
         );
         if !about.counts_swap {
-            self.lacks(Layer::Memory, "this kernel does not count swap".to_owned());
+            self.lacks(Layer::CellMemory, "this kernel does not count swap".to_owned());
+        }
+        if !about.limits_cpu {
+            self.lacks(Layer::Cpu, "this engine cannot limit it".to_owned());
         }
         if !about.limits_files() {
             self.lacks(Layer::Tmp, "this engine does not limit the number of files".to_owned());
@@ -99,6 +105,7 @@ impl ContainerReport {
     }
 
     fn lacks(&mut self, layer: Layer, reason: String) {
+        self.layers.retain(|whole| *whole != layer);
         self.absent.push(Absent { layer, reason });
     }
 }

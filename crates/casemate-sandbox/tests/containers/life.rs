@@ -4,12 +4,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use casemate_sandbox::container::{Container, ContainerError, Engine, ImageSpec};
-use casemate_sandbox::{Access, CellSpec, Exit, Grant, Layer};
+use casemate_sandbox::{Access, CellSpec, Certainty, Exit, Grant, Layer, Limit, Overrun};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::PART;
-use crate::engine::open_to_all;
-use crate::stage::{Body, Stage, finish, line, search};
+use crate::stage::{Body, Stage, finish, line, open_to_all, search};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
     ("what_is_written_comes_back", what_is_written_comes_back),
@@ -160,16 +159,17 @@ fn a_server_sees_what_it_was_given(stage: &Stage) {
 }
 
 fn the_limit_that_ends_a_server_is_named(stage: &Stage) {
+    let known = |limit| Overrun { limit, certainty: Certainty::Known };
     let end = |spec: &ImageSpec| {
         let container = stage.start(spec).unwrap();
         stage.run(async { (container.handle.wait().await, container.handle.overrun()) })
     };
     let mut spec = stage.spec("hog", &[]);
     spec.limits.memory_bytes = 64 << 20;
-    assert_eq!(end(&spec), (Exit::Signal(libc::SIGKILL), Some(Layer::Memory)));
+    assert_eq!(end(&spec), (Exit::Signal(libc::SIGKILL), Some(known(Limit::Memory))));
     let mut spec = stage.spec("write", &["/tmp/giant", "2000000"]);
     spec.limits.file_bytes = 1 << 20;
-    assert_eq!(end(&spec), (Exit::Signal(libc::SIGXFSZ), Some(Layer::FileSize)));
+    assert_eq!(end(&spec), (Exit::Signal(libc::SIGXFSZ), Some(known(Limit::FileSize))));
     assert_eq!(end(&stage.spec("say", &[])), (Exit::Code(3), None));
 }
 

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use casemate_sandbox::container::{Engine, ImageSpec};
+use casemate_testkit::engine::Docker;
 
 use crate::stage::search;
 
@@ -60,7 +61,7 @@ pub(crate) fn play(part: &str, args: &[String]) -> ExitCode {
         // On this side: one that starts a container and ends when it is told to, or is killed.
         "casemate" => {
             let [socket, image, installation] = args else { panic!("{args:?}") };
-            let docker = crate::engine::Docker::running(std::path::Path::new(socket), image);
+            let docker = Docker::running(std::path::Path::new(socket), image);
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async {

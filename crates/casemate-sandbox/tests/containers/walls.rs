@@ -10,11 +10,11 @@ use casemate_sandbox::Layer::{
 };
 use casemate_sandbox::container::{Engine, ImageSpec};
 use casemate_sandbox::{Access, Grant, Limits};
+use casemate_testkit::engine::{Contents, Docker};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::attack::{Attack, BREACH, Doors, HELD};
-use crate::engine::Docker;
 use crate::stage::{self, search};
 use crate::world::World;
 use crate::{attacks, own};
@@ -103,8 +103,8 @@ const ROWS: &[(&[Layer], &[&str])] = &[
             "configure_the_network",
         ],
     ),
-    (&[Memory], &["use_all_memory"]),
-    (&[Tasks], &["bomb_with_forks"]),
+    (&[Memory], &["use_all_memory", "take_all_memory_with_many_processes"]),
+    (&[Tasks], &["bomb_with_forks", "bomb_a_group_with_forks"]),
     (&[OpenFiles], &["open_everything"]),
     (&[FileSize], &["write_a_giant_file", "dump_core"]),
     (&[Tmp], &["fill_tmp"]),
@@ -231,6 +231,7 @@ fn attempt(docker: &Docker, world: &World, group: &Group, without: &[Layer]) -> 
 fn limits() -> Limits {
     Limits {
         memory_bytes: 300 << 20,
+        cpu_millis: 2000,
         processes: 200,
         open_files: 128,
         file_bytes: 1 << 20,
@@ -256,7 +257,7 @@ fn judged(line: &str) -> Option<(String, Outcome)> {
 /// The attacker's whole life: each attack is a process of its own.
 pub(crate) fn play(names: &str, facts: &[String]) -> ExitCode {
     for name in names.split(',') {
-        let mut attacker = Command::new(crate::engine::BINARY)
+        let mut attacker = Command::new(Contents::PROGRAM)
             .arg(crate::ATTACK)
             .arg(name)
             .args(facts)
