@@ -44,6 +44,13 @@ pub(crate) fn confine(plan: &Plan, skip: impl FnMut(Message)) -> Result<(), Fail
     take(plan, Phase::Confine, confine_step, skip)
 }
 
+/// Makes the network namespace of this process one whose connections casemate takes over.
+#[cfg(feature = "container")]
+pub(crate) fn open_doors(ports: &std::collections::BTreeSet<u16>, control: &OwnedFd) -> Result<(), Errno> {
+    super::kernel::raise_loopback()?;
+    doors::open(ports, control)
+}
+
 fn take(
     plan: &Plan,
     phase: Phase,
