@@ -75,7 +75,7 @@ impl Drop for Stage {
 pub(crate) fn search(docker: &Docker, installation: &str) -> Search {
     Search {
         host: Some(format!("unix://{}", docker.socket.display())),
-        folder: docker.socket.parent().unwrap().to_owned(),
+        folder: docker.shared(),
         installation: installation.to_owned(),
         ..Search::default()
     }
