@@ -21,6 +21,7 @@ mod network;
 mod owners;
 mod plan;
 
+pub(crate) use draft::provided;
 #[cfg(feature = "container")]
 pub(crate) use entry::open_doors;
 pub(crate) use entry::{await_casemate, confine, enter};
@@ -55,6 +56,9 @@ pub struct CellSpec {
     /// The host's user and group id that the server runs as when we are root; each server should have one of its own.
     /// For anybody else it means nothing: then the server is that user.
     pub account: u32,
+    /// Shows the host read-only, but for these places, and tells casemate of every file that is used:
+    /// [`crate::Spawner::learn`] sets it. Only for a full cell.
+    pub watched: Option<Vec<PathBuf>>,
     /// Layers that are left out. For tests that show what a layer is worth; a plan without one says so.
     #[doc(hidden)]
     pub without: Vec<Layer>,
@@ -80,6 +84,7 @@ impl CellSpec {
             limits: Limits::default(),
             profile: Profile::Standard,
             account: CellSpec::NOBODY,
+            watched: None,
             without: Vec::new(),
             failing: None,
         }
