@@ -18,13 +18,16 @@ use crate::cell::{Cell, CellHandle, CellIo};
 use crate::child::{self, Binary, Descriptors, Sheet};
 use crate::containment::{Containment, Report};
 use crate::error::Error;
+use crate::learn::Observer;
 use crate::message::{Failure, Message, Received, Stage, receive};
 use crate::role::{self, Role};
 use crate::room::{CellSpec, Host, Plan};
 use crate::spec::Spec;
 use crate::{order, syscall};
+use part::Part;
 use thread::{Job, Newborn, Request, Room, Start, Thread};
 
+mod part;
 mod thread;
 
 /// Spawns that may wait for the thread; more wait in their callers.
@@ -95,6 +98,11 @@ impl Spawner {
     /// Starts a program in a cell of its own and returns once it is executing. Dropping the future kills what was
     /// started so far. Must be called within a tokio runtime with I/O enabled.
     pub async fn spawn(&self, spec: Spec) -> Result<Cell, Error> {
+        self.spawn_before(None, spec).await
+    }
+
+    /// The same before the eyes of an observer, for a cell that is watched.
+    pub(crate) async fn spawn_before(&self, observer: Option<Observer>, spec: Spec) -> Result<Cell, Error> {
         spec.check()?;
         let (io, given) = streams()?;
         let (reply, answer) = oneshot::channel();
@@ -104,6 +112,7 @@ impl Spawner {
             stdio: given,
             order: order::write(&spec).map_err(|source| Error::Host { what: "an anonymous file", source })?,
             room: plan.as_ref().map(|plan| self.room(plan)).transpose()?,
+            observer,
         };
         self.line.send(Request { job, reply }).await?;
         let Newborn { pid, ropes, started, ended } = answer.await.map_err(|_| Error::SpawnerEnded)??;
@@ -130,9 +139,10 @@ impl Spawner {
     fn room(&self, plan: &Plan) -> Result<Room, Error> {
         let file = plan.write().map_err(|source| Error::Host { what: "an anonymous file", source })?;
         Ok(Room {
-            sheet: Sheet { file, namespaces: plan.namespaces() },
+            sheet: Sheet { file, namespaces: plan.namespaces(), gates: Vec::new() },
             containment: plan.containment(self.report.containment),
-            map: plan.map_from_outside(),
+            part: Part::of(plan),
+            memory_bytes: plan.memory_bytes(),
         })
     }
 }

@@ -59,6 +59,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
     watch: Option<Watch>,
@@ -105,7 +106,9 @@ impl Daemon {
         let tracker = TaskTracker::new();
         let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
         let cells = Arc::new(cells.recording(Arc::clone(&log)));
-        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
+        let swept = Arc::clone(&cells);
+        tracker.spawn(async move { swept.sweep().await });
+        let (host, notices) = host(Arc::clone(&cells) as _, &start.loaded.snapshot.limits, tracker.clone());
         let stop = host.stop.clone();
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
@@ -142,6 +145,7 @@ impl Daemon {
             live,
             gate,
             log,
+            cells,
             orders,
             signals,
             watch,
@@ -166,6 +170,7 @@ impl Daemon {
             }
         }
         self.listening.cancel();
+        self.cells.close().await;
         let tracker = self.gate.tracker();
         tracker.close();
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {

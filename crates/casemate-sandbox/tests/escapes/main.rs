@@ -25,6 +25,10 @@ mod attack;
 mod attacks;
 mod bench;
 mod ground;
+mod later;
+mod lessons;
+mod limits;
+mod owners;
 mod passages;
 mod programs;
 mod way_out;
@@ -35,25 +39,25 @@ use world::World;
 /// The first argument of the attacker.
 const ATTACK: &str = "--attack";
 
+/// The argument of a casemate that is not let look at its servers.
+const LESSON: &str = "--lesson";
+
+/// The argument of a casemate on a host that mounts something while a cell runs.
+const LATER: &str = "--later";
+
+/// The first argument of a server that runs into a limit.
+const WASTE: &str = "--waste";
+
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
 
 fn main() -> ExitCode {
     casemate_sandbox::reenter();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.first().map(String::as_str) {
-        Some(ATTACK) => return attack::play(&args[1], &args[2..]),
-        Some(PASSAGE) => {
-            return match passages::pass(&args[1]) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    println!("{error}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        Some("--bench") => return bench::run(),
-        _ => {}
+    if let Some((part, rest)) = args.split_first()
+        && let Some(code) = play(part, rest)
+    {
+        return code;
     }
     // An ordinary user may stand on root's ground.
     if let Err(error) = ground::make()
@@ -62,6 +66,12 @@ fn main() -> ExitCode {
         eprintln!("attacks on far addresses are not tried, for lack of a network of our own: {error}");
     }
     let mut trials = Vec::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let has_groups = limits::has_groups();
+    if !has_groups {
+        eprintln!("not tried, because no control groups can be made here: {} tests", limits::GROUPS.len());
+    }
+    let groups = if has_groups { limits::GROUPS } else { &[] };
     for kind in [Kind::Full, Kind::Light] {
         if let Err(refusal) = casemate_sandbox::Plan::of(
             &casemate_sandbox::CellSpec::new(kind),
@@ -78,15 +88,21 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        let programs = programs::ALL.iter().chain(if kind == Kind::Full { passages::ALL } else { &[] });
-        for (name, body) in programs {
+        let full: &[_] = if kind == Kind::Full { &[passages::ALL, lessons::ALL] } else { &[] };
+        let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
+        let programs = programs::ALL.iter().chain(full.iter().copied().flatten()).chain(owners);
+        for (name, body) in programs.chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())
             }));
         }
     }
-    if rustix::process::geteuid().is_root() {
+    if is_root {
+        trials.push(Trial::test("what_the_host_mounts_later_does_not_come_in", || {
+            later::nothing_comes_in();
+            Ok(())
+        }));
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
     }
     let mut arguments = Arguments::from_args();
@@ -95,19 +111,46 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// Plays a part in a test; nothing for whoever is to run the tests.
+fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
+    Some(match part {
+        ATTACK => attack::play(&rest[0], &rest[1..]),
+        WASTE => limits::waste(&rest[0]),
+        PASSAGE => match passages::pass(&rest[0]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                println!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        LATER => later::play(),
+        LESSON => lessons::play(),
+        "--bench" => bench::run(),
+        _ => return None,
+    })
+}
+
 /// Which containment the suite asks for: the weakest for light cells, whose hosts have no other.
 fn containment(kind: Kind) -> Option<Containment> {
     (kind == Kind::Light).then_some(Containment::Reaper)
 }
 
-/// Runs the whole suite again as nobody.
+/// Runs the whole suite again as nobody, in control groups that are nobody's.
 fn as_ordinary_user() -> Result<(), Failed> {
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("setpriv: {error}"))?;
+    const NOBODY: u32 = 65_534;
+    const ENTER: &str =
+        r#"while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done; shift; exec "$@""#;
+    let mut again = None;
+    limits::delegated(NOBODY, |groups| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", ENTER, "sh"]).args(groups).args(["--", "setpriv"]);
+        shell.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        again = Some(shell.arg(std::env::current_exe()?).stdin(Stdio::null()).output()?);
+        Ok(())
+    })
+    .map_err(|error| format!("setpriv: {error}"))?;
+    let output = again.ok_or("not run")?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    err.lines().filter(|line| line.contains("not tried")).for_each(|line| eprintln!("as nobody: {line}"));
     if output.status.success() { Ok(()) } else { Err(format!("{out}\n{err}").into()) }
 }

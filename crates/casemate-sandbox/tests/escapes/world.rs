@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use casemate_net::egress::Doorway;
+use casemate_sandbox::learn::{LearnSpec, Lessons};
 use casemate_sandbox::{
     Access, Cell, CellSpec, Error, Exit, Kind, Limits, Options, Spawner, Spec, environment,
 };
@@ -136,6 +137,7 @@ impl World {
     pub(crate) fn cell(&self) -> CellSpec {
         let limits = Limits {
             memory_bytes: 300 << 20,
+            cpu_millis: 2000,
             processes: 200,
             open_files: 128,
             file_bytes: 1 << 20,
@@ -167,6 +169,11 @@ impl World {
 
     pub(crate) fn start(&self, spec: Spec) -> Result<Cell, Error> {
         self.run(self.spawner.spawn(spec))
+    }
+
+    /// Starts a program that is watched.
+    pub(crate) fn learn(&self, spec: Spec, learn: LearnSpec) -> Result<(Cell, Lessons), Error> {
+        self.run(self.spawner.learn(spec, learn))
     }
 
     /// Runs a program to its end: how it ended, and all that it said.

@@ -77,7 +77,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn design(&self) -> Result<Design, Refused> {
-        let mut grants = self.grants()?;
+        let mut grants = grants(self.room, self.surroundings)?;
         let runtime = Runtime::find(
             Path::new(&self.command.program),
             self.command.cwd.as_deref(),
@@ -105,10 +105,7 @@ impl Draft<'_> {
                 .chain(runtime.links)
                 .collect(),
             grants,
-            network: match self.room.network.is_empty() {
-                true => Network::None,
-                false => Network::Ports(self.room.network.ports()),
-            },
+            network: network(self.room),
             limits: self.room.limits,
             account: self.room.account,
             ..CellSpec::new(self.room.kind)
@@ -122,22 +119,6 @@ impl Draft<'_> {
             cell: Some(cell),
         };
         Ok(Design { spec, room: Some(self.room.clone()), _scratch: scratch })
-    }
-
-    /// What the entry grants, as far as it can be granted.
-    fn grants(&self) -> Result<Vec<Grant>, Refused> {
-        let mut grants = Vec::new();
-        for (paths, access) in [(&self.room.read, Access::Read), (&self.room.write, Access::Write)] {
-            for path in paths {
-                check_plain(path)?;
-                match access {
-                    Access::Read => self.surroundings.check_read(path)?,
-                    Access::Write => self.surroundings.check_write(path)?,
-                }
-                grants.push(Grant { path: path.clone(), access });
-            }
-        }
-        Ok(grants)
     }
 
     /// Where it starts, when the entry says so. A folder that it may not see otherwise is shown for reading: who names it
@@ -166,6 +147,30 @@ impl Draft<'_> {
                 "look whether the disk is full",
             )
         })
+    }
+}
+
+/// What the entry grants, as far as it can be granted.
+pub(super) fn grants(room: &Room, surroundings: &Surroundings) -> Result<Vec<Grant>, Refused> {
+    let mut grants = Vec::new();
+    for (paths, access) in [(&room.read, Access::Read), (&room.write, Access::Write)] {
+        for path in paths {
+            check_plain(path)?;
+            match access {
+                Access::Read => surroundings.check_read(path)?,
+                Access::Write => surroundings.check_write(path)?,
+            }
+            grants.push(Grant { path: path.clone(), access });
+        }
+    }
+    Ok(grants)
+}
+
+/// What its network needs of a cell.
+pub(super) fn network(room: &Room) -> Network {
+    match room.network.is_empty() {
+        true => Network::None,
+        false => Network::Ports(room.network.ports()),
     }
 }
 

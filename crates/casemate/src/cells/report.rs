@@ -2,7 +2,7 @@
 
 use casemate_config::show_size;
 use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Granted, Limit};
-use casemate_sandbox::{Enforced, Kind, Limits, Report};
+use casemate_sandbox::{Enforced, Grant, Kind, Limits, Report};
 
 use super::Design;
 
@@ -14,20 +14,22 @@ pub(super) fn of(design: &Design, report: &Report) -> CellReport {
             cell: kind(enforced.kind),
             layers: enforced.layers.iter().map(ToString::to_string).collect(),
             absent: absences(enforced),
-            grants: cell
-                .grants
-                .iter()
-                .map(|grant| Granted {
-                    path: grant.path.display().to_string(),
-                    access: grant.access.to_string(),
-                })
-                .collect(),
+            grants: grants(&cell.grants),
             network: design.network().destinations().iter().map(ToString::to_string).collect(),
             limits: limits(&cell.limits, enforced.kind),
             ..bare
         },
         _ => bare,
     }
+}
+
+/// What of the host is seen.
+pub(super) fn grants(grants: &[Grant]) -> Vec<Granted> {
+    let granted = |Grant { path, access }: &Grant| Granted {
+        path: path.display().to_string(),
+        access: access.to_string(),
+    };
+    grants.iter().map(granted).collect()
 }
 
 fn kind(kind: Kind) -> CellKind {
@@ -46,7 +48,7 @@ fn absences(enforced: &Enforced) -> Vec<Absence> {
 }
 
 /// The limits by the names of their settings.
-fn limits(limits: &Limits, kind: Kind) -> Vec<Limit> {
+pub(super) fn limits(limits: &Limits, kind: Kind) -> Vec<Limit> {
     let limit = |setting: &str, value: String| Limit { setting: format!("limits.{setting}"), value };
     let mut named = vec![
         limit("memory", show_size(limits.memory_bytes)),
