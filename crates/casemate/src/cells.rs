@@ -26,6 +26,7 @@ pub use design::Design;
 pub use refused::Refused;
 pub use running::Running;
 pub use surroundings::Surroundings;
+pub(crate) use surroundings::real;
 
 mod design;
 mod image;
