@@ -68,7 +68,7 @@ pub use exit::Exit;
 pub use role::reenter;
 pub use room::{
     Absent, Access, CellSpec, Cgroups, Enforced, Grant, Host, Kind, Layer, Limits, Need, Network, Obstacle,
-    Plan, Profile, Refusal, Step,
+    Plan, Profile, Refusal, Step, Told,
 };
 pub use spawner::{Options, Spawner, spawn_detached};
 pub use spec::Spec;

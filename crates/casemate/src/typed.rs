@@ -80,13 +80,31 @@ fn compile(context: &Context, name: &ServerName, typed: &Typed) -> anyhow::Resul
     }
     input.file = Some(File { path: context.paths.config().to_owned(), text: document.text() });
     let loaded = configuration::compile_unresolved(&input)?;
-    Ok(loaded.map_err(|problems| mistakes(&problems))?)
+    Ok(loaded.map_err(|problems| mistakes(name, &problems))?)
 }
 
-fn mistakes(problems: &Problems) -> Failure {
-    let listed = configuration::listed(problems).into_iter();
-    let listed = listed.map(|problem| Problem { place: "command line".to_owned(), ..problem });
+/// What the entry's code has found wrong, in the words of the command line.
+fn mistakes(name: &ServerName, problems: &Problems) -> Failure {
+    let listed = configuration::listed(problems).into_iter().map(|problem| Problem {
+        place: "command line".to_owned(),
+        message: as_flags(name, &problem.message),
+        hint: problem.hint.map(|hint| as_flags(name, &hint)),
+    });
     Failure::new(Exit::Usage, "the server cannot be run so").problems(listed.collect())
+}
+
+/// A sentence about the keys of an entry, as one about flags.
+fn as_flags(name: &ServerName, text: &str) -> String {
+    let mut text = text.to_owned();
+    for key in ["network", "read", "write", "memory", "processes", "cell", "allow_unsandboxed"] {
+        let flag = format!("--{}", key.replace('_', "-"));
+        for spelled in
+            [format!("servers.{name}.limits.{key}"), format!("servers.{name}.{key}"), format!("`{key}`")]
+        {
+            text = text.replace(&spelled, &flag);
+        }
+    }
+    text.replace(&format!(" in [servers.{name}]"), "")
 }
 
 /// What of it a file could hold. Arguments and variables are put in afterwards: they may be secrets, which a file must

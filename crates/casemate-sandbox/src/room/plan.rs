@@ -16,6 +16,9 @@ use super::layer::{Kind, Layer};
 use super::network::Ports;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
+pub use telling::Told;
+
+mod telling;
 
 /// Whether a cell may exist without a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

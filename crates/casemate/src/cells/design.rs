@@ -187,7 +187,7 @@ fn check_plain(path: &Path) -> Result<(), Refused> {
     let real = path.canonicalize().map_err(|error| {
         Refused::new(
             format!("{} is granted and cannot be found: {error}", path.display()),
-            "make it, or take it out of the server's entry",
+            "make it, or do not grant it",
         )
     })?;
     if real == path {

@@ -11,7 +11,7 @@ use casemate_store::RecordLog;
 use tokio_util::task::TaskTracker;
 
 use crate::args::cells::Run;
-use crate::cells::{Cells, Design, Refused, Surroundings};
+use crate::cells::{Cells, Design, Refused, Spelling, Surroundings};
 use crate::context::Context;
 use crate::daemon::FAREWELL;
 use crate::exit::Exit;
@@ -34,7 +34,9 @@ pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
     context.paths.prepare_data()?;
     let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
     let tracker = TaskTracker::new();
-    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone()).recording(Arc::clone(&log));
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone())
+        .recording(Arc::clone(&log))
+        .spelled(Spelling::Flags);
     let place = Place { output: context.output, reports: context.global.verbose > 0, cells, tracker, log };
     if run.raw { raw::run(context, place, &server.launch) } else { served::run(context, place, server) }
 }
@@ -55,6 +57,9 @@ impl Place {
     /// Works out the cell, and tells of what the command may stumble over.
     async fn design(&self, launch: &Launch) -> anyhow::Result<Design> {
         let design = self.cells.design(launch).await.map_err(not_started)?;
+        if let Some(Err(refused)) = self.cells.plan(&launch.server, &design) {
+            return Err(not_started(refused));
+        }
         self.warn_of_unseen(&design, launch);
         Ok(design)
     }

@@ -115,7 +115,8 @@ fn the_long_help_has_the_reference() {
           PATH
               Where `doctor` and the package runners look for npx, uvx, node and python3. Default: empty.
           npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL
-              Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like count too. Default: the public registries.
+              Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like
+              count too. Default: the public registries.
     "#]]
     .assert_eq(reference);
 }

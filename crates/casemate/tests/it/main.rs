@@ -7,6 +7,7 @@ mod cells;
 mod configuration;
 mod connecting;
 mod enclosed;
+mod explaining;
 mod gateway;
 mod help;
 mod home;

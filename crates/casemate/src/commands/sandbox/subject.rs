@@ -1,0 +1,46 @@
+//! The server that a command is about: a configured one, or one that was typed.
+
+use casemate_gateway::upstream::Launch;
+use casemate_mcp::names::ServerName;
+
+use crate::args::cells::Which;
+use crate::cells::Spelling;
+use crate::configuration;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::typed::Server;
+
+/// The server that a command is about.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// What would be started.
+    pub(super) launch: Launch,
+    /// How its settings are spelled.
+    pub(super) spelling: Spelling,
+}
+
+impl Subject {
+    /// Finds it.
+    pub(super) fn of(context: &Context, which: &Which) -> anyhow::Result<Subject> {
+        match &which.server {
+            None => {
+                Ok(Subject { launch: Server::of(context, &which.typed)?.launch, spelling: Spelling::Flags })
+            }
+            Some(name) => Ok(Subject { launch: configured(context, name)?, spelling: Spelling::Entry }),
+        }
+    }
+}
+
+fn configured(context: &Context, name: &ServerName) -> anyhow::Result<Launch> {
+    let loaded = configuration::inspect(context)?;
+    let entry = loaded.snapshot.servers.get(name).ok_or_else(|| {
+        Failure::new(Exit::Failure, format!("no server called {name} is configured"))
+            .hint("`casemate list` shows those that are; a command comes after `--`")
+    })?;
+    let program = entry.source.program().ok_or_else(|| {
+        Failure::new(Exit::Failure, format!("{name} runs elsewhere, so it has no cell"))
+            .hint(format!("`casemate show {name}` has what is known about it"))
+    })?;
+    Ok(Launch { server: name.clone(), program })
+}
