@@ -20,6 +20,8 @@ const TIME_MAX: Duration = Duration::from_secs(600);
 /// What a package client may use: npm unpacks many files at once, and large wheels are unpacked in memory and on disk.
 const LIMITS: Limits = Limits {
     memory_bytes: 4 << 30,
+    // A package client unpacks and checks on all that there is.
+    cpu_millis: 4000,
     processes: 512,
     open_files: 8192,
     file_bytes: 8 << 30,

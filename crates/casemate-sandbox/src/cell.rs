@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::containment::{Containment, Report};
 use crate::exit::Exit;
+use crate::overrun::Overrun;
 
 /// A program running in a cell. Dropping it kills the whole tree.
 #[derive(Debug)]
@@ -52,7 +53,14 @@ pub struct CellHandle {
     pub(crate) pid: u32,
     pub(crate) report: Arc<Report>,
     pub(crate) ropes: Ropes,
-    pub(crate) ended: watch::Receiver<Option<Exit>>,
+    pub(crate) ended: watch::Receiver<Option<End>>,
+}
+
+/// The end of a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    pub(crate) overrun: Option<Overrun>,
 }
 
 /// What a cell hangs by: its first process, and the socket whose end means that casemate has let go.
@@ -89,7 +97,12 @@ impl CellHandle {
 
     /// How the program ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
-        *self.ended.borrow()
+        self.ended.borrow().map(|end| end.exit)
+    }
+
+    /// Which limit has ended the program, or may have. Nothing as long as it runs, and nothing after an orderly end.
+    pub fn overrun(&self) -> Option<Overrun> {
+        self.ended.borrow().and_then(|end| end.overrun)
     }
 
     /// Kills the whole tree at once. Returns before it is gone; [`CellHandle::wait`] tells when it is.
@@ -123,9 +136,9 @@ impl CellHandle {
     /// and a dropped wait loses nothing.
     pub async fn wait(&self) -> Exit {
         let mut ended = self.ended.clone();
-        let exit = ended.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         // The spawner's thread ends after its last cell, so the channel cannot close before an end is known.
-        exit.unwrap_or(Exit::KILLED)
+        end.map_or(Exit::KILLED, |end| end.exit)
     }
 }
 

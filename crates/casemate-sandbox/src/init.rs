@@ -63,13 +63,17 @@ struct Papers<'a> {
 /// Guards a cell from its first process to its last.
 fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Result<Exit, Failure> {
     let control = papers.control;
+    let mounts = match papers.plan {
+        Some(_) => room::await_casemate(control)?,
+        None => Vec::new(),
+    };
     let proc_view = match &papers.plan {
         // A full cell makes all of its namespaces itself.
         Some(plan) if plan.kind == Kind::Full => {
             if containment == Containment::Reaper {
                 adopt_orphans().map_err(|errno| Failure::new(Stage::Namespace, errno))?;
             }
-            room::enter(plan, control)?;
+            room::enter(plan, control, mounts)?;
             ProcView::Cell
         }
         _ => enter(containment, identity).map_err(|errno| Failure::new(Stage::Namespace, errno))?,
@@ -86,6 +90,7 @@ fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Re
         Containment::PidNamespace | Containment::UserNamespace => exit.unwrap_or(Exit::KILLED),
         Containment::Reaper => reaper::kill_all_children((server, exit)),
     };
+    Message::Peak(syscall::peak_of_children()).send(control);
     Message::Ended(exit).send(control);
     Ok(exit)
 }

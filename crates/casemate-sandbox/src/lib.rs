@@ -33,6 +33,9 @@
 //! anything, the cell's first process and the one that becomes the server do it, and [`Report::enforced`] says what
 //! was done. docs/sandbox.md has every layer, what it is worth, and what is not promised.
 //!
+//! A room that may have control groups has them (docs/sandbox.md), and [`CellHandle::overrun`] says which limit has ended
+//! a server, as far as that left a trace.
+//!
 //! # What it costs
 //!
 //! Measured on two busy cores (release build, `/bin/true`, best of 200): until the program executes 1.4 ms, against
@@ -42,15 +45,19 @@
 
 mod cell;
 mod child;
+#[cfg(feature = "container")]
+pub mod container;
 mod containment;
 mod descriptors;
 mod doorway;
 pub mod environment;
 mod error;
 mod exit;
+mod group;
 mod init;
 mod message;
 mod order;
+mod overrun;
 mod reaper;
 mod role;
 mod room;
@@ -65,10 +72,11 @@ pub use containment::{Containment, ProcView, Refused, Report};
 pub use descriptors::raise_open_files;
 pub use error::Error;
 pub use exit::Exit;
+pub use overrun::{Certainty, Limit, Overrun};
 pub use role::reenter;
 pub use room::{
-    Absent, Access, CellSpec, Cgroups, Enforced, Grant, Host, Kind, Layer, Limits, Need, Network, Obstacle,
-    Plan, Profile, Refusal, Step, Told,
+    Absent, Access, CellSpec, Cgroups, Controller, Enforced, Grant, Hierarchy, Host, Kind, Layer, Limits,
+    Need, Network, Obstacle, Plan, Profile, Refusal, Step, Told, Version,
 };
 pub use spawner::{Options, Spawner, spawn_detached};
 pub use spec::Spec;

@@ -1,12 +1,15 @@
 //! What a cell's first process and casemate tell each other, one datagram of three numbers per message. One of them
 //! comes with descriptors.
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
 
 use crate::containment::ProcView;
 use crate::exit::Exit;
@@ -78,21 +81,24 @@ impl Failure {
     }
 }
 
-/// A message from the cell's first process, but for one.
+/// A message from the cell's first process, but for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
     /// The namespaces are entered; next comes the program.
     Ready(ProcView),
     /// A step of the plan that the cell may exist without could not be taken.
     Skipped { step: usize, errno: i32 },
-    /// From casemate: the map of the cell's user namespace is written.
-    Mapped,
+    /// From casemate: its part is done, and a room may be entered. So many mounts come with this message. It may also
+    /// say [`Message::Failed`] instead.
+    Go { mounts: usize },
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
     Failed(Failure),
+    /// The most memory that any process of the cell has used at once, in KiB.
+    Peak(i32),
     /// The program has ended, and so has everything that it started. Nothing follows.
     Ended(Exit),
 }
@@ -113,7 +119,8 @@ impl Message {
             Message::Ended(Exit::Code(code)) => [4, 0, code],
             Message::Ended(Exit::Signal(signal)) => [4, 1, signal],
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
-            Message::Mapped => [6, 0, 0],
+            Message::Go { mounts } => [6, i32::try_from(mounts).unwrap_or(i32::MAX), 0],
+            Message::Peak(kib) => [8, kib, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -136,10 +143,25 @@ impl Message {
             (4, 0, code) => Some(Message::Ended(Exit::Code(code))),
             (4, 1, signal) => Some(Message::Ended(Exit::Signal(signal))),
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
-            (6, 0, 0) => Some(Message::Mapped),
+            (6, mounts, 0) => Some(Message::Go { mounts: usize::try_from(mounts).ok()? }),
+            (8, kib, 0) => Some(Message::Peak(kib)),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
             _ => None,
         }
+    }
+
+    /// Sends it with descriptors, without blocking and without SIGPIPE.
+    pub(crate) fn send_with(self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        let rights = SendAncillaryMessage::ScmRights(descriptors);
+        let mut space = vec![MaybeUninit::uninit(); rights.size()];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(rights) {
+            return Err(Errno::MSGSIZE);
+        }
+        let message = self.encode();
+        let parts = [IoSlice::new(&message)];
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        retry_on_intr(|| rustix::net::sendmsg(control, &parts, &mut ancillary, flags)).map(drop)
     }
 
     /// Sends without blocking and without SIGPIPE. A casemate that is gone does not need to hear it.
@@ -200,7 +222,8 @@ mod tests {
             Message::Ended(Exit::Code(255)),
             Message::Ended(Exit::Signal(9)),
             Message::Skipped { step: 17, errno: 95 },
-            Message::Mapped,
+            Message::Go { mounts: 3 },
+            Message::Peak(i32::MAX),
             Message::Doorway { ports: 128 },
         ];
         for message in failures.chain(others) {

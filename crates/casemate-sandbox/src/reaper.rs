@@ -55,6 +55,12 @@ pub(crate) fn kill_strays(ours: &HashSet<i32>) {
     }
 }
 
+/// The parent of a process, as long as it is there.
+pub(crate) fn parent(process: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+    parent_and_session(&stat).map(|(parent, _)| parent)
+}
+
 /// The session of this process, as `/proc` writes it: 0 where it was begun outside of our PID namespace, as under
 /// `docker exec` and `unshare --pid`. A `Pid` cannot be 0, so `getsid` of rustix is no way to ask (it panics).
 fn own_session() -> i32 {

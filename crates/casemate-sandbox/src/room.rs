@@ -18,12 +18,16 @@ mod host;
 mod kernel;
 mod layer;
 mod network;
+mod owners;
 mod plan;
 
-pub(crate) use entry::{confine, enter};
-pub use host::{Cgroups, Host, Obstacle};
+pub(crate) use entry::{await_casemate, confine, enter};
+#[cfg(feature = "container")]
+pub(crate) use filter::document;
+pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
 pub use network::Network;
+pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
 pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step, Told};
@@ -111,7 +115,8 @@ impl CellSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// An absolute path, free of symbolic links: a server that may write to a folder could otherwise redirect the
-    /// next start. What lies in it is granted as well, sockets included.
+    /// next start. What lies in it is granted as well, sockets included. When we are root, a full cell gets it as its
+    /// owner would.
     pub path: PathBuf,
     /// What the server may do there.
     pub access: Access,
@@ -149,8 +154,11 @@ impl Profile {
 /// How much a server may use. Everything has an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Private memory of each process, in bytes (RLIMIT_DATA). Node starts with 256 MiB.
+    /// Memory of the whole cell, in bytes, what it keeps in `/tmp` included; needs control groups. The private memory of
+    /// each process (RLIMIT_DATA) is limited to as much, with or without them. Node starts with 256 MiB.
     pub memory_bytes: u64,
+    /// Time of processors, in thousandths of one: 1500 are one and a half. At least 10. Needs control groups.
+    pub cpu_millis: u32,
     /// Processes and threads, our own first process included.
     pub processes: u32,
     /// Open descriptors of each process.
@@ -164,11 +172,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Room for an ordinary server: 1 GiB of memory, 256 processes, 1024 descriptors, files of 1 GiB, and 256 MiB
-    /// in 65,536 temporary files.
+    /// Room for an ordinary server: 1 GiB of memory, two processors, 256 processes, 1024 descriptors, files of 1 GiB, and
+    /// 256 MiB in 65,536 temporary files. Two processors, because runtimes compile and collect garbage beside what a
+    /// server does, and with one they would starve it for most of each period.
     fn default() -> Limits {
         Limits {
             memory_bytes: 1 << 30,
+            cpu_millis: 2000,
             processes: 256,
             open_files: 1024,
             file_bytes: 1 << 30,

@@ -23,8 +23,10 @@ use crate::role::{self, Role};
 use crate::room::{CellSpec, Host, Plan};
 use crate::spec::Spec;
 use crate::{order, syscall};
+use part::Part;
 use thread::{Job, Newborn, Request, Room, Start, Thread};
 
+mod part;
 mod thread;
 
 /// Spawns that may wait for the thread; more wait in their callers.
@@ -130,9 +132,10 @@ impl Spawner {
     fn room(&self, plan: &Plan) -> Result<Room, Error> {
         let file = plan.write().map_err(|source| Error::Host { what: "an anonymous file", source })?;
         Ok(Room {
-            sheet: Sheet { file, namespaces: plan.namespaces() },
+            sheet: Sheet { file, namespaces: plan.namespaces(), gates: Vec::new() },
             containment: plan.containment(self.report.containment),
-            map: plan.map_from_outside(),
+            part: Part::of(plan),
+            memory_bytes: plan.memory_bytes(),
         })
     }
 }

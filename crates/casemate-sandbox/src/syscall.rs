@@ -98,6 +98,18 @@ pub(crate) fn pointers(texts: &[&CStr]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// The most memory that one of our children, or of theirs, has used at once, in KiB. Only those count that were waited
+/// for.
+pub(crate) fn peak_of_children() -> i32 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the structure is plain data, for which zeros are a value, and getrusage fills it in.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    i32::try_from(usage.ru_maxrss).unwrap_or(i32::MAX)
+}
+
 /// Takes over a descriptor that the process was started with; nothing when it is not open.
 ///
 /// To be called once for a number, by the re-executed process alone.

@@ -103,8 +103,9 @@ impl Rendering {
         self.text(kind.as_str());
         [read, write, runtime].into_iter().for_each(|paths| self.paths(paths));
         self.texts(&network.destinations().iter().map(ToString::to_string).collect::<Vec<_>>());
-        let Limits { memory_bytes, processes, open_files, file_bytes, tmp_bytes, tmp_files } = *limits;
-        let counts = [processes, open_files, tmp_files].map(u64::from);
+        let Limits { memory_bytes, cpu_millis, processes, open_files, file_bytes, tmp_bytes, tmp_files } =
+            *limits;
+        let counts = [cpu_millis, processes, open_files, tmp_files].map(u64::from);
         for amount in [memory_bytes, file_bytes, tmp_bytes].into_iter().chain(counts) {
             self.text(&amount.to_string());
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::host::{Host, Obstacle};
+use super::host::{Controller, Host, Obstacle};
 use super::layer::{Kind, Layer};
 use super::plan::{
     Absent, Action, CELL_HOSTNAME, CELL_USER, Links, Mapper, Namespace, Need, Phase, Plan, ProcSource,
@@ -115,6 +115,7 @@ impl Draft<'_> {
         if let Some((layer, Obstacle { reason, remedy })) = self.host.obstacles().next() {
             return Err(Refusal { layer, reason: reason.clone(), remedy });
         }
+        self.shares();
         self.namespaces();
         self.identity();
         self.step(Layer::Nesting, Phase::Enter, Action::ForbidNesting);
@@ -153,6 +154,7 @@ impl Draft<'_> {
         if let Err(Obstacle { reason, remedy }) = &self.host.seccomp {
             return Err(Refusal { layer: Layer::Seccomp, reason: reason.clone(), remedy });
         }
+        self.shares();
         if self.host.user == 0 {
             let account = self.account();
             self.step(Layer::Identity, Phase::Confine, Action::Become { account });
@@ -167,6 +169,28 @@ impl Draft<'_> {
         self.absent(Layer::Processes, "the host's processes can be seen, unless the containment hides them");
         self.absent(Layer::Tmp, "there is no /tmp but what is granted");
         Ok(())
+    }
+
+    /// What the cell as a whole is limited to, where we may make control groups.
+    fn shares(&mut self) {
+        let Limits { memory_bytes, processes, cpu_millis, .. } = self.spec.limits;
+        let shares = [
+            (Layer::CellMemory, Controller::Memory, memory_bytes, "the memory limit is for each process"),
+            (
+                Layer::CellTasks,
+                Controller::Processes,
+                processes.into(),
+                "processes are counted for each user",
+            ),
+            (Layer::Cpu, Controller::Cpu, cpu_millis.into(), "the time of processors has no limit"),
+        ];
+        for (layer, controller, most, otherwise) in shares {
+            if self.host.cgroups.offers(controller) {
+                self.step(layer, Phase::Clone, Action::Share { controller, most });
+            } else if self.spec.has(layer) {
+                self.absent(layer, &format!("no control group for it can be made here: {otherwise}"));
+            }
+        }
     }
 
     fn namespaces(&mut self) {
@@ -241,7 +265,9 @@ impl Draft<'_> {
                 Access::Read => (Layer::ReadOnly, self.read()),
                 Access::Write => (Layer::Files, Access::Write),
             };
-            self.push(layer, Phase::Enter, Action::Bind { path: grant.path.clone(), access });
+            // Who is not root is the owner of what it has, or has it by the rights of all.
+            let account = Some(self.account()).filter(|account| self.host.user == 0 && *account != 0);
+            self.push(layer, Phase::Enter, Action::Bind { path: grant.path.clone(), access, account });
         }
         self.push(proc.0, Phase::Enter, Action::Proc(proc.1));
         self.step(Layer::Files, Phase::Enter, Action::Pivot);
@@ -265,16 +291,26 @@ impl Draft<'_> {
 
     fn limits(&mut self) {
         let Limits { memory_bytes, processes, open_files, file_bytes, .. } = self.spec.limits;
+        // One more than the control group allows, so that it is the one that refuses, and counts that.
+        let processes = u64::from(processes) + u64::from(self.has_cell_tasks());
         let limits = [
             (Layer::Memory, Quantity::MemoryBytes, memory_bytes),
             (Layer::Memory, Quantity::CoreBytes, 0),
-            (Layer::Tasks, Quantity::Processes, processes.into()),
+            (Layer::Tasks, Quantity::Processes, processes),
             (Layer::OpenFiles, Quantity::OpenFiles, open_files.into()),
             (Layer::FileSize, Quantity::FileBytes, file_bytes),
         ];
         for (layer, quantity, most) in limits {
-            self.step(layer, Phase::Confine, Action::Limit { quantity, most });
+            // In a light cell, all other processes of that user count as well, and a user may have many.
+            if layer != Layer::Tasks || self.plan.kind == Kind::Full || !self.has_cell_tasks() {
+                self.step(layer, Phase::Confine, Action::Limit { quantity, most });
+            }
         }
+    }
+
+    /// Whether a control group limits the processes of the cell.
+    fn has_cell_tasks(&self) -> bool {
+        self.host.cgroups.offers(Controller::Processes) && self.spec.has(Layer::CellTasks)
     }
 
     fn landlock(&mut self, version: u8, tcp: Tcp) {
@@ -307,8 +343,12 @@ impl Draft<'_> {
     }
 
     fn push(&mut self, layer: Layer, phase: Phase, action: Action) {
-        let additional = layer == Layer::Landlock && self.plan.kind == Kind::Full;
-        let need = if additional { Need::Additional } else { Need::Required };
+        let need = match layer {
+            Layer::Landlock if self.plan.kind == Kind::Full => Need::Additional,
+            Layer::CellTasks if self.plan.kind == Kind::Light => Need::Required,
+            Layer::CellMemory | Layer::CellTasks | Layer::Cpu => Need::Additional,
+            _ => Need::Required,
+        };
         self.plan.steps.push(Step { layer, need, phase, action });
     }
 

@@ -6,9 +6,10 @@
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::plan::{Action, Need, Phase, Plan};
-use crate::message::{Failure, Message, Stage};
+use crate::message::{Failure, Message, Received, Stage, receive_with_descriptors};
 
 mod doors;
 mod identity;
@@ -17,10 +18,24 @@ mod mounts;
 mod ruleset;
 
 use mounts::Site;
+pub(super) use mounts::{attributes, copy, open_granted};
 
-/// Carries out what the cell's first process has to. `control` leads to casemate, which may have a part in it.
-pub(crate) fn enter(plan: &Plan, control: &OwnedFd) -> Result<(), Failure> {
-    let mut entry = Entry { plan, control, site: None };
+/// Waits until casemate has done its part: what only the outside can do to this process. Gives the mounts that it has
+/// made for us.
+pub(crate) fn await_casemate(control: &OwnedFd) -> Result<Vec<OwnedFd>, Failure> {
+    let (received, made) = receive_with_descriptors(control, RecvFlags::empty());
+    match received {
+        Received::Message(Message::Go { mounts }) if mounts == made.len() => Ok(made),
+        Received::Message(Message::Go { .. }) => Err(Failure::new(Stage::Order, Errno::MFILE)),
+        Received::Message(Message::Failed(failure)) => Err(failure),
+        _ => Err(Failure::new(Stage::Ended, Errno::PIPE)),
+    }
+}
+
+/// Carries out what the cell's first process has to, with the mounts that casemate has made for it. `control` leads to
+/// casemate.
+pub(crate) fn enter(plan: &Plan, control: &OwnedFd, mounts: Vec<OwnedFd>) -> Result<(), Failure> {
+    let mut entry = Entry { plan, control, mounts, site: None };
     take(plan, Phase::Enter, |action| entry.step(action), |skipped| skipped.send(control))
 }
 
@@ -65,6 +80,8 @@ impl From<Errno> for Fault {
 struct Entry<'a> {
     plan: &'a Plan,
     control: &'a OwnedFd,
+    /// What is granted as to its owner, in the order of the plan.
+    mounts: Vec<OwnedFd>,
     /// The root in the making, from the moment when the host is looked at until it is left.
     site: Option<Site>,
 }
@@ -73,9 +90,11 @@ impl Entry<'_> {
     fn step(&mut self, action: &Action) -> Result<(), Fault> {
         match action {
             Action::MapUser { user, group, by } => {
-                identity::map((*user, *group), *by, self.control)?;
+                identity::map((*user, *group), *by)?;
                 // What is granted is looked up as the user that casemate is, who may see more than the server.
-                let site = Site::survey(self.plan).map_err(|(at, errno)| Fault { errno, at: Some(at) })?;
+                let mounts = std::mem::take(&mut self.mounts);
+                let site =
+                    Site::survey(self.plan, mounts).map_err(|(at, errno)| Fault { errno, at: Some(at) })?;
                 self.site = Some(site);
                 identity::assume()?;
             }
@@ -98,6 +117,7 @@ impl Entry<'_> {
             Action::Unshare(_)
             | Action::Become { .. }
             | Action::Limit { .. }
+            | Action::Share { .. }
             | Action::NoNewPrivileges
             | Action::Ruleset { .. }
             | Action::Filter(_)

@@ -14,6 +14,11 @@ use super::Profile;
 use super::bpf::{BpfProgram, Compare, Width, answer, jump, load};
 
 mod calls;
+#[cfg(feature = "container")]
+mod document;
+
+#[cfg(feature = "container")]
+pub(crate) use document::document;
 
 /// Every x32 call has this bit, and no native one.
 const X32_BIT: u32 = 0x4000_0000;
@@ -43,19 +48,18 @@ enum Test {
     IsNull(u8),
 }
 
+/// A system call: its number here, and its name.
+type Call = (i64, &'static str);
+
 /// A call that is allowed where one of the alternatives holds, each of which is all of its tests.
-type Guarded = (i64, &'static [&'static [Test]]);
+type Guarded = (Call, &'static [&'static [Test]]);
 
 /// The program of a profile, or why it cannot be compiled.
 pub(super) fn program(profile: Profile) -> Result<BpfProgram, seccompiler::Error> {
-    let allow =
-        |calls: &[&[i64]]| calls.concat().into_iter().map(|call| (call, Vec::new())).collect::<Vec<_>>();
-    let (open, guarded): (Vec<_>, &[&[Guarded]]) = match profile {
-        Profile::Standard => (allow(calls::STANDARD), &[calls::GUARDED, calls::GUARDED_STANDARD]),
-        Profile::Offline => (allow(calls::OFFLINE), &[calls::GUARDED, calls::GUARDED_OFFLINE]),
-    };
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = open.into_iter().collect();
-    for (call, alternatives) in guarded.iter().copied().flatten() {
+    let (open, guarded) = lists(profile);
+    let open = open.iter().copied().flatten();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = open.map(|(call, _)| (*call, Vec::new())).collect();
+    for ((call, _), alternatives) in guarded.iter().copied().flatten() {
         let alternatives = alternatives.iter().map(|tests| {
             let conditions: Result<_, _> = tests.iter().map(|test| test.condition()).collect();
             SeccompRule::new(conditions?)
@@ -67,6 +71,14 @@ pub(super) fn program(profile: Profile) -> Result<BpfProgram, seccompiler::Error
     let mut program = prologue();
     program.extend(BpfProgram::try_from(list)?);
     Ok(program)
+}
+
+/// What a profile allows: calls as they are, and calls whose arguments decide.
+fn lists(profile: Profile) -> (&'static [&'static [Call]], &'static [&'static [Guarded]]) {
+    match profile {
+        Profile::Standard => (calls::STANDARD, &[calls::GUARDED, calls::GUARDED_STANDARD]),
+        Profile::Offline => (calls::OFFLINE, &[calls::GUARDED, calls::GUARDED_OFFLINE]),
+    }
 }
 
 /// Another architecture or x32: the end. A call newer than the list, or `clone3`, whose flags no filter can see: it does

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::plan::{Plan, Refusal};
 use super::{CellSpec, Kind, Layer, kernel};
-pub use cgroup::Cgroups;
+pub use cgroup::{Cgroups, Controller, Hierarchy, Version};
 
 mod cgroup;
 mod trial;

@@ -18,7 +18,26 @@ pub(super) fn add_mount_attributes(
     attributes: u64,
     depth: Depth,
 ) -> Result<(), Errno> {
-    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    change_mount(mount, (attributes, None), depth)
+}
+
+/// The same for a whole tree of detached mounts, in which owners are also mapped as a user namespace says: whoever is
+/// inside there is, in the mount, who it is outside.
+pub(super) fn add_mount_attributes_as(
+    mount: BorrowedFd<'_>,
+    attributes: u64,
+    users: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    change_mount(mount, (attributes | libc::MOUNT_ATTR_IDMAP, Some(users)), Depth::Whole)
+}
+
+fn change_mount(
+    mount: BorrowedFd<'_>,
+    (attributes, users): (u64, Option<BorrowedFd<'_>>),
+    depth: Depth,
+) -> Result<(), Errno> {
+    let userns_fd = users.map_or(0, |users| u64::from(users.as_raw_fd().unsigned_abs()));
+    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd };
     let flags = match depth {
         Depth::Itself => libc::AT_EMPTY_PATH,
         Depth::Whole => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,

@@ -64,8 +64,14 @@ pub enum Layer {
     Seccomp,
     /// A limit on each process' memory.
     Memory,
+    /// A control group: a limit on the memory of all processes together.
+    CellMemory,
     /// A limit on processes and threads.
     Tasks,
+    /// A control group: a limit on processes and threads that no other process of the same user counts against.
+    CellTasks,
+    /// A control group: a limit on the time of processors.
+    Cpu,
     /// A limit on descriptors.
     OpenFiles,
     /// A limit on the size of files.
@@ -76,7 +82,7 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, in the order of docs/sandbox.md.
-    pub const ALL: [Layer; 20] = [
+    pub const ALL: [Layer; 23] = [
         Layer::Identity,
         Layer::Nesting,
         Layer::Files,
@@ -93,7 +99,10 @@ impl Layer {
         Layer::Landlock,
         Layer::Seccomp,
         Layer::Memory,
+        Layer::CellMemory,
         Layer::Tasks,
+        Layer::CellTasks,
+        Layer::Cpu,
         Layer::OpenFiles,
         Layer::FileSize,
         Layer::Tmp,
@@ -118,7 +127,10 @@ impl Layer {
             Layer::Landlock => "landlock",
             Layer::Seccomp => "seccomp",
             Layer::Memory => "memory",
+            Layer::CellMemory => "cell-memory",
             Layer::Tasks => "tasks",
+            Layer::CellTasks => "cell-tasks",
+            Layer::Cpu => "cpu",
             Layer::OpenFiles => "open-files",
             Layer::FileSize => "file-size",
             Layer::Tmp => "tmp",
@@ -143,8 +155,11 @@ impl Layer {
             Layer::NoNewPrivileges => "nothing that it executes gains rights",
             Layer::Landlock => "files, signals and TCP again, by rules that no mount changes",
             Layer::Seccomp => "only the system calls of a list",
-            Layer::Memory => "a limit on memory",
+            Layer::Memory => "a limit on the memory of each process",
+            Layer::CellMemory => "a limit on the memory of the whole cell",
             Layer::Tasks => "a limit on processes and threads",
+            Layer::CellTasks => "a limit on processes and threads of the whole cell",
+            Layer::Cpu => "a limit on the time of processors",
             Layer::OpenFiles => "a limit on open files",
             Layer::FileSize => "a limit on the size of files",
             Layer::Tmp => "a /tmp of its own, with a limit",
@@ -159,8 +174,8 @@ impl Layer {
                  profile with `userns`), or ask for a light cell"
             }
             Layer::Files | Layer::ReadOnly => {
-                "name files and folders that exist, that lie under no symbolic link and that the server's user may \
-                 enter; the kernel must be 5.12 or newer"
+                "name files and folders that exist, that lie under no symbolic link and that the server's account can \
+                 use (chown, chmod); the kernel must be 5.12 or newer"
             }
             Layer::Processes | Layer::ProcView => {
                 "run outside of a container, or in one whose /proc is not masked (systempaths=unconfined), or ask for a \
@@ -172,6 +187,9 @@ impl Layer {
             Layer::Capabilities | Layer::NoNewPrivileges => "use a kernel of this century",
             Layer::Landlock => "boot with Landlock (kernel 5.13, `lsm=landlock,…`), or ask for a full cell",
             Layer::Seccomp => "use a kernel with CONFIG_SECCOMP_FILTER",
+            Layer::CellMemory | Layer::CellTasks | Layer::Cpu => {
+                "run casemate as a service with delegation (`casemate service install`)"
+            }
             Layer::Memory | Layer::Tasks | Layer::OpenFiles | Layer::FileSize | Layer::Tmp => {
                 "raise the limits that casemate itself runs under, or lower those of the server"
             }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::c_int;
-use std::fmt;
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,14 +10,16 @@ use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::draft;
-use super::host::Host;
+use super::host::{Controller, Host};
 use super::layer::{Kind, Layer};
-use super::network::Ports;
+use super::owners::Loan;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
+use crate::group::Share;
 pub use telling::Told;
 
 mod telling;
+mod wording;
 
 /// Whether a cell may exist without a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,10 +129,11 @@ pub(crate) enum Action {
     SetHostname,
     /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
     Root,
-    /// Something of the host under the same path.
+    /// Something of the host under the same path. With an account, that one stands in for the path's owner.
     Bind {
         path: PathBuf,
         access: Access,
+        account: Option<u32>,
     },
     /// The same for what a host may lack. A symbolic link stays one.
     BindIfThere {
@@ -164,6 +166,11 @@ pub(crate) enum Action {
     DropCapabilities,
     Limit {
         quantity: Quantity,
+        most: u64,
+    },
+    /// Limits the cell as a whole, by a control group.
+    Share {
+        controller: Controller,
         most: u64,
     },
     NoNewPrivileges,
@@ -272,10 +279,38 @@ impl Plan {
         }
     }
 
-    /// The map that casemate has to write: the host's user and group.
-    pub(crate) fn map_from_outside(&self) -> Option<(u32, u32)> {
+    /// The map that casemate has to write: its step, and the host's user and group.
+    pub(crate) fn map_from_outside(&self) -> Option<(usize, (u32, u32))> {
+        self.steps.iter().enumerate().find_map(|(number, step)| match step.action {
+            Action::MapUser { user, group, by: Mapper::Casemate } => Some((number, (user, group))),
+            _ => None,
+        })
+    }
+
+    /// What has to be mounted outside, since owners are to be mapped in it.
+    pub(crate) fn loans(&self) -> Vec<Loan> {
+        let loan = |(step, taken): (usize, &Step)| match &taken.action {
+            Action::Bind { path, access, account: Some(account) } => {
+                Some(Loan { step, path: path.clone(), access: *access, account: *account })
+            }
+            _ => None,
+        };
+        self.steps.iter().enumerate().filter_map(loan).collect()
+    }
+
+    /// What control groups have to limit.
+    pub(crate) fn shares(&self) -> Vec<Share> {
+        let share = |(step, taken): (usize, &Step)| match taken.action {
+            Action::Share { controller, most } => Some(Share { step, need: taken.need, controller, most }),
+            _ => None,
+        };
+        self.steps.iter().enumerate().filter_map(share).collect()
+    }
+
+    /// The memory that each process may have, in bytes.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
         self.steps.iter().find_map(|step| match step.action {
-            Action::MapUser { user, group, by: Mapper::Casemate } => Some((user, group)),
+            Action::Limit { quantity: Quantity::MemoryBytes, most } => Some(most),
             _ => None,
         })
     }
@@ -340,142 +375,6 @@ impl Namespace {
             Namespace::Uts => libc::CLONE_NEWUTS,
             Namespace::Cgroup => libc::CLONE_NEWCGROUP,
         }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Namespace::User => "user",
-            Namespace::Mount => "mount",
-            Namespace::Pid => "PID",
-            Namespace::Net => "network",
-            Namespace::Ipc => "IPC",
-            Namespace::Uts => "UTS",
-            Namespace::Cgroup => "cgroup",
-        }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cell", self.kind)?;
-        for (number, step) in (1..).zip(&self.steps) {
-            writeln!(f, "{number:>3}  {step}")?;
-        }
-        for Absent { layer, reason } in &self.absent {
-            writeln!(f, "  -  absent      {layer:<18}{reason}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let need = match self.need {
-            Need::Required => "required",
-            Need::Additional => "additional",
-        };
-        write!(f, "{need:<12}{:<18}{}", self.layer, self.action)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Action::Unshare(namespace) => write!(f, "its own {} namespace", namespace.as_str()),
-            Action::MapUser { user, group, .. } => {
-                write!(f, "user and group {CELL_USER} inside are {user} and {group} outside; no other exists")
-            }
-            Action::ForbidNesting => f.write_str("no user namespaces inside"),
-            Action::Loopback => f.write_str("its own loopback, and nothing else"),
-            Action::Doorway { ports } => {
-                write!(f, "casemate answers for names and takes over connections to {}", Ports(ports))
-            }
-            Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
-            Action::Root => f.write_str("an empty, read-only root"),
-            Action::Bind { path, access } => write!(f, "{} {access}", path.display()),
-            Action::BindIfThere { path, access } => {
-                write!(f, "{} {access}, if the host has it", path.display())
-            }
-            Action::Device { path } => write!(f, "the device {}", path.display()),
-            Action::Tmpfs { path, bytes, files } => {
-                write!(f, "an empty {} of {bytes} bytes in {files} files at most", path.display())
-            }
-            Action::Proc(ProcSource::Narrow) => f.write_str("/proc with its own processes only"),
-            Action::Proc(ProcSource::Wide) => f.write_str("/proc with the kernel's settings"),
-            Action::Proc(ProcSource::Host) => f.write_str("the host's /proc"),
-            Action::Text { path, .. } => write!(f, "a made-up {}", path.display()),
-            Action::Link { path, to } => write!(f, "{} leads to {}", path.display(), to.display()),
-            Action::Pivot => f.write_str("the host's root is left behind"),
-            Action::Guard => f.write_str("the first process cannot be inspected"),
-            Action::Become { account } => write!(f, "runs as the host's user and group {account}"),
-            Action::DropCapabilities => f.write_str("no capability, and none can be gained"),
-            Action::Limit { quantity, most } => write!(f, "{}: {most} at most", quantity.as_str()),
-            Action::NoNewPrivileges => f.write_str("nothing that it executes gains rights"),
-            Action::Ruleset { version, rules, tcp } => {
-                write!(f, "Landlock, version {version}")?;
-                if *tcp == Tcp::Denied {
-                    f.write_str(", no TCP")?;
-                }
-                rules
-                    .iter()
-                    .try_for_each(|rule| write!(f, ", {} {}", rule.path.display(), rule.right.as_str()))
-            }
-            Action::Filter(profile) => {
-                write!(f, "only the system calls of the profile `{}`", profile.as_str())
-            }
-            Action::Check { path, access } => {
-                write!(f, "{} really {access} for the server's user", path.display())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Access::Read => "readable",
-            Access::Write => "writable",
-        })
-    }
-}
-
-impl Right {
-    fn as_str(self) -> &'static str {
-        match self {
-            Right::Read => "readable",
-            Right::Write => "writable",
-            Right::Use => "usable",
-            Right::List => "listable",
-        }
-    }
-}
-
-impl Quantity {
-    fn as_str(self) -> &'static str {
-        match self {
-            Quantity::MemoryBytes => "bytes of private memory in each process",
-            Quantity::Processes => "processes and threads",
-            Quantity::OpenFiles => "open descriptors in each process",
-            Quantity::FileBytes => "bytes in a file that it writes",
-            Quantity::CoreBytes => "bytes in a core dump",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.layer, self.reason)
-    }
-}
-
-impl fmt::Display for Enforced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.layers.iter().map(|layer| layer.as_str()).collect();
-        write!(f, "{} cell: {}", self.kind, names.join(", "))?;
-        if let Some(ports) = &self.ports {
-            write!(f, "; casemate takes over connections to {}", Ports(ports))?;
-        }
-        self.absent.iter().try_for_each(|Absent { layer, reason }| write!(f, "; without {layer} ({reason})"))
     }
 }
 

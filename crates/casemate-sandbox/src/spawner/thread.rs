@@ -17,17 +17,20 @@ use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::part::{Footing, Part};
 use super::{Stdio, control_pair, null};
-use crate::cell::Ropes;
+use crate::cell::{End, Ropes};
 use crate::child::{self, Binary, Child, Descriptors, Sheet};
 use crate::containment::{Containment, ProcView, Refused, Report};
 use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::group::{Events, Group, Groups};
 use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
+use crate::overrun::Evidence;
 use crate::reaper;
 use crate::role::Role;
-use crate::room::CELL_USER;
+use crate::room::Cgroups;
 
 /// How long a probe of a containment may take. It takes milliseconds; a host that hangs is refused.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -56,8 +59,9 @@ pub(super) struct Job {
 pub(super) struct Room {
     pub(super) sheet: Sheet,
     pub(super) containment: Containment,
-    /// The host's user and group that the room's user is mapped to, where only we can do that.
-    pub(super) map: Option<(u32, u32)>,
+    pub(super) part: Part,
+    /// The memory that each process may have, in bytes.
+    pub(super) memory_bytes: Option<u64>,
 }
 
 /// How a start went well.
@@ -76,7 +80,7 @@ pub(super) struct Newborn {
     pub(super) pid: u32,
     pub(super) ropes: Ropes,
     pub(super) started: oneshot::Receiver<Result<Start, Failure>>,
-    pub(super) ended: watch::Receiver<Option<Exit>>,
+    pub(super) ended: watch::Receiver<Option<End>>,
 }
 
 /// A cell as the thread keeps it.
@@ -89,7 +93,9 @@ struct Ward {
     starting: Option<oneshot::Sender<Result<Start, Failure>>>,
     /// What the first process says about the end, which may be more than its own end tells.
     last_words: Option<Exit>,
-    ended: watch::Sender<Option<Exit>>,
+    group: Option<Group>,
+    evidence: Evidence,
+    ended: watch::Sender<Option<End>>,
 }
 
 /// The thread's whole state.
@@ -104,6 +110,7 @@ pub(super) struct Thread {
     /// Gone when nobody can ask any more.
     requests: Option<mpsc::Receiver<Request>>,
     wards: HashMap<u64, Ward>,
+    groups: Groups,
     next: u64,
 }
 
@@ -118,8 +125,8 @@ impl Thread {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(Error::host("an epoll descriptor"))?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)
             .map_err(Error::host("a watch on a descriptor"))?;
-        let wards = HashMap::new();
-        Ok(Thread { binary, report, probe, epoll, wake, requests: Some(requests), wards, next: 1 })
+        let (wards, groups) = (HashMap::new(), Groups::default());
+        Ok(Thread { binary, report, probe, epoll, wake, requests: Some(requests), wards, groups, next: 1 })
     }
 
     pub(super) fn report(&self) -> Report {
@@ -130,10 +137,12 @@ impl Thread {
     pub(super) fn run(mut self) {
         // Not before: taking down namespaces takes longer than making them, and nobody has to wait for it.
         let _ = waitid(WaitId::PidFd(self.probe.as_fd()), WaitIdOptions::EXITED);
+        self.groups = Groups::new(Cgroups::probe());
         let mut events = Vec::with_capacity(64);
         while self.requests.is_some() || !self.wards.is_empty() {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            let patience = self.groups.tidy().and_then(|patience| patience.try_into().ok());
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => {
                     // Ending here kills all cells, and is the only safe thing left to do.
@@ -179,26 +188,42 @@ impl Thread {
             Some(room) => (room.containment, Role::Room(room.containment)),
             None => (best, Role::Cell(best)),
         };
-        let (sheet, map) = room.map_or((None, None), |room| (Some(room.sheet), room.map));
+        let (mut sheet, part, memory_bytes) = match room {
+            Some(room) => (Some(room.sheet), Some(room.part), room.memory_bytes),
+            None => (None, None, None),
+        };
+        let mut footing = Footing::default();
+        if let (Some(sheet), Some(part)) = (&mut sheet, &part) {
+            (footing, sheet.gates) = part.found(&mut self.groups);
+        }
         let given = Descriptors { stdin, stdout, stderr, control: far_end, order, plan: sheet };
-        let Child { pid, pidfd } =
-            child::clone(&self.binary, role, &label, given).map_err(Error::host("a new process"))?;
-        if let Some(map) = map {
-            map_user(pid, map, &control);
+        let Child { pid, pidfd, shut } = match child::clone(&self.binary, role, &label, given) {
+            Ok(child) => child,
+            Err(errno) => {
+                self.groups.remove(footing.group);
+                return Err(Error::host("a new process")(errno));
+            }
+        };
+        footing.skipped.extend(footing.group.iter().flat_map(|group| group.shut(&shut)));
+        if let Some(part) = part {
+            part.finish(pid, &footing, &control);
         }
         let ropes = Ropes { pidfd: Arc::new(pidfd), control: Arc::new(control), containment };
         let id = self.next;
         if let Err(errno) = self.watch(id, &ropes) {
             ropes.cut();
             let _ = waitid(WaitId::PidFd(ropes.pidfd.as_fd()), WaitIdOptions::EXITED);
+            self.groups.remove(footing.group);
             return Err(Error::host("a watch on a process")(errno));
         }
         self.next += 1;
         let (starting, started) = oneshot::channel();
         let (ended, life) = watch::channel(None);
         let newborn = Newborn { pid: pid.unsigned_abs(), ropes: ropes.clone(), started, ended: life };
-        let ward =
-            Ward { pid, ropes, start: Start::default(), starting: Some(starting), last_words: None, ended };
+        let start = Start { skipped: footing.steps(), ..Start::default() };
+        let evidence = Evidence { memory_bytes, ..Evidence::default() };
+        let (starting, group) = (Some(starting), footing.group);
+        let ward = Ward { pid, ropes, start, starting, last_words: None, group, evidence, ended };
         self.wards.insert(id, ward);
         Ok(newborn)
     }
@@ -230,14 +255,17 @@ impl Thread {
         let Some(ward) = self.wards.get(&id) else { return };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let Ok(Some(status)) = waitid(WaitId::PidFd(ward.ropes.pidfd.as_fd()), options) else { return };
-        let Some(ward) = self.wards.remove(&id) else { return };
+        let Some(mut ward) = self.wards.remove(&id) else { return };
         let _ = epoll::delete(&self.epoll, &ward.ropes.control);
         let _ = epoll::delete(&self.epoll, &ward.ropes.pidfd);
         if ward.ropes.containment == Containment::Reaper && status.killed() {
             tracing::warn!(pid = ward.pid, "a reaper was killed; its cell is cleaned up from here");
+            ward.group.iter().for_each(Group::kill);
             let ours: HashSet<i32> = self.wards.values().map(|ward| ward.pid).collect();
             reaper::kill_strays(&ours);
         }
+        ward.evidence.events = ward.group.as_ref().map_or_else(Events::default, Group::events);
+        self.groups.remove(ward.group.take());
         ward.end(&status);
     }
 }
@@ -262,9 +290,13 @@ impl Ward {
                 None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
             },
             // Only we say that.
-            Message::Mapped => return,
+            Message::Go { .. } => return,
             Message::Ended(exit) => {
                 self.last_words = Some(exit);
+                return;
+            }
+            Message::Peak(kib) => {
+                self.evidence.peak_bytes = u64::from(kib.unsigned_abs()) << 10;
                 return;
             }
             Message::Started(_) => Ok(std::mem::take(&mut self.start)),
@@ -281,20 +313,8 @@ impl Ward {
             let _ = starting.send(Err(Failure::new(Stage::Ended, Errno::CHILD)));
         }
         let own_end = status.exit_status().map_or(Exit::KILLED, Exit::Code);
-        self.ended.send_replace(Some(self.last_words.unwrap_or(own_end)));
-    }
-}
-
-/// Maps the user of a room's user namespace and lets its first process go on, or tells it to refuse.
-fn map_user(pid: i32, (user, group): (u32, u32), control: &OwnedFd) {
-    let write =
-        |file: &str, id: u32| std::fs::write(format!("/proc/{pid}/{file}"), format!("{CELL_USER} {id} 1"));
-    match write("gid_map", group).and_then(|()| write("uid_map", user)) {
-        Ok(()) => Message::Mapped.send(control),
-        Err(error) => {
-            tracing::warn!(%error, user, group, "the user of a cell cannot be mapped");
-            Message::Ended(Exit::KILLED).send(control);
-        }
+        let exit = self.last_words.unwrap_or(own_end);
+        self.ended.send_replace(Some(End { exit, overrun: self.evidence.judge(exit) }));
     }
 }
 

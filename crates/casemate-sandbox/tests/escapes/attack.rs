@@ -71,8 +71,8 @@ pub(crate) enum Doors {
 }
 
 /// Success, as the attacker sees it.
-const BREACH: u8 = 42;
-const HELD: u8 = 43;
+pub(crate) const BREACH: u8 = 42;
+pub(crate) const HELD: u8 = 43;
 
 /// The attacker's whole life.
 pub(crate) fn play(name: &str, facts: &[String]) -> ExitCode {
@@ -124,6 +124,8 @@ fn attempt(world: &World, attack: Attack, without: &[Layer]) -> Outcome {
     match world.finish(spec) {
         (Exit::Code(code), _) if code == i32::from(BREACH) => Outcome::Breach,
         (Exit::Code(code), said) if code == i32::from(HELD) => Outcome::Held(said),
+        // By the kernel, for want of memory.
+        (Exit::Signal(libc::SIGKILL), said) => Outcome::Held(format!("killed {said}")),
         // The filter ends what uses another architecture.
         (Exit::Signal(libc::SIGSYS), said) => Outcome::Held(format!("killed {said}")),
         (exit, said) => panic!("{} ended with {exit}: {said}", attack.name),

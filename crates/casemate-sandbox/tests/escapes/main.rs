@@ -25,6 +25,8 @@ mod attack;
 mod attacks;
 mod bench;
 mod ground;
+mod limits;
+mod owners;
 mod passages;
 mod programs;
 mod way_out;
@@ -35,6 +37,9 @@ use world::World;
 /// The first argument of the attacker.
 const ATTACK: &str = "--attack";
 
+/// The first argument of a server that runs into a limit.
+const WASTE: &str = "--waste";
+
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
 
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some(ATTACK) => return attack::play(&args[1], &args[2..]),
+        Some(WASTE) => return limits::waste(&args[1]),
         Some(PASSAGE) => {
             return match passages::pass(&args[1]) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +68,12 @@ fn main() -> ExitCode {
         eprintln!("attacks on far addresses are not tried, for lack of a network of our own: {error}");
     }
     let mut trials = Vec::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let has_groups = limits::has_groups();
+    if !has_groups {
+        eprintln!("not tried, because no control groups can be made here: {} tests", limits::GROUPS.len());
+    }
+    let groups = if has_groups { limits::GROUPS } else { &[] };
     for kind in [Kind::Full, Kind::Light] {
         if let Err(refusal) = casemate_sandbox::Plan::of(
             &casemate_sandbox::CellSpec::new(kind),
@@ -78,15 +90,17 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        let programs = programs::ALL.iter().chain(if kind == Kind::Full { passages::ALL } else { &[] });
-        for (name, body) in programs {
+        let passages = if kind == Kind::Full { passages::ALL } else { &[] };
+        let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
+        let programs = programs::ALL.iter().chain(passages).chain(owners);
+        for (name, body) in programs.chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
                 Ok(())
             }));
         }
     }
-    if rustix::process::geteuid().is_root() {
+    if is_root {
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
     }
     let mut arguments = Arguments::from_args();
@@ -100,14 +114,22 @@ fn containment(kind: Kind) -> Option<Containment> {
     (kind == Kind::Light).then_some(Containment::Reaper)
 }
 
-/// Runs the whole suite again as nobody.
+/// Runs the whole suite again as nobody, in control groups that are nobody's.
 fn as_ordinary_user() -> Result<(), Failed> {
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("setpriv: {error}"))?;
+    const NOBODY: u32 = 65_534;
+    const ENTER: &str =
+        r#"while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done; shift; exec "$@""#;
+    let mut again = None;
+    limits::delegated(NOBODY, |groups| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", ENTER, "sh"]).args(groups).args(["--", "setpriv"]);
+        shell.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        again = Some(shell.arg(std::env::current_exe()?).stdin(Stdio::null()).output()?);
+        Ok(())
+    })
+    .map_err(|error| format!("setpriv: {error}"))?;
+    let output = again.ok_or("not run")?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    err.lines().filter(|line| line.contains("not tried")).for_each(|line| eprintln!("as nobody: {line}"));
     if output.status.success() { Ok(()) } else { Err(format!("{out}\n{err}").into()) }
 }

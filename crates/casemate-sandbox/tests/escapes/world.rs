@@ -136,6 +136,7 @@ impl World {
     pub(crate) fn cell(&self) -> CellSpec {
         let limits = Limits {
             memory_bytes: 300 << 20,
+            cpu_millis: 2000,
             processes: 200,
             open_files: 128,
             file_bytes: 1 << 20,

@@ -1,20 +1,17 @@
 //! Who the cell is, and what it may do.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::message::{Message, Received, receive};
 use crate::room::plan::CELL_USER;
 use crate::room::{Access, Mapper, kernel};
 
-/// Maps the cell's user and group to the host's, or waits until casemate has.
-pub(super) fn map((user, group): (u32, u32), by: Mapper, control: &OwnedFd) -> Result<(), Errno> {
+/// Maps the cell's user and group to the host's, unless casemate has.
+pub(super) fn map((user, group): (u32, u32), by: Mapper) -> Result<(), Errno> {
     match by {
         Mapper::Cell => {
             // The kernel wants setgroups given up before an ordinary user may map a group.
@@ -22,10 +19,7 @@ pub(super) fn map((user, group): (u32, u32), by: Mapper, control: &OwnedFd) -> R
             write("/proc/self/uid_map", &format!("{CELL_USER} {user} 1"))?;
             write("/proc/self/gid_map", &format!("{CELL_USER} {group} 1"))
         }
-        Mapper::Casemate => match receive(control, RecvFlags::empty()) {
-            Received::Message(Message::Mapped) => Ok(()),
-            _ => Err(Errno::PIPE),
-        },
+        Mapper::Casemate => Ok(()),
     }
 }
 

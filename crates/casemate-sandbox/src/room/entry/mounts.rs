@@ -32,6 +32,13 @@ enum Found {
     Link(PathBuf),
 }
 
+impl Found {
+    fn tree(tree: OwnedFd) -> Result<Found, Errno> {
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&tree)?.st_mode);
+        Ok(Found::Tree(tree, kind))
+    }
+}
+
 /// A root in the making.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -41,14 +48,19 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Opens everything of the host that the plan shows. An error comes with the number of its step.
-    pub(super) fn survey(plan: &Plan) -> Result<Site, (usize, Errno)> {
+    /// Opens everything of the host that the plan shows and casemate has not opened already. An error comes with the
+    /// number of its step.
+    pub(super) fn survey(plan: &Plan, mounts: Vec<OwnedFd>) -> Result<Site, (usize, Errno)> {
+        let mut mounts = mounts.into_iter();
         detach_propagation().map_err(|errno| (0, errno))?;
         let mut site = Site { found: HashMap::new(), host_proc: None, root: None };
         for (number, step) in plan.steps.iter().enumerate() {
             let (path, opened) = match &step.action {
-                Action::Bind { path, access } => {
+                Action::Bind { path, access, account: None } => {
                     (path, open(path, attributes(*access), ResolveFlags::NO_SYMLINKS).map(Some))
+                }
+                Action::Bind { path, account: Some(_), .. } => {
+                    (path, mounts.next().ok_or(Errno::INVAL).and_then(Found::tree).map(Some))
                 }
                 Action::BindIfThere { path, access } => (path, open_if_there(path, attributes(*access))),
                 Action::Device { path } => (
@@ -57,7 +69,7 @@ impl Site {
                         .map(Some),
                 ),
                 Action::Proc(ProcSource::Host) => {
-                    site.host_proc = Some(copy(CWD, Path::new("/proc")).map_err(|errno| (number, errno))?);
+                    site.host_proc = Some(host_proc().map_err(|errno| (number, errno))?);
                     continue;
                 }
                 _ => continue,
@@ -180,7 +192,7 @@ fn step_into(folder: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<Owne
 }
 
 /// What a mount of something granted must not do.
-fn attributes(access: Access) -> u64 {
+pub(in crate::room) fn attributes(access: Access) -> u64 {
     let always = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     match access {
         Access::Read => always | libc::MOUNT_ATTR_RDONLY,
@@ -188,14 +200,24 @@ fn attributes(access: Access) -> u64 {
     }
 }
 
+/// Opens what is granted, which lies behind no symbolic link.
+pub(in crate::room) fn open_granted(path: &Path) -> Result<OwnedFd, Errno> {
+    look_up(path, ResolveFlags::NO_SYMLINKS)
+}
+
+fn look_up(path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
 /// Opens something of the host as a mount of its own.
 fn open(path: &Path, attributes: u64, resolve: ResolveFlags) -> Result<Found, Errno> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)?;
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&opened)?.st_mode);
-    let tree = copy(opened.as_fd(), Path::new(""))?;
+    let tree = copy(look_up(path, resolve)?.as_fd())?;
     kernel::add_mount_attributes(tree.as_fd(), attributes, Depth::Whole)?;
-    Ok(Found::Tree(tree, kind))
+    Found::tree(tree)
+}
+
+fn host_proc() -> Result<OwnedFd, Errno> {
+    copy(look_up(Path::new("/proc"), ResolveFlags::empty())?.as_fd())
 }
 
 /// The same for what may be absent, a symbolic link or behind one: it is the distribution's, and no server may write
@@ -212,13 +234,14 @@ fn open_if_there(path: &Path, attributes: u64) -> Result<Option<Found>, Errno> {
     }
 }
 
-fn copy(folder: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+/// A mount of its own of what was looked up.
+pub(in crate::room) fn copy(opened: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // Whole, since parts of a tree that somebody mightier has mounted may not be torn off.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
-    rustix::mount::open_tree(folder, path, flags)
+    rustix::mount::open_tree(opened, "", flags)
 }
 
 fn tmpfs(options: &[(&str, &str)]) -> Result<OwnedFd, Errno> {

@@ -34,7 +34,7 @@ fn an_able_host_says_so() {
         cgroup-view       yes
         seccomp           yes
         landlock          yes, version 2
-        cgroups           none that we may write to (a systemd unit with Delegate=yes has them)
+        cgroups           none that we may use; run as a service with delegation (`casemate service install`)
         full cell         yes
         light cell        no: landlock: version 2 of Landlock cannot keep files from being cut off"#]]
     .assert_eq(&host().to_string());
@@ -56,7 +56,7 @@ fn an_unable_host_says_what_to_change() {
         cgroup-view       yes
         seccomp           yes
         landlock          no; boot with Landlock (kernel 5.13, `lsm=landlock,…`), or ask for a full cell
-        cgroups           none that we may write to (a systemd unit with Delegate=yes has them)
+        cgroups           none that we may use; run as a service with delegation (`casemate service install`)
         full cell         no: identity: not permitted
         light cell        no: landlock: this kernel has no Landlock"#]].assert_eq(&host.to_string());
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Action, Quantity, Right, Rule, Step, Tcp};
+use super::{Action, Controller, Quantity, Right, Rule, Step, Tcp};
 
 /// Something that a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,10 @@ impl Step {
     pub fn told(&self) -> Vec<Told> {
         let about = |path: &PathBuf, what: String| vec![Told { what, paths: vec![path.clone()] }];
         match &self.action {
-            Action::Bind { path, access, .. } => about(path, access.to_string()),
+            Action::Bind { path, access, account: None } => about(path, access.to_string()),
+            Action::Bind { path, access, account: Some(_) } => {
+                about(path, format!("{access}, as to its owner"))
+            }
             Action::BindIfThere { path, access } => about(path, format!("{access}, where the host has it")),
             Action::Device { path } => about(path, "devices".to_owned()),
             Action::Text { path, .. } => about(path, "made up".to_owned()),
@@ -29,6 +32,9 @@ impl Step {
             }
             Action::Limit { quantity, most } => {
                 vec![Told { what: limit(*quantity, *most), paths: Vec::new() }]
+            }
+            Action::Share { controller, most } => {
+                vec![Told { what: share(*controller, *most), paths: Vec::new() }]
             }
             Action::Ruleset { version, rules, tcp } => ruleset(*version, rules, *tcp),
             other => vec![Told { what: other.to_string(), paths: Vec::new() }],
@@ -43,6 +49,14 @@ fn limit(quantity: Quantity, most: u64) -> String {
         Quantity::OpenFiles => format!("{most} open descriptors in each process"),
         Quantity::FileBytes => format!("{} in a file that it writes", size(most)),
         Quantity::CoreBytes => "no core dump".to_owned(),
+    }
+}
+
+fn share(controller: Controller, most: u64) -> String {
+    match controller {
+        Controller::Memory => format!("{} of memory in the whole cell", size(most)),
+        Controller::Processes => format!("{most} processes and threads in the cell"),
+        Controller::Cpu => format!("{most} thousandths of a processor"),
     }
 }
 

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::room::{Cgroups, Limits, Network, Obstacle};
+use crate::room::{Cgroups, Hierarchy, Limits, Network, Obstacle, Version};
 
 /// A host that can do everything, for an ordinary user.
 fn host() -> Host {
@@ -19,7 +19,13 @@ fn host() -> Host {
         cgroup_namespace: Ok(()),
         landlock: Some(7),
         seccomp: Ok(()),
-        cgroups: Cgroups::default(),
+        cgroups: Cgroups {
+            hierarchies: vec![Hierarchy {
+                version: Version::Two,
+                own: "/sys/fs/cgroup/casemate.service".into(),
+                controllers: Controller::ALL.to_vec(),
+            }],
+        },
     }
 }
 
@@ -53,62 +59,65 @@ fn the_full_cell_of_an_ordinary_user() {
         &spec(Kind::Full),
         &host(),
         expect![[r#"
-        full cell
-          1  required    identity          its own user namespace
-          2  required    files             its own mount namespace
-          3  required    processes         its own PID namespace
-          4  required    network           its own network namespace
-          5  required    ipc               its own IPC namespace
-          6  required    hostname          its own UTS namespace
-          7  required    cgroup-view       its own cgroup namespace
-          8  required    identity          user and group 1000 inside are 1234 and 100 outside; no other exists
-          9  required    nesting           no user namespaces inside
-         10  required    network           its own loopback, and nothing else
-         11  required    hostname          the host is called `cell`
-         12  required    files             an empty, read-only root
-         13  required    files             /usr readable, if the host has it
-         14  required    files             /lib64 readable, if the host has it
-         15  required    files             /etc/ld.so.cache readable, if the host has it
-         16  required    files             /etc/alternatives readable, if the host has it
-         17  required    files             /etc/ssl/certs readable, if the host has it
-         18  required    files             /etc/ssl/openssl.cnf readable, if the host has it
-         19  required    files             /etc/pki/tls/certs readable, if the host has it
-         20  required    files             /etc/pki/ca-trust/extracted readable, if the host has it
-         21  required    files             /etc/ca-certificates readable, if the host has it
-         22  required    files             /etc/localtime readable, if the host has it
-         23  required    files             a made-up /etc/passwd
-         24  required    files             a made-up /etc/group
-         25  required    files             a made-up /etc/hosts
-         26  required    files             a made-up /etc/nsswitch.conf
-         27  required    files             a made-up /etc/resolv.conf
-         28  required    files             the device /dev/null
-         29  required    files             the device /dev/zero
-         30  required    files             the device /dev/full
-         31  required    files             the device /dev/random
-         32  required    files             the device /dev/urandom
-         33  required    files             /dev/fd leads to /proc/self/fd
-         34  required    files             /dev/stdin leads to /proc/self/fd/0
-         35  required    files             /dev/stdout leads to /proc/self/fd/1
-         36  required    files             /dev/stderr leads to /proc/self/fd/2
-         37  required    tmp               an empty /tmp of 268435456 bytes in 65536 files at most
-         38  required    tmp               an empty /dev/shm of 268435456 bytes in 65536 files at most
-         39  required    read-only         /srv/tree readable
-         40  required    files             /srv/data/deep writable
-         41  required    proc-view         /proc with its own processes only
-         42  required    files             the host's root is left behind
-         43  required    guard             the first process cannot be inspected
-         44  required    capabilities      no capability, and none can be gained
-         45  required    files             /srv/data/deep really writable for the server's user
-         46  required    files             /srv/tree really readable for the server's user
-         47  required    memory            bytes of private memory in each process: 1073741824 at most
-         48  required    memory            bytes in a core dump: 0 at most
-         49  required    tasks             processes and threads: 256 at most
-         50  required    open-files        open descriptors in each process: 1024 at most
-         51  required    file-size         bytes in a file that it writes: 1073741824 at most
-         52  required    no-new-privileges nothing that it executes gains rights
-         53  additional  landlock          Landlock, version 7
-         54  required    seccomp           only the system calls of the profile `standard`
-    "#]],
+            full cell
+              1  additional  cell-memory       bytes of memory in the whole cell: 1073741824 at most
+              2  additional  cell-tasks        processes and threads in the cell: 256 at most
+              3  additional  cpu               thousandths of a processor: 2000 at most
+              4  required    identity          its own user namespace
+              5  required    files             its own mount namespace
+              6  required    processes         its own PID namespace
+              7  required    network           its own network namespace
+              8  required    ipc               its own IPC namespace
+              9  required    hostname          its own UTS namespace
+             10  required    cgroup-view       its own cgroup namespace
+             11  required    identity          user and group 1000 inside are 1234 and 100 outside; no other exists
+             12  required    nesting           no user namespaces inside
+             13  required    network           its own loopback, and nothing else
+             14  required    hostname          the host is called `cell`
+             15  required    files             an empty, read-only root
+             16  required    files             /usr readable, if the host has it
+             17  required    files             /lib64 readable, if the host has it
+             18  required    files             /etc/ld.so.cache readable, if the host has it
+             19  required    files             /etc/alternatives readable, if the host has it
+             20  required    files             /etc/ssl/certs readable, if the host has it
+             21  required    files             /etc/ssl/openssl.cnf readable, if the host has it
+             22  required    files             /etc/pki/tls/certs readable, if the host has it
+             23  required    files             /etc/pki/ca-trust/extracted readable, if the host has it
+             24  required    files             /etc/ca-certificates readable, if the host has it
+             25  required    files             /etc/localtime readable, if the host has it
+             26  required    files             a made-up /etc/passwd
+             27  required    files             a made-up /etc/group
+             28  required    files             a made-up /etc/hosts
+             29  required    files             a made-up /etc/nsswitch.conf
+             30  required    files             a made-up /etc/resolv.conf
+             31  required    files             the device /dev/null
+             32  required    files             the device /dev/zero
+             33  required    files             the device /dev/full
+             34  required    files             the device /dev/random
+             35  required    files             the device /dev/urandom
+             36  required    files             /dev/fd leads to /proc/self/fd
+             37  required    files             /dev/stdin leads to /proc/self/fd/0
+             38  required    files             /dev/stdout leads to /proc/self/fd/1
+             39  required    files             /dev/stderr leads to /proc/self/fd/2
+             40  required    tmp               an empty /tmp of 268435456 bytes in 65536 files at most
+             41  required    tmp               an empty /dev/shm of 268435456 bytes in 65536 files at most
+             42  required    read-only         /srv/tree readable
+             43  required    files             /srv/data/deep writable
+             44  required    proc-view         /proc with its own processes only
+             45  required    files             the host's root is left behind
+             46  required    guard             the first process cannot be inspected
+             47  required    capabilities      no capability, and none can be gained
+             48  required    files             /srv/data/deep really writable for the server's user
+             49  required    files             /srv/tree really readable for the server's user
+             50  required    memory            bytes of private memory in each process: 1073741824 at most
+             51  required    memory            bytes in a core dump: 0 at most
+             52  required    tasks             processes and threads: 257 at most
+             53  required    open-files        open descriptors in each process: 1024 at most
+             54  required    file-size         bytes in a file that it writes: 1073741824 at most
+             55  required    no-new-privileges nothing that it executes gains rights
+             56  additional  landlock          Landlock, version 7
+             57  required    seccomp           only the system calls of the profile `standard`
+        "#]],
     );
 }
 
@@ -168,23 +177,25 @@ fn the_light_cell_of_root() {
         &spec,
         &host,
         expect![[r#"
-        light cell
-          1  required    identity          runs as the host's user and group 4711
-          2  required    files             /srv/data/deep really writable for the server's user
-          3  required    files             /srv/tree really readable for the server's user
-          4  required    memory            bytes of private memory in each process: 1073741824 at most
-          5  required    memory            bytes in a core dump: 0 at most
-          6  required    tasks             processes and threads: 256 at most
-          7  required    open-files        open descriptors in each process: 1024 at most
-          8  required    file-size         bytes in a file that it writes: 1073741824 at most
-          9  required    capabilities      no capability, and none can be gained
-         10  required    no-new-privileges nothing that it executes gains rights
-         11  required    landlock          Landlock, version 7, no TCP
-         12  required    seccomp           only the system calls of the profile `offline`
-          -  absent      files             names, sizes and times of the host's files can be seen
-          -  absent      processes         the host's processes can be seen, unless the containment hides them
-          -  absent      tmp               there is no /tmp but what is granted
-    "#]],
+            light cell
+              1  additional  cell-memory       bytes of memory in the whole cell: 1073741824 at most
+              2  required    cell-tasks        processes and threads in the cell: 256 at most
+              3  additional  cpu               thousandths of a processor: 2000 at most
+              4  required    identity          runs as the host's user and group 4711
+              5  required    files             /srv/data/deep really writable for the server's user
+              6  required    files             /srv/tree really readable for the server's user
+              7  required    memory            bytes of private memory in each process: 1073741824 at most
+              8  required    memory            bytes in a core dump: 0 at most
+              9  required    open-files        open descriptors in each process: 1024 at most
+             10  required    file-size         bytes in a file that it writes: 1073741824 at most
+             11  required    capabilities      no capability, and none can be gained
+             12  required    no-new-privileges nothing that it executes gains rights
+             13  required    landlock          Landlock, version 7, no TCP
+             14  required    seccomp           only the system calls of the profile `offline`
+              -  absent      files             names, sizes and times of the host's files can be seen
+              -  absent      processes         the host's processes can be seen, unless the containment hides them
+              -  absent      tmp               there is no /tmp but what is granted
+        "#]],
     );
 }
 
@@ -192,8 +203,16 @@ fn the_light_cell_of_root() {
 fn roots_servers_are_mapped_from_outside() {
     let host = Host { user: 0, group: 0, ..host() };
     let plan = Plan::of(&CellSpec { account: 4711, ..spec(Kind::Full) }, &host).unwrap();
-    assert_eq!(plan.map_from_outside(), Some((4711, 4711)));
-    assert_eq!(Plan::of(&spec(Kind::Full), &self::host()).unwrap().map_from_outside(), None);
+    assert_eq!(plan.map_from_outside().unwrap().1, (4711, 4711));
+    assert!(plan.to_string().contains("/srv/data/deep writable, as to its owner"), "{plan}");
+    let loans = plan.loans();
+    assert_eq!(
+        loans.iter().map(|loan| (loan.path.to_str().unwrap(), loan.account)).collect::<Vec<_>>(),
+        [("/srv/tree", 4711), ("/srv/data/deep", 4711)]
+    );
+    let ordinary = Plan::of(&spec(Kind::Full), &self::host()).unwrap();
+    assert_eq!(ordinary.map_from_outside(), None);
+    assert!(ordinary.loans().is_empty());
 }
 
 #[test]
@@ -274,6 +293,38 @@ fn nobody_is_root_inside() {
 }
 
 #[test]
+fn where_no_control_group_can_be_made_that_is_said() {
+    let bare = Host { cgroups: Cgroups::default(), ..host() };
+    for kind in [Kind::Full, Kind::Light] {
+        let plan = Plan::of(&spec(kind), &bare).unwrap();
+        assert!(plan.shares().is_empty());
+        let text = plan.to_string();
+        assert!(text.contains("the memory limit is for each process"), "{text}");
+        for layer in [Layer::CellMemory, Layer::CellTasks, Layer::Cpu] {
+            assert!(plan.absent.iter().any(|absent| absent.layer == layer), "{layer}");
+        }
+        assert!(plan.enforced(&[]).layers.contains(&Layer::Memory));
+        assert!(text.contains("processes and threads: 256 at most"), "{text}");
+    }
+}
+
+#[test]
+fn a_control_group_is_asked_for_each_thing_that_can_be_had() {
+    let mut some = host();
+    some.cgroups.hierarchies[0].controllers = vec![Controller::Processes];
+    let plan = Plan::of(&spec(Kind::Light), &some).unwrap();
+    let shares: Vec<_> =
+        plan.shares().iter().map(|share| (share.step, share.controller, share.most)).collect();
+    assert_eq!(shares, [(0, Controller::Processes, 256)]);
+    assert_eq!(plan.memory_bytes(), Some(1 << 30));
+    // What the kernel refuses is not in force.
+    assert!(!plan.enforced(&[(0, libc::EACCES)]).layers.contains(&Layer::CellTasks));
+    // Nothing else counts the processes of a light cell then.
+    assert_eq!(plan.steps[0].need, Need::Required);
+    assert!(!plan.enforced(&[]).layers.contains(&Layer::Tasks));
+}
+
+#[test]
 fn an_inner_grant_comes_after_the_outer_one() {
     let spec = CellSpec::new(Kind::Full).grant(Access::Write, "/srv/a/b").grant(Access::Read, "/srv/a");
     let plan = Plan::of(&spec, &host()).unwrap();
@@ -310,8 +361,10 @@ fn every_layer_can_be_left_out_and_says_so() {
 
 #[test]
 fn the_defaults_have_an_end() {
-    let Limits { memory_bytes, processes, open_files, file_bytes, tmp_bytes, tmp_files } = Limits::default();
-    let all = [memory_bytes, processes.into(), open_files.into(), file_bytes, tmp_bytes, tmp_files.into()];
-    assert!(all.iter().all(|most| (1..1 << 40).contains(most)));
+    let Limits { memory_bytes, cpu_millis, processes, open_files, file_bytes, tmp_bytes, tmp_files } =
+        Limits::default();
+    let small = [cpu_millis, processes, open_files, tmp_files].map(u64::from);
+    let all = [memory_bytes, file_bytes, tmp_bytes].into_iter().chain(small);
+    assert!(all.into_iter().all(|most| (1..1 << 40).contains(&most)));
     assert_eq!(CellSpec::new(Kind::Full).network, Network::None);
 }

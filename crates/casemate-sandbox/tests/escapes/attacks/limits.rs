@@ -6,13 +6,16 @@ use std::fs::{self, File};
 use std::io::{self, Error};
 use std::os::unix::fs::FileExt;
 
-use casemate_sandbox::Layer::{FileSize, Memory, OpenFiles, Tasks, Tmp};
+use casemate_sandbox::Layer::{CellMemory, CellTasks, FileSize, Memory, OpenFiles, Tasks, Tmp};
 
 use crate::attack::Attack;
+use crate::limits::has_groups;
 use crate::world::Facts;
 
 pub(crate) const ALL: &[Attack] = &[
     Attack::new("take_all_memory", &[Memory], &[Memory], |_| take_memory()),
+    Attack::new("take_all_memory_with_many_processes", &[CellMemory], &[CellMemory], |_| share_memory())
+        .when(has_groups),
     Attack::new("dump_core", &[Memory], &[Memory], |_| {
         match rustix::process::getrlimit(rustix::process::Resource::Core).maximum {
             Some(0) => Err(Error::other("limited")),
@@ -20,7 +23,10 @@ pub(crate) const ALL: &[Attack] = &[
         }
     })
     .when(|| rustix::process::getrlimit(rustix::process::Resource::Core).maximum != Some(0)),
-    Attack::new("bomb_with_forks", &[Tasks], &[Tasks], |_| bomb()),
+    Attack::new("bomb_with_forks", &[Tasks], &[Tasks], |_| bomb()).also(&[CellTasks]),
+    Attack::new("bomb_a_group_with_forks", &[CellTasks], &[CellTasks], |_| bomb())
+        .also(&[Tasks])
+        .when(has_groups),
     Attack::new("open_everything", &[OpenFiles], &[OpenFiles], |_| {
         let mut opened = Vec::new();
         for _ in 0..300 {
@@ -58,6 +64,41 @@ fn take_memory() -> io::Result<()> {
         };
         if address == libc::MAP_FAILED {
             return Err(Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Each takes half of what it may, so that only all together are too many.
+fn share_memory() -> io::Result<()> {
+    let mut children = Vec::new();
+    let (ready, done) = rustix::pipe::pipe()?;
+    for _ in 0..4 {
+        // SAFETY: the child has one thread, as this process has.
+        match unsafe { libc::fork() } {
+            -1 => return Err(Error::last_os_error()),
+            0 => {
+                let taken = vec![1_u8; 150 << 20];
+                // All of them hold theirs until all have it.
+                let _ = rustix::io::write(&done, &taken[..1]);
+                // SAFETY: waits for a signal.
+                unsafe { libc::pause() };
+            }
+            child => children.push(child),
+        }
+    }
+    drop(done);
+    let mut arrived = 0;
+    while arrived < children.len() {
+        // One that the kernel has killed arrives nowhere.
+        let dead = rustix::process::wait(rustix::process::WaitOptions::NOHANG)?;
+        if let Some((_, status)) = dead {
+            return Err(Error::other(format!("{status:?}")));
+        }
+        let mut watched = [rustix::event::PollFd::new(&ready, rustix::event::PollFlags::IN)];
+        let moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        if rustix::event::poll(&mut watched, Some(&moment))? > 0 {
+            arrived += rustix::io::read(&ready, &mut [0; 4])?;
         }
     }
     Ok(())

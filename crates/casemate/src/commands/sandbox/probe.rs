@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use casemate_sandbox::{
-    Access, CellSpec, Enforced, Error, Host, Kind, Layer, Obstacle, Plan, Refusal, Spawner, Spec, environment,
+    Access, CellSpec, Controller, Enforced, Error, Host, Kind, Layer, Obstacle, Plan, Refusal, Spawner, Spec,
+    environment,
 };
 use serde::Serialize;
 
@@ -230,7 +231,11 @@ impl Probe {
             user: host.user,
             layers,
             landlock: host.landlock,
-            cgroups: host.cgroups.controllers().into_iter().map(str::to_owned).collect(),
+            cgroups: Controller::ALL
+                .into_iter()
+                .filter(|controller| host.cgroups.offers(*controller))
+                .map(|controller| controller.as_str().to_owned())
+                .collect(),
             obstacles,
             full,
             light,
