@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use casemate_gateway::snapshot::{CommandSource, Program};
+use casemate_gateway::snapshot::{CommandSource, Enclosure, Program};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
+use casemate_registry::{Asked, Packages, Scripts, Unpinned};
 use casemate_sandbox::{CellIo, Error, Host, Plan, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
+use design::Package;
 use refused::Asking;
 use running::Attendant;
 use story::Story;
@@ -43,6 +45,8 @@ pub struct Cells {
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
+    /// Prepares what is fetched, or why nothing can be.
+    packages: Result<Packages, Refused>,
     /// Where starts, ends and what is attempted are recorded.
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
@@ -67,14 +71,29 @@ impl Cells {
     /// left behind is removed.
     pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
         scratch::sweep();
-        let resolver = Arc::new(SystemResolver::new());
-        Cells { spawner, surroundings, tracker, log: None, resolver, spelling: Spelling::Entry }
+        Cells {
+            spawner,
+            surroundings,
+            tracker,
+            packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
+            log: None,
+            resolver: Arc::new(SystemResolver::new()),
+            spelling: Spelling::Entry,
+        }
     }
 
     /// The same for servers whose settings are spelled so.
     #[must_use]
     pub fn spelled(self, spelling: Spelling) -> Cells {
         Cells { spelling, ..self }
+    }
+
+    /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
+    /// have no part in it.
+    #[must_use]
+    pub fn preparing(self, packages: Result<Packages, casemate_registry::Error>) -> Cells {
+        let packages = packages.map_err(|error| Refused::by_registry(&error, self.spelling));
+        Cells { packages, ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -95,7 +114,7 @@ impl Cells {
     /// What stands in the way, as far as it can be seen from here.
     pub async fn design(&self, launch: &Launch) -> Result<Design, Refused> {
         match &launch.program {
-            Program::Command(command) => self.command(&launch.server, command),
+            Program::Command(command) => self.command(&launch.server, command).await,
             Program::Image(_) => Err(Refused::new(
                 "this casemate was built without containers",
                 "build it with the feature `container`, or install the server as a program",
@@ -142,6 +161,7 @@ impl Cells {
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
+        design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design, story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
@@ -161,8 +181,34 @@ impl Cells {
         }
     }
 
-    fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
-        Design::of(server, command, &self.surroundings)
+    async fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
+        let asked = match &command.enclosure {
+            Enclosure::Cell(_) => Asked::recognize(&command.program, &command.args),
+            // Without a cell a package runner does what it does everywhere.
+            Enclosure::Unsandboxed => None,
+        };
+        let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
+        let package = match asked {
+            None => None,
+            Some(asked) => Some(self.package(asked, scripts).await?),
+        };
+        Design::of(server, (command, package), &self.surroundings)
+    }
+
+    /// Makes a package ready to start, which may take minutes the first time.
+    async fn package(&self, asked: Result<Asked, Unpinned>, scripts: Scripts) -> Result<Package, Refused> {
+        let packages = self.packages.as_ref().map_err(Refused::clone)?;
+        match asked {
+            Ok(asked) => {
+                let prepared = packages.prepare(&asked, scripts).await;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error, self.spelling))?;
+                Ok((report::origin(&asked, &prepared), prepared))
+            }
+            Err(unpinned) => {
+                let found = packages.current(&unpinned).await;
+                Err(Refused::unpinned(&unpinned, &found, self.spelling))
+            }
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use casemate_config::PackageSources;
 use casemate_net::SystemResolver;
-use casemate_registry::{Error, Packages, Settings};
+use casemate_registry::{Error, Packages, Registry, Settings, Sources};
 use casemate_sandbox::Spawner;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,11 +31,16 @@ pub struct Life {
 /// The packages of an installation. Touches nothing yet.
 ///
 /// # Errors
-/// A variable that says where packages come from, and cannot be used.
-pub fn of(context: &Context, spawner: Spawner, life: Life) -> Result<Packages, Error> {
+/// A variable or setting that says where packages come from, and cannot be used.
+pub fn of(
+    context: &Context,
+    written: &PackageSources,
+    spawner: Spawner,
+    life: Life,
+) -> Result<Packages, Error> {
     let settings = Settings {
         folder: folder(context),
-        sources: context.environment.package_sources()?,
+        sources: sources(written, context.environment.package_sources()?)?,
         search: context.environment.server_folders(),
         home: context.environment.home().unwrap_or_else(|| PathBuf::from("/")),
         account: ACCOUNT,
@@ -44,6 +50,19 @@ pub fn of(context: &Context, spawner: Spawner, life: Life) -> Result<Packages, E
         stop: life.stop,
     };
     Ok(Packages::new(spawner, settings))
+}
+
+/// What the configuration says wins over what variables do.
+fn sources(written: &PackageSources, told: Sources) -> Result<Sources, Error> {
+    let registry = |written: &Option<String>, told: Registry| match written {
+        Some(address) => Registry::parse(address),
+        None => Ok(told),
+    };
+    Ok(Sources {
+        npm: registry(&written.npm, told.npm)?.also_reaching(written.reach.iter().cloned()),
+        pypi: registry(&written.pypi, told.pypi)?.also_reaching(written.reach.iter().cloned()),
+        ..told
+    })
 }
 
 /// Where prepared packages are kept.

@@ -1,9 +1,11 @@
 //! Why a server is not started.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use casemate_gateway::snapshot::Room;
 use casemate_mcp::names::ServerName;
+use casemate_registry::{Unpinned, Wanted};
 use casemate_sandbox::{Error, Kind, Layer};
 
 /// Why a server is not started, and what to do.
@@ -19,6 +21,31 @@ pub struct Refused {
 impl Refused {
     pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Refused {
         Refused { what: what.into(), hint: hint.into() }
+    }
+
+    /// What stood in the way of a package.
+    pub(crate) fn by_registry(error: &casemate_registry::Error, spelling: Spelling) -> Refused {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let hint = match (error, spelling) {
+            (casemate_registry::Error::NeedsScripts { package }, Spelling::Flags) => format!(
+                "if you trust {package} and all that it depends on, add --install-scripts; they run in a cell without network"
+            ),
+            _ => error.hint(),
+        };
+        Refused::new(format!("{error}{cause}"), hint)
+    }
+
+    /// A package whose version was not written, with those that were looked up.
+    pub(crate) fn unpinned(
+        unpinned: &Unpinned,
+        found: &BTreeMap<Wanted, String>,
+        spelling: Spelling,
+    ) -> Refused {
+        let hint = match spelling {
+            Spelling::Entry => unpinned.hint(found),
+            Spelling::Flags => unpinned.hint_of(found, |words| format!("-- {}", words.join(" "))),
+        };
+        Refused::new(unpinned.to_string(), hint)
     }
 
     /// What the sandbox said, and which ways out there are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use casemate_gateway::upstream::report::CellReport;
 use casemate_gateway::upstream::{Exit, Overrun, ProcessHandle, Soon};
 use casemate_net::egress::{self, Doorway, Rules};
-use casemate_sandbox::CellHandle;
+use casemate_sandbox::{CellHandle, Certainty};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Running {
     handle: Arc<CellHandle>,
-    report: CellReport,
+    report: Arc<CellReport>,
     blamed: Arc<OnceLock<Overrun>>,
 }
 
@@ -44,44 +44,65 @@ pub(super) struct Attendant {
 impl Attendant {
     /// Begins to look after the cell, and gives its owner a handle.
     pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> Running {
-        let blamed = Arc::default();
-        let running = Running { handle: Arc::clone(&self.handle), report, blamed: Arc::clone(&blamed) };
+        let running =
+            Running { handle: Arc::clone(&self.handle), report: Arc::new(report), blamed: Arc::default() };
+        let (report, blamed) = (Arc::clone(&running.report), Arc::clone(&running.blamed));
         let tasks = tracker.clone();
-        tracker.spawn(async move { self.run(&tasks, &blamed).await });
+        tracker.spawn(async move {
+            let Attendant { handle, design, story, network } = self;
+            follow(&tasks, &handle, &story, network).await;
+            let exit = exit(&handle, &report).await;
+            let overrun = exit.overrun.or_else(|| blamed.get().cloned());
+            story.ended(&Exit { overrun, ..exit });
+            // A scratch folder goes when nothing is left that could write there.
+            drop(design);
+        });
         running
-    }
-
-    async fn run(self, tracker: &TaskTracker, blamed: &OnceLock<Overrun>) {
-        let stop = CancellationToken::new();
-        let network =
-            self.network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
-        let mut settle = interval(SETTLE_TIME);
-        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let ended = async { _ = self.handle.wait().await };
-        tokio::pin!(ended);
-        loop {
-            tokio::select! {
-                () = &mut ended => break,
-                _ = settle.tick() => self.story.settle(),
-            }
-        }
-        stop.cancel();
-        if let Some(network) = network
-            && let Err(error) = network.await
-        {
-            tracing::error!(%error, "the network of a cell failed");
-        }
-        let exit = exit(&self.handle).await;
-        let overrun = exit.overrun.or_else(|| blamed.get().cloned());
-        self.story.ended(&Exit { overrun, ..exit });
-        // A scratch folder goes when nothing is left that could write there.
-        drop(self.design);
     }
 }
 
-/// How the program ended.
-async fn exit(handle: &CellHandle) -> Exit {
-    Exit { how: handle.wait().await.to_string(), overrun: None }
+/// Serves the network of a cell until the cell has ended.
+async fn follow(
+    tracker: &TaskTracker,
+    handle: &CellHandle,
+    story: &Story,
+    network: Option<(Doorway, Rules)>,
+) {
+    let stop = CancellationToken::new();
+    let network = network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
+    let mut settle = interval(SETTLE_TIME);
+    settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = handle.wait();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            _ = &mut ended => break,
+            _ = settle.tick() => story.settle(),
+        }
+    }
+    stop.cancel();
+    if let Some(network) = network
+        && let Err(error) = network.await
+    {
+        tracing::error!(%error, "the network of a cell failed");
+    }
+}
+
+/// How the program ended. A limit that may or may not have been the cause is named, and not blamed.
+async fn exit(handle: &CellHandle, report: &CellReport) -> Exit {
+    let how = handle.wait().await.to_string();
+    match handle.overrun() {
+        None => Exit { how, overrun: None },
+        Some(overrun) if overrun.certainty == Certainty::Likely => {
+            Exit { how: format!("{how}; {overrun}"), overrun: None }
+        }
+        Some(overrun) => {
+            let setting = overrun.limit.setting();
+            let value = report.limits.iter().find(|limit| limit.setting == setting);
+            let value = value.map(|limit| limit.value.clone()).unwrap_or_default();
+            Exit { how, overrun: Some(Overrun { setting, value }) }
+        }
+    }
 }
 
 impl ProcessHandle for Running {
@@ -90,11 +111,11 @@ impl ProcessHandle for Running {
     }
 
     fn report(&self) -> CellReport {
-        self.report.clone()
+        CellReport::clone(&self.report)
     }
 
     fn wait(&self) -> Soon<'_, Exit> {
-        Box::pin(exit(&self.handle))
+        Box::pin(exit(&self.handle, &self.report))
     }
 
     fn blame(&self, overrun: &Overrun) {
