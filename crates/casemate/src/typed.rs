@@ -102,7 +102,17 @@ fn mistakes(name: &ServerName, problems: &Problems) -> Failure {
 /// A sentence about the keys of an entry, as one about flags.
 fn as_flags(name: &ServerName, text: &str) -> String {
     let mut text = text.to_owned();
-    for key in ["network", "read", "write", "memory", "processes", "cell", "allow_unsandboxed"] {
+    for key in [
+        "network",
+        "read",
+        "write",
+        "memory",
+        "cpu",
+        "processes",
+        "install_scripts",
+        "cell",
+        "allow_unsandboxed",
+    ] {
         let flag = format!("--{}", key.replace('_', "-"));
         for spelled in
             [format!("servers.{name}.limits.{key}"), format!("servers.{name}.{key}"), format!("`{key}`")]
@@ -128,7 +138,7 @@ fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
 /// # Errors
 /// A path that cannot be granted.
 pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
-    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = room;
+    let Room { network, read, write, memory, cpu, processes, light, allow_unsandboxed, .. } = room;
     let text = |text: &String| NewValue::Text(text.clone());
     let mut settings = Vec::new();
     if *light {
@@ -136,6 +146,9 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
     }
     if *allow_unsandboxed {
         settings.push(("allow_unsandboxed", NewValue::Switch(true)));
+    }
+    if room.install_scripts {
+        settings.push(("install_scripts", NewValue::Switch(true)));
     }
     for (key, paths) in [("read", read), ("write", write)] {
         let paths = paths.iter().map(|path| granted(path)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -147,6 +160,7 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
         settings.push(("network", NewValue::Texts(network.clone())));
     }
     settings.extend(memory.iter().map(|size| ("limits.memory", text(size))));
+    settings.extend(cpu.iter().map(|number| ("limits.cpu", NewValue::Fraction(*number))));
     settings.extend(processes.iter().map(|count| ("limits.processes", NewValue::Number((*count).into()))));
     Ok(settings)
 }

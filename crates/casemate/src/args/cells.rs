@@ -64,14 +64,20 @@ pub struct Room {
     /// Most memory, for example 512MiB [default: 1GiB]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Most processors that it may keep busy, for example 0.5 [default: 2]
+    #[arg(long, value_name = "NUMBER")]
+    pub cpu: Option<f64>,
     /// Most processes and threads [default: 256]
     #[arg(long, value_name = "NUMBER")]
     pub processes: Option<u32>,
+    /// Let its package run its install scripts, in a cell without network, when it is installed
+    #[arg(long)]
+    pub install_scripts: bool,
     /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
     #[arg(long, conflicts_with = "network")]
     pub light: bool,
     /// No cell: it may do everything that you may
-    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "processes", "light"])]
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "cpu", "processes", "install_scripts", "light"])]
     pub allow_unsandboxed: bool,
 }
 
@@ -133,8 +139,19 @@ pub struct Which {
 }
 
 /// What says something about a typed server, and so nothing about a configured one.
-const TYPED: [&str; 9] =
-    ["name", "network", "read", "write", "env", "memory", "processes", "light", "allow_unsandboxed"];
+const TYPED: [&str; 11] = [
+    "name",
+    "network",
+    "read",
+    "write",
+    "env",
+    "memory",
+    "cpu",
+    "processes",
+    "install_scripts",
+    "light",
+    "allow_unsandboxed",
+];
 
 /// `casemate service`
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod gateway;
 mod help;
 mod home;
 mod keys;
+mod packages;
 mod people;
 mod real;
 mod running;

@@ -1,20 +1,25 @@
 //! `casemate sandbox explain`: the cell that a server would get, before it has one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use casemate_gateway::snapshot::{Enclosure, Program, Room};
+use casemate_gateway::snapshot::{Enclosure, ImageSource, Program, Room};
 use casemate_gateway::upstream::Launch;
 use casemate_gateway::upstream::report::Limit;
 use casemate_sandbox::{Kind, Need, Plan, Spawner};
+use casemate_store::RecordLog;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Gap;
 use super::subject::Subject;
 use crate::args::cells::Which;
-use crate::cells::{self, Cells, Design, Refused, Surroundings};
+use crate::cells::{self, Cells, Design, Refused, Spelling, Surroundings};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::packages::{self, Life};
+use crate::wiring::recorder::Log;
 use reasons::Reasons;
 
 mod layout;
@@ -22,16 +27,26 @@ mod reasons;
 
 /// Shows the cell. Nothing is started in it. Fails when it could not be had.
 pub(super) fn run(context: &Context, which: &Which) -> anyhow::Result<Exit> {
-    let Subject { launch, spelling } = Subject::of(context, which)?;
+    let Subject { launch, packages, spelling } = Subject::of(context, which)?;
+    context.paths.prepare_data()?;
     let spawner = Spawner::start()?;
-    let cells = Cells::new(spawner, Surroundings::of(context)?, TaskTracker::new()).spelled(spelling);
-    let designed = context.small_runtime()?.block_on(cells.design(&launch));
-    let explanation = match designed {
-        Ok(design) => {
-            Explanation::of(&launch, &design, (&cells, &Reasons::new(context, &launch, (&design, spelling))))
-        }
-        Err(refused) => Explanation::refused(&launch, refused),
+    let tracker = TaskTracker::new();
+    let life = Life {
+        tracker: tracker.clone(),
+        stop: CancellationToken::new(),
+        log: Arc::new(Log::new(RecordLog::open(&context.paths.records())?)),
     };
+    // What a package is made of has a part in its cell.
+    let packages = packages::of(context, &packages, spawner.clone(), life);
+    let cells =
+        Cells::new(spawner, Surroundings::of(context)?, tracker).spelled(spelling).preparing(packages);
+    let explanation = match &launch.program {
+        Program::Image(image) => Ok(Explanation::image(&launch, image)),
+        Program::Command(_) => context.small_runtime()?.block_on(cells.design(&launch)).map(|design| {
+            Explanation::of(&launch, &design, (&cells, &Reasons::new(context, &launch, (&design, spelling))))
+        }),
+    };
+    let explanation = explanation.unwrap_or_else(|refused| Explanation::refused(&launch, refused));
     context.output.print(&explanation)?;
     Ok(if explanation.refusal.is_none() { Exit::Success } else { Exit::Failure })
 }
@@ -149,6 +164,24 @@ impl Explanation {
             None => {}
         }
         explanation
+    }
+
+    /// A container is the engine's to make: what is known before is what is asked of it.
+    fn image(launch: &Launch, image: &ImageSource) -> Explanation {
+        let room = &image.room;
+        let seen = |(path, access): (&PathBuf, Access)| {
+            let why = Spelling::Entry.said(if access == Access::Read { "read" } else { "write" });
+            Seen { path: path.clone(), access, why }
+        };
+        let read = room.read.iter().map(|path| (path, Access::Read));
+        let write = room.write.iter().map(|path| (path, Access::Write));
+        Explanation {
+            environment: image.env.keys().cloned().collect(),
+            sees: read.chain(write).map(seen).collect(),
+            network: room.network.destinations().iter().map(ToString::to_string).collect(),
+            limits: cells::limits(&room.limits, Kind::Full),
+            ..Explanation::bare(launch)
+        }
     }
 
     /// A server whose cell cannot even be worked out.

@@ -1,5 +1,6 @@
 //! The server that a command is about: a configured one, or one that was typed.
 
+use casemate_config::PackageSources;
 use casemate_gateway::upstream::Launch;
 use casemate_mcp::names::ServerName;
 
@@ -16,6 +17,8 @@ use crate::typed::Server;
 pub(super) struct Subject {
     /// What would be started.
     pub(super) launch: Launch,
+    /// Where packages come from.
+    pub(super) packages: PackageSources,
     /// How its settings are spelled.
     pub(super) spelling: Spelling,
 }
@@ -25,14 +28,15 @@ impl Subject {
     pub(super) fn of(context: &Context, which: &Which) -> anyhow::Result<Subject> {
         match &which.server {
             None => {
-                Ok(Subject { launch: Server::of(context, &which.typed)?.launch, spelling: Spelling::Flags })
+                let Server { launch, packages, .. } = Server::of(context, &which.typed)?;
+                Ok(Subject { launch, packages, spelling: Spelling::Flags })
             }
-            Some(name) => Ok(Subject { launch: configured(context, name)?, spelling: Spelling::Entry }),
+            Some(name) => configured(context, name),
         }
     }
 }
 
-fn configured(context: &Context, name: &ServerName) -> anyhow::Result<Launch> {
+fn configured(context: &Context, name: &ServerName) -> anyhow::Result<Subject> {
     let loaded = configuration::inspect(context)?;
     let entry = loaded.snapshot.servers.get(name).ok_or_else(|| {
         Failure::new(Exit::Failure, format!("no server called {name} is configured"))
@@ -42,5 +46,6 @@ fn configured(context: &Context, name: &ServerName) -> anyhow::Result<Launch> {
         Failure::new(Exit::Failure, format!("{name} runs elsewhere, so it has no cell"))
             .hint(format!("`casemate show {name}` has what is known about it"))
     })?;
-    Ok(Launch { server: name.clone(), program })
+    let launch = Launch { server: name.clone(), program };
+    Ok(Subject { launch, packages: loaded.process.packages, spelling: Spelling::Entry })
 }

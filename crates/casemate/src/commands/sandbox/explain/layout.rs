@@ -58,9 +58,16 @@ impl Explanation {
             page.item(VALUES, &[Entry::new(name, Tone::Quiet), value.into()]);
         };
         row("program", &self.program);
-        let Some(starts_in) = &self.starts_in else { return };
-        row("starts in", &starts_in.display().to_string());
-        row("environment", &format!("{} (values are not shown)", self.environment.join(", ")));
+        if self.refusal.is_some() && self.limits.is_empty() {
+            return;
+        }
+        if let Some(starts_in) = &self.starts_in {
+            row("starts in", &starts_in.display().to_string());
+        }
+        match self.environment.as_slice() {
+            [] => row("environment", "none that was named"),
+            names => row("environment", &format!("{} (values are not shown)", names.join(", "))),
+        }
         if self.cell == "none" {
             return;
         }
