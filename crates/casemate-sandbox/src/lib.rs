@@ -55,6 +55,7 @@ mod error;
 mod exit;
 mod group;
 mod init;
+pub mod learn;
 mod message;
 mod order;
 mod overrun;

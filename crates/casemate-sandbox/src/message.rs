@@ -1,5 +1,5 @@
-//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. One of them
-//! comes with descriptors.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. Some of them
+//! come with descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -29,12 +29,14 @@ pub(crate) enum Stage {
     Ended,
     /// The sockets of the cell's network did not arrive.
     Doorway,
+    /// The descriptor through which casemate is told of files did not arrive, or nobody could be put behind it.
+    Listener,
     /// A step of the cell's plan, by its place.
     Step(usize),
 }
 
 impl Stage {
-    const NAMED: [Stage; 11] = [
+    const NAMED: [Stage; 12] = [
         Stage::Namespace,
         Stage::Fork,
         Stage::Order,
@@ -46,6 +48,7 @@ impl Stage {
         Stage::Exec,
         Stage::Ended,
         Stage::Doorway,
+        Stage::Listener,
     ];
 
     /// The number of the first step, far from those of the stages with a name.
@@ -93,6 +96,9 @@ pub(crate) enum Message {
     Go { mounts: usize },
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
+    /// The descriptor through which casemate is told of files comes with this message, from the process that becomes the
+    /// server.
+    Listener,
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -121,6 +127,7 @@ impl Message {
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
             Message::Go { mounts } => [6, i32::try_from(mounts).unwrap_or(i32::MAX), 0],
             Message::Peak(kib) => [8, kib, 0],
+            Message::Listener => [9, 0, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -146,6 +153,7 @@ impl Message {
             (6, mounts, 0) => Some(Message::Go { mounts: usize::try_from(mounts).ok()? }),
             (8, kib, 0) => Some(Message::Peak(kib)),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
+            (9, 0, 0) => Some(Message::Listener),
             _ => None,
         }
     }
@@ -225,6 +233,7 @@ mod tests {
             Message::Go { mounts: 3 },
             Message::Peak(i32::MAX),
             Message::Doorway { ports: 128 },
+            Message::Listener,
         ];
         for message in failures.chain(others) {
             assert_eq!(Message::decode(&message.encode()), Some(message));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use casemate_gateway::snapshot::{CommandSource, Enclosure, Program};
+use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
 use design::Package;
+use image::Containers;
 use refused::Asking;
 use running::Attendant;
 use story::Story;
@@ -29,6 +30,7 @@ pub use running::Running;
 pub use surroundings::Surroundings;
 
 mod design;
+mod image;
 mod ledger;
 mod refused;
 mod report;
@@ -42,6 +44,7 @@ mod surroundings;
 #[derive(Debug)]
 pub struct Cells {
     spawner: Spawner,
+    containers: Containers,
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
@@ -71,8 +74,10 @@ impl Cells {
     /// left behind is removed.
     pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
         scratch::sweep();
+        let containers = Containers::new(surroundings.engine.clone());
         Cells {
             spawner,
+            containers,
             surroundings,
             tracker,
             packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
@@ -116,8 +121,8 @@ impl Cells {
         match &launch.program {
             Program::Command(command) => self.command(&launch.server, command).await,
             Program::Image(_) => Err(Refused::new(
-                "this casemate was built without containers",
-                "build it with the feature `container`, or install the server as a program",
+                "a container engine makes the containers of images, and there is no plan of it before it has",
+                format!("`casemate show {}` says what is in force while it runs", launch.server),
             )),
         }
     }
@@ -137,6 +142,9 @@ impl Cells {
     /// # Errors
     /// What stands in the way.
     pub async fn start(&self, launch: &Launch) -> Result<Process, Refused> {
+        if let Program::Image(image) = &launch.program {
+            return self.start_container(&launch.server, image).await;
+        }
         let design = self.design(launch).await?;
         let Opened { io, remarks, running } = self.open(&launch.server, design).await?;
         Ok(Process {
@@ -157,13 +165,13 @@ impl Cells {
         let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, &self.asking(server, &design)))?;
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
-        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(&design, &story)));
+        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
         design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design, story, network };
+        let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 
@@ -172,9 +180,9 @@ impl Cells {
     }
 
     /// What holds for the network of a cell.
-    fn rules(&self, design: &Design, story: &Arc<Story>) -> Rules {
+    fn rules(&self, room: Option<&Room>, story: &Arc<Story>) -> Rules {
         Rules {
-            policy: design.network(),
+            policy: room.map(|room| room.network.clone()).unwrap_or_default(),
             quotas: Quotas::default(),
             resolver: Arc::clone(&self.resolver),
             witness: Arc::clone(story) as Arc<dyn Witness>,

@@ -60,6 +60,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
     watch: Option<Watch>,
@@ -109,8 +110,10 @@ impl Daemon {
         let packages = packages::of(&context, sources, start.spawner.clone(), life);
         let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
         let cells = Arc::new(cells.preparing(packages).recording(Arc::clone(&log)));
+        let swept = Arc::clone(&cells);
+        tracker.spawn(async move { swept.sweep().await });
         let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(cells, limits, (tracker.clone(), stop.clone()));
+        let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
@@ -146,6 +149,7 @@ impl Daemon {
             live,
             gate,
             log,
+            cells,
             orders,
             signals,
             watch,
@@ -170,6 +174,7 @@ impl Daemon {
             }
         }
         self.listening.cancel();
+        self.cells.close().await;
         let tracker = self.gate.tracker();
         tracker.close();
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {

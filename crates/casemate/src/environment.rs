@@ -24,6 +24,8 @@ pub const CASEMATE_LISTEN: &str = "CASEMATE_LISTEN";
 pub const CASEMATE_LOG: &str = "CASEMATE_LOG";
 /// `json` writes each log line as one JSON object; anything else writes text.
 pub const CASEMATE_LOG_FORMAT: &str = "CASEMATE_LOG_FORMAT";
+/// The socket of the container engine, `unix://` and a path.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Any value but the empty one turns colors off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -33,6 +35,7 @@ const TERM: &str = "TERM";
 const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 
 /// One documented variable.
@@ -93,6 +96,16 @@ pub const VARIABLES: &[Variable] = &[
         name: XDG_STATE_HOME,
         about: "Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set.",
         default: "~/.local/state",
+    },
+    Variable {
+        name: DOCKER_HOST,
+        about: "The container engine for servers with an `image`: unix:// and the path of its socket.",
+        default: "the first of the usual sockets that answers",
+    },
+    Variable {
+        name: XDG_RUNTIME_DIR,
+        about: "Where the sockets of this user's container engines are.",
+        default: "none",
     },
     Variable { name: HOME, about: "The home folder, from which the XDG defaults follow.", default: "none" },
     Variable {
@@ -167,6 +180,11 @@ impl Environment {
     /// MCP SDKs pass a server `HOME` and little else: `connect` would look elsewhere than `up` does.
     pub fn state_home(&self) -> Option<PathBuf> {
         self.folder(XDG_STATE_HOME).or_else(|| Some(self.home()?.join(".local/state")))
+    }
+
+    /// Where services of this user listen, such as a container engine.
+    pub fn runtime_folder(&self) -> Option<PathBuf> {
+        self.folder(XDG_RUNTIME_DIR)
     }
 
     /// Where Claude Code keeps its configuration, when the user moved it.

@@ -120,7 +120,7 @@ pub enum Sandbox {
         override_usage = "casemate sandbox explain [OPTIONS] <SERVER>\n       \
             casemate sandbox explain [OPTIONS] -- <COMMAND> [ARGS]..."
     )]
-    Explain(Which),
+    Explain(Box<Which>),
 }
 
 /// A configured server, or one that is typed.

@@ -99,7 +99,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn design(&self, package: Option<Package>) -> Result<Design, Refused> {
-        let mut grants = self.grants()?;
+        let mut grants = grants(self.room, self.surroundings)?;
         let (origin, start) = match package {
             Some((origin, prepared)) => (Some(origin), packaged(prepared, &mut grants)),
             None => (None, self.installed(&mut grants)?),
@@ -132,10 +132,7 @@ impl Draft<'_> {
         CellSpec {
             runtime: runtime.chain(self.room.runtime.iter().cloned()).chain(links).collect(),
             grants,
-            network: match self.room.network.is_empty() {
-                true => Network::None,
-                false => Network::Ports(self.room.network.ports()),
-            },
+            network: network(self.room),
             limits: self.room.limits,
             account: self.room.account,
             ..CellSpec::new(self.room.kind)
@@ -159,22 +156,6 @@ impl Draft<'_> {
             links: runtime.links,
             remarks: Vec::new(),
         })
-    }
-
-    /// What the entry grants, as far as it can be granted.
-    fn grants(&self) -> Result<Vec<Grant>, Refused> {
-        let mut grants = Vec::new();
-        for (paths, access) in [(&self.room.read, Access::Read), (&self.room.write, Access::Write)] {
-            for path in paths {
-                check_plain(path)?;
-                match access {
-                    Access::Read => self.surroundings.check_read(path)?,
-                    Access::Write => self.surroundings.check_write(path)?,
-                }
-                grants.push(Grant { path: path.clone(), access });
-            }
-        }
-        Ok(grants)
     }
 
     /// Where it starts, when the entry says so. A folder that it may not see otherwise is shown for reading: who names it
@@ -224,6 +205,30 @@ fn packaged(prepared: Prepared, grants: &mut Vec<Grant>) -> Start {
         search: Vec::new(),
         links: Vec::new(),
         remarks: if skipped.is_empty() { Vec::new() } else { vec![remark] },
+    }
+}
+
+/// What the entry grants, as far as it can be granted.
+pub(super) fn grants(room: &Room, surroundings: &Surroundings) -> Result<Vec<Grant>, Refused> {
+    let mut grants = Vec::new();
+    for (paths, access) in [(&room.read, Access::Read), (&room.write, Access::Write)] {
+        for path in paths {
+            check_plain(path)?;
+            match access {
+                Access::Read => surroundings.check_read(path)?,
+                Access::Write => surroundings.check_write(path)?,
+            }
+            grants.push(Grant { path: path.clone(), access });
+        }
+    }
+    Ok(grants)
+}
+
+/// What its network needs of a cell.
+pub(super) fn network(room: &Room) -> Network {
+    match room.network.is_empty() {
+        true => Network::None,
+        false => Network::Ports(room.network.ports()),
     }
 }
 

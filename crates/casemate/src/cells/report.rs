@@ -3,7 +3,7 @@
 use casemate_config::{show_millis, show_size};
 use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Granted, Limit, Origin};
 use casemate_registry::{Asked, Prepared};
-use casemate_sandbox::{Enforced, Kind, Limits, Report};
+use casemate_sandbox::{Enforced, Grant, Kind, Limits, Report};
 
 use super::Design;
 
@@ -19,14 +19,7 @@ pub(super) fn of(design: &Design, report: &Report) -> CellReport {
             cell: kind(enforced.kind),
             layers: enforced.layers.iter().map(ToString::to_string).collect(),
             absent: absences(enforced),
-            grants: cell
-                .grants
-                .iter()
-                .map(|grant| Granted {
-                    path: grant.path.display().to_string(),
-                    access: grant.access.to_string(),
-                })
-                .collect(),
+            grants: grants(&cell.grants),
             network: design.network().destinations().iter().map(ToString::to_string).collect(),
             limits: limits(&cell.limits, enforced.kind),
             ..bare
@@ -45,6 +38,15 @@ pub(super) fn origin(asked: &Asked, prepared: &Prepared) -> Origin {
         sha256: prepared.lock_sha256.clone(),
         scripts: (!prepared.scripts_ran.is_empty()).then(|| prepared.scripts_ran.join(", ")),
     }
+}
+
+/// What of the host is seen.
+pub(super) fn grants(grants: &[Grant]) -> Vec<Granted> {
+    let granted = |Grant { path, access }: &Grant| Granted {
+        path: path.display().to_string(),
+        access: access.to_string(),
+    };
+    grants.iter().map(granted).collect()
 }
 
 fn kind(kind: Kind) -> CellKind {

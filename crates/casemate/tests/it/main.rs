@@ -11,6 +11,7 @@ mod explaining;
 mod gateway;
 mod help;
 mod home;
+mod images;
 mod keys;
 mod packages;
 mod people;
