@@ -25,6 +25,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 mod images;
 mod life;
+mod network;
 mod own;
 mod parts;
 mod stage;
@@ -39,6 +40,7 @@ mod escapes {
     pub(crate) mod attack;
     pub(crate) mod attacks;
     pub(crate) mod ground;
+    pub(crate) mod way_out;
     pub(crate) mod world;
 
     /// What attacks ask about control groups: engines always have them.
@@ -54,7 +56,7 @@ mod escapes {
     }
 }
 
-use escapes::{attack, attacks, ground, limits, world};
+use escapes::{attack, attacks, ground, limits, way_out, world};
 use stage::Stage;
 use world::World;
 
@@ -120,6 +122,7 @@ fn trials(docker: Option<&Arc<Docker>>) -> Vec<Trial> {
             Ok(walls::run(&docker, &World::new(Kind::Full), group)?)
         })
     }));
+    trials.push(trial(docker, network::NAME, |docker| Ok(network::by_name(&docker))));
     // What only the user can do who has started the engine.
     if docker.is_none_or(|docker| docker.is_ours()) {
         trials.extend(images::ALL.iter().map(on_stage));
