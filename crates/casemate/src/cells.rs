@@ -21,6 +21,7 @@ use running::Attendant;
 use story::Story;
 
 pub use design::Design;
+pub use image::engine;
 pub use refused::Refused;
 pub use running::Running;
 pub use surroundings::Surroundings;
