@@ -148,6 +148,13 @@ impl Registry {
         self
     }
 
+    /// The same registry, reached by these places too.
+    #[must_use]
+    pub fn also_reaching(mut self, reach: impl IntoIterator<Item = Destination>) -> Registry {
+        self.reach.extend(reach);
+        self
+    }
+
     /// Its address without credentials.
     pub fn url(&self) -> &str {
         &self.url

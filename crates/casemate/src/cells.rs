@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use casemate_gateway::snapshot::{CommandSource, Program, Room};
+use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
+use casemate_registry::{Asked, Error, Packages, Scripts, Unpinned};
 use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
+use design::Package;
 use image::Containers;
 use running::Attendant;
 use story::Story;
@@ -45,6 +47,8 @@ pub struct Cells {
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
+    /// Prepares what is fetched, or why nothing can be.
+    packages: Result<Packages, Refused>,
     /// Where starts, ends and what is attempted are recorded.
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
@@ -73,9 +77,17 @@ impl Cells {
             containers,
             surroundings,
             tracker,
+            packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
             log: None,
             resolver: Arc::new(SystemResolver::new()),
         }
+    }
+
+    /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
+    /// have no part in it.
+    #[must_use]
+    pub fn preparing(self, packages: Result<Packages, Error>) -> Cells {
+        Cells { packages: packages.map_err(|error| Refused::by_registry(&error)), ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -96,7 +108,7 @@ impl Cells {
     /// What stands in the way, as far as it can be seen from here.
     pub async fn design(&self, launch: &Launch) -> Result<Design, Refused> {
         match &launch.program {
-            Program::Command(command) => self.command(&launch.server, command),
+            Program::Command(command) => self.command(&launch.server, command).await,
             Program::Image(_) => Err(Refused::new(
                 "a container engine makes the containers of images, and there is no plan of it before it has",
                 format!("`casemate show {}` says what is in force while it runs", launch.server),
@@ -136,6 +148,7 @@ impl Cells {
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
+        design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
@@ -151,9 +164,41 @@ impl Cells {
         }
     }
 
-    fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
-        Design::of(server, command, &self.surroundings)
+    async fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
+        let asked = match &command.enclosure {
+            Enclosure::Cell(_) => Asked::recognize(&command.program, &command.args),
+            // Without a cell a package runner does what it does everywhere.
+            Enclosure::Unsandboxed => None,
+        };
+        let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
+        let package = match asked {
+            None => None,
+            Some(asked) => Some(self.package(asked, scripts).await?),
+        };
+        Design::of(server, (command, package), &self.surroundings)
     }
+
+    /// Makes a package ready to start, which may take minutes the first time.
+    async fn package(&self, asked: Result<Asked, Unpinned>, scripts: Scripts) -> Result<Package, Refused> {
+        let packages = self.packages.as_ref().map_err(Refused::clone)?;
+        match asked {
+            Ok(asked) => {
+                let prepared = packages.prepare(&asked, scripts).await;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error))?;
+                Ok((report::origin(&asked, &prepared), prepared))
+            }
+            Err(unpinned) => {
+                let found = packages.current(&unpinned).await;
+                Err(Refused::new(unpinned.to_string(), unpinned.hint(&found)))
+            }
+        }
+    }
+}
+
+/// Records what package clients reach, and try to. No server's name has parentheses.
+pub fn errands(log: Arc<Log>) -> Arc<dyn Witness> {
+    let (story, _unheard) = Story::new("(packages)", Some(log));
+    Arc::new(story)
 }
 
 impl Launcher for Cells {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use casemate_sandbox::environment as cell;
 use casemate_sandbox::environment::RUNNERS;
 
+mod registries;
+
 /// Root folder of one installation: configuration, data and sockets live below it.
 pub const CASEMATE_HOME: &str = "CASEMATE_HOME";
 /// The configuration file, instead of the installation's own.
@@ -115,6 +117,11 @@ pub const VARIABLES: &[Variable] = &[
         name: PATH,
         about: "Where `doctor` and the package runners look for npx, uvx, node and python3.",
         default: "empty",
+    },
+    Variable {
+        name: "npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL",
+        about: "Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like count too.",
+        default: "the public registries",
     },
 ];
 
