@@ -24,6 +24,7 @@ use running::Attendant;
 use story::Story;
 
 pub use design::Design;
+pub use image::engine;
 pub use refused::{Refused, Spelling};
 pub use report::limits;
 pub use running::Running;

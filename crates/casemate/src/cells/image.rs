@@ -116,6 +116,16 @@ impl Cells {
     }
 }
 
+/// The name of the engine that containers of an installation would have. Changes nothing.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub async fn engine(paths: &Paths, environment: &Environment) -> Result<String, Refused> {
+    let found = Engine::find(&search(paths, environment)).await.map_err(|error| refused(&error))?;
+    let about = found.about();
+    Ok(format!("{}, at {}", about.name, about.socket.display()))
+}
+
 /// What is asked of the engine.
 fn spec(
     server: &ServerName,
