@@ -94,6 +94,17 @@ impl Cells {
         Cells { spelling, ..self }
     }
 
+    /// Removes what a casemate of this installation left behind when it was killed: containers, and packages that were
+    /// never finished.
+    pub async fn sweep(self: Arc<Self>) {
+        self.containers.sweep().await;
+        if let Ok(packages) = &self.packages
+            && let Err(error) = packages.sweep().await
+        {
+            tracing::warn!(%error, "leftovers of packages stay");
+        }
+    }
+
     /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
     /// have no part in it.
     #[must_use]

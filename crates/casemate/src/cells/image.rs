@@ -105,11 +105,6 @@ impl Cells {
         })
     }
 
-    /// Removes containers that a casemate of this installation left behind when it was killed.
-    pub async fn sweep(&self) {
-        self.containers.sweep().await;
-    }
-
     /// Starts no more containers and waits until those are gone that nobody holds, half a minute at most.
     pub async fn close(&self) {
         self.containers.close().await;
