@@ -8,14 +8,17 @@ mod bed;
 mod cells;
 mod client;
 mod echo;
+mod enclosed;
 mod endurance;
 mod host;
+mod https;
 mod load;
 mod protocol;
 mod relay;
 mod report;
 mod statistics;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,7 +36,7 @@ pub(crate) struct Options {
     /// Seconds per measurement and round
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Only the groups whose name contains this: calls, results, sessions, start, lists, stdio
+    /// Only the groups whose name contains this: calls, results, sessions, start, lists, stdio, cells
     #[arg(long)]
     only: Option<String>,
     /// Put the table into SPECIFICATION.md
@@ -84,6 +87,16 @@ pub(crate) fn serve_http() -> Result<()> {
 /// The echo server over stdio.
 pub(crate) fn serve_stdio() -> Result<()> {
     echo::serve_stdio()
+}
+
+/// The HTTPS server, with the identity in a folder.
+pub(crate) fn serve_https(identity: &Path) -> Result<()> {
+    https::serve(identity)
+}
+
+/// The HTTPS client.
+pub(crate) fn ask_https(identity: &Path, port: u16, times: usize) -> Result<()> {
+    https::ask(identity, port, times)
 }
 
 /// The relay that copies bytes.

@@ -41,6 +41,22 @@ enum Command {
     /// The server that benchmarks call, over stdio
     #[command(hide = true)]
     EchoStdio,
+    /// The server that benchmarks call from cells, over HTTPS
+    #[command(hide = true)]
+    HttpsServer {
+        /// The folder with its certificate and key
+        identity: std::path::PathBuf,
+    },
+    /// The client that measures how long that server takes
+    #[command(hide = true)]
+    HttpsClient {
+        /// The folder with the server's certificate
+        identity: std::path::PathBuf,
+        /// The server's port
+        port: u16,
+        /// How often it asks
+        times: usize,
+    },
     /// The least that can stand between a client and a server
     #[command(hide = true)]
     Relay {
@@ -68,6 +84,8 @@ fn run(command: Command) -> Result<()> {
         Command::BenchInside(options) => bench::run_inside(&options),
         Command::EchoHttp => bench::serve_http(),
         Command::EchoStdio => bench::serve_stdio(),
+        Command::HttpsServer { identity } => bench::serve_https(&identity),
+        Command::HttpsClient { identity, port, times } => bench::ask_https(&identity, port, times),
         Command::Relay { to } => bench::serve_relay(to),
     }
 }

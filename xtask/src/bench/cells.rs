@@ -41,6 +41,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("sessions", sessions),
     ("start", start),
     ("lists", lists),
+    ("cells", super::enclosed::measure),
 ];
 
 /// How many sessions are opened to see what one weighs.

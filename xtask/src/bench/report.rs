@@ -34,6 +34,8 @@ pub(crate) enum Verdict {
     Added(Option<f64>),
     /// Through divided by direct, and the least it may be.
     Part(Option<f64>),
+    /// Through divided by direct, and the most it may be.
+    Times(f64),
     /// The number itself, and the most it may be.
     AtMost(f64),
     /// The number itself, and the least it may be.
@@ -52,7 +54,7 @@ impl Row {
     fn judged(&self) -> f64 {
         match self.verdict {
             Verdict::Added(_) => self.through.median() - self.direct.median(),
-            Verdict::Part(_) => self.through.median() / self.direct.median(),
+            Verdict::Part(_) | Verdict::Times(_) => self.through.median() / self.direct.median(),
             Verdict::AtMost(_) | Verdict::AtLeast(_) | Verdict::Plain => self.through.median(),
         }
     }
@@ -65,6 +67,7 @@ impl Row {
                 format!("≤ {}: {}", Shown(most), reached(judged <= most))
             }
             Verdict::Part(Some(least)) => format!("≥ {} ×: {}", Shown(least), reached(judged >= least)),
+            Verdict::Times(most) => format!("≤ {} ×: {}", Shown(most), reached(judged <= most)),
             Verdict::AtLeast(least) => format!("≥ {}: {}", Shown(least), reached(judged >= least)),
             Verdict::Added(None) | Verdict::Part(None) | Verdict::Plain => String::new(),
         }
@@ -73,7 +76,7 @@ impl Row {
     fn compared(&self) -> String {
         match self.verdict {
             Verdict::Added(_) => format!("+ {}", Shown(self.judged())),
-            Verdict::Part(_) => format!("{} ×", Shown(self.judged())),
+            Verdict::Part(_) | Verdict::Times(_) => format!("{} ×", Shown(self.judged())),
             Verdict::AtMost(_) | Verdict::AtLeast(_) | Verdict::Plain => String::new(),
         }
     }
@@ -137,6 +140,9 @@ mod tests {
             table(&[row(&[10.0], &[5.0], Verdict::Part(Some(0.6)))])
                 .contains("| 0.50 × | ≥ 0.60 ×: **missed** |")
         );
+        let times = |most| row(&[100.0], &[120.0], Verdict::Times(most));
+        assert!(table(&[times(1.3)]).contains("| 1.20 × | ≤ 1.30 ×: reached |"));
+        assert!(table(&[times(1.1)]).contains("| ≤ 1.10 ×: **missed** |"));
         assert!(
             table(&[row(&[], &[5.0], Verdict::AtLeast(4.0))])
                 .contains("|  | 5.00 (5.00–5.00) |  | ≥ 4.00: reached |")

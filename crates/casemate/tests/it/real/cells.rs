@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use casemate_store::records::tail;
 use casemate_testkit::client::{ClientError, McpHttp};
@@ -91,18 +91,27 @@ impl Plot {
         self.path(name)
     }
 
-    /// Starts a gateway whose configuration has the lines as its one server.
+    /// Prepares the one server of a configuration, which may take longer than a start may, and starts a gateway with it.
     async fn open(self, server: &'static str, lines: &str) -> Post {
         let reach = registries();
         self.file(
             "cm/casemate.toml",
             &format!("[packages]\nreach = {reach:?}\n\n[servers.{server}]\n{lines}"),
         );
-        let mut up = self.person.command(&self.home, &["up", "--listen", "127.0.0.1:0", "--json"]);
-        inherit(&mut up);
+        let prepare = self.command(&["prepare"]).output().unwrap();
+        self.home.ended(&prepare).ok();
+        let up = self.command(&["up", "--listen", "127.0.0.1:0", "--json"]);
         let gateway = Gateway::start_by(&self.home, up);
         let client = gateway.client(gateway.endpoint()).modern(json!({}));
         Post { person: self.person, home: self.home, server, gateway, client }
+    }
+
+    /// The program, with our way to the registries: certificates, mirrors, proxies.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.person.command(&self.home, arguments);
+        let ours = |name: &OsStr| name == "HOME" || name.to_string_lossy().starts_with("CASEMATE_");
+        command.envs(std::env::vars_os().filter(|(name, _)| !ours(name)));
+        command
     }
 }
 
@@ -114,8 +123,8 @@ impl Post {
     }
 
     fn fail(&self, error: &ClientError) -> ! {
-        let start = self.person.command(&self.home, &["start", self.server]).output().unwrap();
-        panic!("{:?}: {error:?}\n{}\n{}", self.person, self.home.ended(&start).shown(), self.home.read("up.log"))
+        let start = self.output(&["start", self.server]);
+        panic!("{:?}: {error:?}\n{start:?}\n{}", self.person, self.home.read("up.log"))
     }
 
     /// That the tools are listed, and that the server is in a full cell with a package and these grants in it. The rest of
@@ -140,19 +149,22 @@ impl Post {
         for (access, path) in grants {
             assert!(shown.contains(&json!({"access": access, "path": path})), "{path:?}: {shown:?}");
         }
-        // What a user's own programs may change is what was granted, and nothing else of the host.
-        let writable = |grants: &mut dyn Iterator<Item = &str>| grants.filter(|access| *access == "writable").count();
-        assert_eq!(
-            writable(&mut shown.iter().map(|grant| grant["access"].as_str().unwrap())),
-            writable(&mut grants.iter().map(|(access, _)| *access)),
-            "{shown:?}"
-        );
+        // Whatever else it sees, it cannot change.
+        let changes = shown.iter().filter(|grant| grant["access"] == "writable").count();
+        assert_eq!(changes, grants.iter().filter(|(access, _)| *access == "writable").count(), "{shown:?}");
         cell.clone()
     }
 
+    /// What the program prints when it succeeds.
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
-        self.home.ended(&self.person.command(&self.home, arguments).output().unwrap()).ok()
+        let output = self.output(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        self.person.command(&self.home, arguments).output().unwrap()
     }
 
     /// Stops the gateway and returns what was recorded of its server's network.
@@ -170,12 +182,6 @@ fn registries() -> Vec<String> {
     let hosts = ["registry.npmjs.org:443", "pypi.org:443", "files.pythonhosted.org:443"];
     let addresses = hosts.iter().flat_map(|host| host.to_socket_addrs().into_iter().flatten());
     addresses.map(|address| address.to_string()).collect()
-}
-
-/// Gives a command our way to the registries: certificates, mirrors, proxies.
-fn inherit(command: &mut Command) {
-    let ours = |name: &OsStr| name == "HOME" || name.to_string_lossy().starts_with("CASEMATE_");
-    command.envs(std::env::vars_os().filter(|(name, _)| !ours(name)));
 }
 
 #[tokio::test]
@@ -352,8 +358,9 @@ fn site() -> u16 {
 async fn mcp_server_fetch_reaches_the_host_that_is_granted_and_no_other() {
     for plot in Plot::all() {
         let (granted, other) = (site(), site());
+        // Of its own accord it asks for nothing but public addresses.
         let lines = format!(
-            "command = [\"uvx\", \"mcp-server-fetch==2026.10.24\"]\nnetwork = [\"loopback localhost:{granted}\"]\n"
+            "command = [\"uvx\", \"mcp-server-fetch==2026.10.24\", \"--allow-private-ips\"]\nnetwork = [\"loopback localhost:{granted}\"]\n"
         );
         let post = plot.open("fetch", &lines).await;
         let fort = |host: &str, port| json!({"url": format!("http://{host}:{port}/fort")});
