@@ -106,6 +106,7 @@ fn as_flags(name: &ServerName, text: &str) -> String {
         "network",
         "read",
         "write",
+        "runtime",
         "memory",
         "cpu",
         "processes",
@@ -155,6 +156,14 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
         if !paths.is_empty() {
             settings.push((key, NewValue::Texts(paths)));
         }
+    }
+    let absolute = |path: &PathBuf| {
+        let path = std::path::absolute(path)?;
+        path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    let runtime = room.runtime.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?;
+    if !runtime.is_empty() {
+        settings.push(("runtime", NewValue::Texts(runtime)));
     }
     if !network.is_empty() {
         settings.push(("network", NewValue::Texts(network.clone())));
