@@ -110,8 +110,7 @@ impl Daemon {
         let packages = packages::of(&context, sources, start.spawner.clone(), life);
         let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
         let cells = Arc::new(cells.preparing(packages).recording(Arc::clone(&log)));
-        let swept = Arc::clone(&cells);
-        tracker.spawn(async move { swept.sweep().await });
+        cells.sweep();
         let limits = &start.loaded.snapshot.limits;
         let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));

@@ -105,9 +105,10 @@ impl Cells {
         })
     }
 
-    /// Removes containers that a casemate of this installation left behind when it was killed.
-    pub async fn sweep(&self) {
-        self.containers.sweep().await;
+    /// Begins to remove the containers that a casemate of this installation left behind when it was killed.
+    pub fn sweep(self: &Arc<Cells>) {
+        let cells = Arc::clone(self);
+        self.tracker.spawn(async move { cells.containers.sweep().await });
     }
 
     /// Starts no more containers and waits until those are gone that nobody holds, half a minute at most.
