@@ -129,6 +129,16 @@ impl Packages {
         found
     }
 
+    /// Removes what prepares have left that were killed, by whichever process; what another one is at work on stays. Tells
+    /// how many packages that were. Worth doing once, when the program starts.
+    ///
+    /// # Errors
+    /// [`Error::File`], with which it stops.
+    pub async fn sweep(&self) -> Result<usize, Error> {
+        let folder = self.inner.settings.folder.clone();
+        off_thread(move || shelf::sweep(&folder)).await
+    }
+
     /// Runs a prepare to its end, also when nobody waits for it any more.
     async fn detached<T: Send + 'static>(
         &self,

@@ -22,16 +22,20 @@ mod owners;
 mod plan;
 
 pub(crate) use draft::provided;
+#[cfg(feature = "container")]
+pub(crate) use entry::open_doors;
 pub(crate) use entry::{await_casemate, confine, enter};
 #[cfg(feature = "container")]
 pub(crate) use filter::document;
 pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
 pub use network::Network;
+#[cfg(feature = "container")]
+pub(crate) use network::fault as fault_of_ports;
 pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
-pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
+pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step, Told};
 
 /// What a cell encloses. Without one, a server is merely contained: it cannot leak processes, but it sees the host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,6 +48,9 @@ struct Daemon {
 }
 
 impl Docker {
+    /// A folder beside the socket, for everybody.
+    const SHARED: &'static str = "shared";
+
     /// Starts one, and makes the image. It ends when the thread does that has started it.
     ///
     /// # Errors
@@ -73,6 +76,12 @@ impl Docker {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.daemon.is_some()
+    }
+
+    /// A folder that the engine sees under the same path, and in which everybody may make files.
+    #[must_use]
+    pub fn shared(&self) -> PathBuf {
+        self.socket.with_file_name(Docker::SHARED)
     }
 
     /// Runs the engine's own client.
@@ -117,6 +126,8 @@ impl Docker {
     fn launch() -> io::Result<Docker> {
         let folder = tempfile::Builder::new().prefix("casemate-engine").tempdir_in("/var/tmp")?;
         set_mode(folder.path(), 0o755)?;
+        fs::create_dir(folder.path().join(Docker::SHARED))?;
+        set_mode(&folder.path().join(Docker::SHARED), 0o1777)?;
         let socket = folder.path().join("docker.sock");
         // It ends with us, and so do the mounts that it makes, however we end.
         let mut process = Command::new("setpriv")

@@ -11,19 +11,22 @@ use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
-use casemate_registry::{Asked, Error, Packages, Scripts, Unpinned};
-use casemate_sandbox::{CellIo, Host, Spawner};
+use casemate_registry::{Asked, Packages, Scripts, Unpinned};
+use casemate_sandbox::{CellIo, Error, Host, Plan, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
 use design::Package;
 use image::Containers;
+use refused::Asking;
 use running::Attendant;
 use story::Story;
 
 pub use design::Design;
-pub use refused::Refused;
+pub use image::engine;
+pub use refused::{Refused, Spelling};
+pub use report::limits;
 pub use running::Running;
 pub use surroundings::Surroundings;
 
@@ -52,6 +55,8 @@ pub struct Cells {
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
     resolver: Arc<dyn Resolver>,
+    /// How those who read a refusal spell settings.
+    spelling: Spelling,
 }
 
 /// A cell that was started.
@@ -79,14 +84,22 @@ impl Cells {
             packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
             log: None,
             resolver: Arc::new(SystemResolver::new()),
+            spelling: Spelling::Entry,
         }
+    }
+
+    /// The same for servers whose settings are spelled so.
+    #[must_use]
+    pub fn spelled(self, spelling: Spelling) -> Cells {
+        Cells { spelling, ..self }
     }
 
     /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
     /// have no part in it.
     #[must_use]
-    pub fn preparing(self, packages: Result<Packages, Error>) -> Cells {
-        Cells { packages: packages.map_err(|error| Refused::by_registry(&error)), ..self }
+    pub fn preparing(self, packages: Result<Packages, casemate_registry::Error>) -> Cells {
+        let packages = packages.map_err(|error| Refused::by_registry(&error, self.spelling));
+        Cells { packages, ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -115,6 +128,16 @@ impl Cells {
         }
     }
 
+    /// What this host makes of a design: the plan of its cell, or why there is none. Nothing for a server without a cell.
+    pub fn plan(&self, server: &ServerName, design: &Design) -> Option<Result<Plan, Refused>> {
+        let cell = design.spec.cell.as_ref()?;
+        let refused = |refusal| {
+            let program = design.spec.program.clone();
+            Refused::by_sandbox(&Error::NoCell { program, refusal }, &self.asking(server, design))
+        };
+        Some(Plan::of(cell, self.host()).map_err(refused))
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -140,7 +163,7 @@ impl Cells {
     /// What stands in the way.
     pub async fn open(&self, server: &ServerName, design: Design) -> Result<Opened, Refused> {
         let cell = self.spawner.spawn(design.spec.clone()).await;
-        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
+        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, &self.asking(server, &design)))?;
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
         let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
@@ -151,6 +174,10 @@ impl Cells {
         story.started(&design.spec.program.to_string_lossy(), &report)?;
         let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
+    }
+
+    fn asking<'a>(&self, server: &'a ServerName, design: &'a Design) -> Asking<'a> {
+        Asking { server, room: design.room.as_ref(), spelling: self.spelling }
     }
 
     /// What holds for the network of a cell.
@@ -183,12 +210,12 @@ impl Cells {
         match asked {
             Ok(asked) => {
                 let prepared = packages.prepare(&asked, scripts).await;
-                let prepared = prepared.map_err(|error| Refused::by_registry(&error))?;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error, self.spelling))?;
                 Ok((report::origin(&asked, &prepared), prepared))
             }
             Err(unpinned) => {
                 let found = packages.current(&unpinned).await;
-                Err(Refused::new(unpinned.to_string(), unpinned.hint(&found)))
+                Err(Refused::unpinned(&unpinned, &found, self.spelling))
             }
         }
     }

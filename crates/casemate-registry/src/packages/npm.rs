@@ -8,7 +8,7 @@ use crate::package::Ecosystem;
 use crate::prepared::{Origin, Scripts};
 use crate::record::{Kept, Record};
 use crate::runtime::Node;
-use crate::shelf::{self, Place};
+use crate::shelf::Place;
 use crate::unpinned::Wanted;
 
 impl Inner {
@@ -92,7 +92,7 @@ impl Inner {
         if versions.as_ref().is_none_or(Vec::is_empty) {
             versions = npm.versions(&wanted.name, None, "version").await;
         }
-        let _ = shelf::remove(place.root());
+        let _ = place.remove(&held);
         versions?.pop()
     }
 }

@@ -11,7 +11,7 @@ use crate::pypi::{Client, PyPi};
 use crate::record::{Kept, Record};
 use crate::runtime::{self, Python};
 use crate::shebang::Shebang;
-use crate::shelf::{self, Place};
+use crate::shelf::Place;
 use crate::unpinned::Wanted;
 
 /// The first pip that can work for another environment than its own.
@@ -90,7 +90,7 @@ impl Inner {
         let pypi = PyPi { runner: &self.runner, python: &python, client: &client, sources, place: &place };
         pypi.lay_out().ok()?;
         let newest = pypi.newest(&wanted.name).await;
-        let _ = shelf::remove(place.root());
+        let _ = place.remove(&held);
         newest
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::egress::Doorway;
 use tokio::net::unix::{OwnedWriteHalf, pipe};
 use tokio::sync::watch;
 
@@ -20,6 +21,8 @@ pub struct Container {
     pub stdout: pipe::Receiver,
     /// What the server writes to standard error. Somebody must read both, or both stall once 64 KiB of one are waiting.
     pub stderr: pipe::Receiver,
+    /// Its network, for one that was asked for with [`crate::Network::Ports`], as that of a [`crate::Cell`].
+    pub doorway: Option<Doorway>,
     /// Its life.
     pub handle: ContainerHandle,
 }

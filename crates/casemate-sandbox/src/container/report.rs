@@ -42,7 +42,7 @@ const MADE_OF: [(Layer, &[&str]); 20] = [
     (Layer::Ipc, &["/HostConfig/IpcMode"]),
     (Layer::Hostname, &["/HostConfig/UTSMode", "/Config/Hostname"]),
     (Layer::CgroupView, &["/HostConfig/CgroupnsMode"]),
-    (Layer::Capabilities, &["/HostConfig/CapDrop", "/HostConfig/Privileged"]),
+    (Layer::Capabilities, &["/HostConfig/CapDrop", "/HostConfig/CapAdd", "/HostConfig/Privileged"]),
     (Layer::NoNewPrivileges, &["/HostConfig/SecurityOpt/0"]),
     (Layer::Seccomp, &["/HostConfig/SecurityOpt/1"]),
     (Layer::Memory, &["/HostConfig/Memory"]),
@@ -120,10 +120,11 @@ impl fmt::Display for ContainerReport {
 
 /// Whether the engine repeats a setting. Nothing, nothing in it, zero and no are the same to it.
 fn same(asked: &Value, found: &Value, setting: &str) -> bool {
-    let asked = match setting.strip_prefix("/Config") {
-        Some(setting) => asked.pointer(setting),
-        None => asked.pointer(setting),
-    };
+    let asked = asked.pointer(setting.strip_prefix("/Config").unwrap_or(setting));
+    // A container that shares a network has the name of the one that made it.
+    if setting == "/Config/Hostname" && asked.is_none() {
+        return true;
+    }
     match (asked, found.pointer(setting)) {
         (Some(asked), Some(found)) => asked == found || (is_nothing(asked) && is_nothing(found)),
         (Some(one), None) | (None, Some(one)) => is_nothing(one),

@@ -45,6 +45,13 @@ pub(crate) fn confine(plan: &Plan, control: &OwnedFd, skip: impl FnMut(Message))
     take(plan, Phase::Confine, |action| confine_step(action, control), skip)
 }
 
+/// Makes the network namespace of this process one whose connections casemate takes over.
+#[cfg(feature = "container")]
+pub(crate) fn open_doors(ports: &std::collections::BTreeSet<u16>, control: &OwnedFd) -> Result<(), Errno> {
+    super::kernel::raise_loopback()?;
+    doors::open(ports, control)
+}
+
 fn take(
     plan: &Plan,
     phase: Phase,

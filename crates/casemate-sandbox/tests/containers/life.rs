@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use casemate_sandbox::container::{Container, ContainerError, Engine, ImageSpec};
-use casemate_sandbox::{Access, CellSpec, Certainty, Exit, Grant, Layer, Limit, Overrun};
+use casemate_sandbox::{Access, CellSpec, Certainty, Exit, Grant, Layer, Limit, Network, Overrun};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::PART;
@@ -226,6 +226,7 @@ fn what_no_container_can_be_made_of_is_refused(stage: &Stage) {
     }
     let changes: &[(Change, &str)] = &[
         (|spec| spec.user = Some(0), "root"),
+        (|spec| spec.network = Network::Ports([53].into()), "port 53"),
         (|spec| spec.label = "a b".to_owned(), "label"),
         (|spec| spec.label = String::new(), "label"),
         (|spec| spec.command = Some(Vec::new()), "command"),
@@ -271,7 +272,8 @@ fn leftovers_of_the_dead_are_removed_and_no_others(stage: &Stage) {
     let mut victims = ["swept", "swept", "another"].map(|installation| another(stage, installation));
     let own = stage.start(&stage.spec("cat", &[])).unwrap();
     let before = stage.containers().len();
-    assert_eq!(before, 4);
+    // Each of the others has a container for its network as well.
+    assert_eq!(before, 3 * 2 + 1);
     for victim in [0, 2] {
         victims[victim].kill().unwrap();
         victims[victim].wait().unwrap();
@@ -279,15 +281,16 @@ fn leftovers_of_the_dead_are_removed_and_no_others(stage: &Stage) {
     let engine = |installation: &str| stage.run(Engine::find(&search(&stage.docker, installation))).unwrap();
     let swept = |installation| stage.run(engine(installation).sweep()).unwrap();
     let first = swept("swept");
-    assert_eq!((first.removed.len(), first.left.len()), (1, 0), "{first:?}");
+    assert_eq!((first.removed.len(), first.left.len()), (2, 0), "{first:?}");
     assert!(first.removed[0].starts_with("casemate-left-"), "{first:?}");
-    assert_eq!(stage.containers().len(), before - 1);
+    assert_eq!(stage.containers().len(), before - 2);
     assert_eq!(swept("swept").removed, [""; 0]);
-    assert_eq!(swept("another").removed.len(), 1);
+    assert_eq!(swept("another").removed.len(), 2);
     // The one that lives ends in its own time, and so does ours.
     drop(victims[1].stdin.take());
     assert!(victims[1].wait().unwrap().success());
     assert_eq!(stage.run(finish(own)).0, Exit::Code(0));
+    assert_eq!(stage.docker.client(&["images", "--quiet", "casemate-doors"]).unwrap(), "");
 }
 
 fn an_engine_that_is_closed_starts_nothing(stage: &Stage) {

@@ -25,6 +25,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 mod images;
 mod life;
+mod network;
 mod own;
 mod parts;
 mod stage;
@@ -39,6 +40,7 @@ mod escapes {
     pub(crate) mod attack;
     pub(crate) mod attacks;
     pub(crate) mod ground;
+    pub(crate) mod way_out;
     pub(crate) mod world;
 
     /// What attacks ask about control groups: engines always have them.
@@ -54,7 +56,7 @@ mod escapes {
     }
 }
 
-use escapes::{attack, attacks, ground, limits, world};
+use escapes::{attack, attacks, ground, limits, way_out, world};
 use stage::Stage;
 use world::World;
 
@@ -119,6 +121,10 @@ fn trials(docker: Option<&Arc<Docker>>) -> Vec<Trial> {
         trial(docker, &format!("walls::{}", group.name), move |docker| {
             Ok(walls::run(&docker, &World::new(Kind::Full), group)?)
         })
+    }));
+    trials.push(trial(docker, network::NAME, |docker| {
+        network::by_name(&docker);
+        Ok(())
     }));
     // What only the user can do who has started the engine.
     if docker.is_none_or(|docker| docker.is_ours()) {

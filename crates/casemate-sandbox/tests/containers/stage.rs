@@ -75,7 +75,7 @@ impl Drop for Stage {
 pub(crate) fn search(docker: &Docker, installation: &str) -> Search {
     Search {
         host: Some(format!("unix://{}", docker.socket.display())),
-        folder: docker.socket.parent().unwrap().to_owned(),
+        folder: docker.shared(),
         installation: installation.to_owned(),
         ..Search::default()
     }
@@ -83,7 +83,7 @@ pub(crate) fn search(docker: &Docker, installation: &str) -> Search {
 
 /// Closes a server's input and hears it out.
 pub(crate) async fn finish(container: Container) -> (Exit, String, String) {
-    let Container { stdin, mut stdout, mut stderr, handle } = container;
+    let Container { stdin, mut stdout, mut stderr, handle, .. } = container;
     drop(stdin);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));

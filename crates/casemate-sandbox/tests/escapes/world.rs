@@ -226,7 +226,7 @@ impl Drop for World {
 }
 
 /// What casemate does with connections of which it knows nothing: it takes them and lets them go.
-fn take_over(doorway: &mut Doorway) -> JoinSet<()> {
+pub(crate) fn take_over(doorway: &mut Doorway) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for listener in doorway.tcp.drain(..) {
         tasks.spawn(async {

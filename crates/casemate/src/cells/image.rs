@@ -89,12 +89,13 @@ impl Cells {
         source: &ImageSource,
     ) -> Result<Process, Refused> {
         let (container, report) = self.containers.start(server, source, &self.surroundings).await?;
-        let Container { stdin, stdout, stderr, handle } = container;
+        let Container { stdin, stdout, stderr, doorway, handle } = container;
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
         // Leaving here drops the handle, which removes what was started.
         story.started(&source.image, &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design: None, story, network: None };
+        let network = doorway.map(|doorway| (doorway, self.rules(Some(&source.room), &story)));
+        let attendant = Attendant { handle: Arc::new(handle), design: None, story, network };
         Ok(Process {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -113,6 +114,16 @@ impl Cells {
     pub async fn close(&self) {
         self.containers.close().await;
     }
+}
+
+/// The name of the engine that containers of an installation would have. Changes nothing.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub async fn engine(paths: &Paths, environment: &Environment) -> Result<String, Refused> {
+    let found = Engine::find(&search(paths, environment)).await.map_err(|error| refused(&error))?;
+    let about = found.about();
+    Ok(format!("{}, at {}", about.name, about.socket.display()))
 }
 
 /// What is asked of the engine.

@@ -51,7 +51,8 @@ fn wait_until_none(docker: &Docker) {
 async fn a_server_that_is_an_image_runs_in_a_container_and_everybody_can_see_so() {
     let Some(docker) = docker() else { return };
     let home = Home::new();
-    let mut gateway = gateway(&home, &docker, "limits.memory = \"256MiB\"\n");
+    let mut gateway =
+        gateway(&home, &docker, "limits.memory = \"256MiB\"\nnetwork = [\"api.example.test:443\"]\n");
     let mut client = gateway.client(gateway.endpoint());
     client.initialize("2025-06-18", json!({})).await.unwrap();
     let tools = client.request("tools/list", json!({})).await.unwrap();
@@ -60,8 +61,9 @@ async fn a_server_that_is_an_image_runs_in_a_container_and_everybody_can_see_so(
     let answer = client.call(echo.as_str().unwrap(), json!({ "message": "hi" })).await.unwrap();
     assert_eq!(answer["content"][0]["text"], "hi", "{answer}");
 
-    let [container] = docker.containers().unwrap().try_into().unwrap();
-    assert!(container.starts_with("casemate-boxed-"), "{container}");
+    for container in docker.containers().unwrap() {
+        assert!(container.starts_with("casemate-boxed-"), "{container}");
+    }
     let shown: Value = serde_json::from_str(&home.run(&["show", "boxed", "--json"]).ok()).unwrap();
     let cell = &shown["state"]["instances"][0]["cell"];
     assert_eq!(cell["cell"], "container");
@@ -70,7 +72,9 @@ async fn a_server_that_is_an_image_runs_in_a_container_and_everybody_can_see_so(
         assert!(cell["layers"].as_array().unwrap().contains(&layer.into()), "{layer}: {cell}");
     }
     let text = home.run(&["show", "boxed"]).ok();
-    for line in ["container", "held together by", "limits.memory = 256MiB", "came from"] {
+    for line in
+        ["container", "api.example.test:443", "held together by", "limits.memory = 256MiB", "came from"]
+    {
         assert!(text.contains(line), "{text}");
     }
 
@@ -106,8 +110,12 @@ fn without_an_engine_the_start_says_where_one_was_looked_for() {
     let _gateway = gateway(&home, &docker, "");
     let refused = home.run(&["start", "boxed"]);
     assert_eq!(refused.code, Some(1), "{}", refused.shown());
-    for word in ["no container engine answers: [HOME]/none.sock", "start Docker or Podman"] {
-        assert!(refused.stderr.contains(word), "{word}: {}", refused.shown());
+    let host = format!("unix://{}", nowhere.display());
+    let doctor = home.command(&["doctor"]).env("DOCKER_HOST", host).output().unwrap();
+    for told in [refused.stderr, home.ended(&doctor).stdout] {
+        for word in ["no container engine answers: [HOME]/none.sock", "start Docker or Podman"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn files_become_folders_but_never_a_home() {
         .did(
             Use::Read,
             &Sort::Folder,
-            &["/srv/listed", "/home/ada", "/srv", "/home/ada/.config", "/home/zoe"],
+            &["/srv/listed", "/home/ada", "/srv", "/home/ada/.config", "/home/alice"],
         )
         .proposes(expect![[r#"
             read = [
@@ -88,7 +88,7 @@ fn files_become_folders_but_never_a_home() {
                 "/srv/listed",
             ]
             # left out, since it also holds not yours: /home/ada/.config
-            # left out, since it is a home; name what is needed inside of it: /home/ada, /home/zoe
+            # left out, since it is a home; name what is needed inside of it: /home/ada, /home/alice
             # left out, since it is too much; name what is needed inside of it: /srv
         "#]]);
 }
