@@ -109,6 +109,11 @@ fn the_long_help_has_the_reference() {
               Data is in casemate/ below it, unless CASEMATE_HOME is set. Default: ~/.local/share.
           XDG_STATE_HOME
               Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set. Default: ~/.local/state.
+          DOCKER_HOST
+              The container engine for servers with an `image`: unix:// and the path of its socket. Default:
+              the first of the usual sockets that answers.
+          XDG_RUNTIME_DIR
+              Where the sockets of this user's container engines are. Default: none.
           HOME
               The home folder, from which the XDG defaults follow. Default: none.
           CLAUDE_CONFIG_DIR
