@@ -29,6 +29,7 @@ pub use refused::{Refused, Spelling};
 pub use report::limits;
 pub use running::Running;
 pub use surroundings::Surroundings;
+pub(crate) use surroundings::real;
 
 mod design;
 mod image;
