@@ -1,5 +1,5 @@
-//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. One of them
-//! comes with descriptors.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. Some of
+//! them come with descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -27,8 +27,8 @@ pub(crate) enum Stage {
     NoInterpreter,
     Exec,
     Ended,
-    /// The sockets of the cell's network did not arrive.
-    Doorway,
+    /// Sockets of the cell did not arrive.
+    Sockets,
     /// A step of the cell's plan, by its place.
     Step(usize),
 }
@@ -45,7 +45,7 @@ impl Stage {
         Stage::NoInterpreter,
         Stage::Exec,
         Stage::Ended,
-        Stage::Doorway,
+        Stage::Sockets,
     ];
 
     /// The number of the first step, far from those of the stages with a name.
@@ -93,6 +93,8 @@ pub(crate) enum Message {
     Go { mounts: usize },
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
+    /// The two sockets at which the host's figures are told come with this message.
+    Figures,
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -121,6 +123,7 @@ impl Message {
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
             Message::Go { mounts } => [6, i32::try_from(mounts).unwrap_or(i32::MAX), 0],
             Message::Peak(kib) => [8, kib, 0],
+            Message::Figures => [9, 0, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -145,6 +148,7 @@ impl Message {
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
             (6, mounts, 0) => Some(Message::Go { mounts: usize::try_from(mounts).ok()? }),
             (8, kib, 0) => Some(Message::Peak(kib)),
+            (9, 0, 0) => Some(Message::Figures),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
             _ => None,
         }
@@ -224,6 +228,7 @@ mod tests {
             Message::Skipped { step: 17, errno: 95 },
             Message::Go { mounts: 3 },
             Message::Peak(i32::MAX),
+            Message::Figures,
             Message::Doorway { ports: 128 },
         ];
         for message in failures.chain(others) {

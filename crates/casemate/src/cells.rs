@@ -118,11 +118,12 @@ impl Cells {
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
         let network = cell.doorway.take().map(|doorway| (doorway, self.rules(&design, &story)));
+        let figures = cell.figures.take();
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design, story, network };
+        let attendant = Attendant { handle: Arc::new(handle), design, story, network, figures };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 

@@ -24,6 +24,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod attack;
 mod attacks;
 mod bench;
+mod figures;
 mod ground;
 mod limits;
 mod owners;
@@ -40,6 +41,9 @@ const ATTACK: &str = "--attack";
 /// The first argument of a server that runs into a limit.
 const WASTE: &str = "--waste";
 
+/// The first argument of a server that asks for figures.
+const ASK: &str = "--ask";
+
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
 
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some(ATTACK) => return attack::play(&args[1], &args[2..]),
         Some(WASTE) => return limits::waste(&args[1]),
+        Some(ASK) => return figures::ask(&args[1]),
         Some(PASSAGE) => {
             return match passages::pass(&args[1]) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -91,8 +96,9 @@ fn main() -> ExitCode {
             }
         }
         let passages = if kind == Kind::Full { passages::ALL } else { &[] };
+        let figures = if kind == Kind::Full { figures::ALL } else { &[] };
         let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
-        let programs = programs::ALL.iter().chain(passages).chain(owners);
+        let programs = programs::ALL.iter().chain(passages).chain(figures).chain(owners);
         for (name, body) in programs.chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));

@@ -7,7 +7,7 @@ use casemate_gateway::snapshot::{CommandSource, Enclosure, Room};
 use casemate_mcp::names::ServerName;
 use casemate_net::Policy;
 use casemate_sandbox::environment::{self, Variable};
-use casemate_sandbox::{Access, CellSpec, Grant, Kind, Network, Spec};
+use casemate_sandbox::{Access, CellSpec, Grant, HostStats, Kind, Network, Spec};
 
 use super::runtime::Runtime;
 use super::scratch::Scratch;
@@ -108,6 +108,10 @@ impl Draft<'_> {
             network: match self.room.network.is_empty() {
                 true => Network::None,
                 false => Network::Ports(self.room.network.ports()),
+            },
+            host_stats: match self.room.host_stats {
+                true => HostStats::Shown,
+                false => HostStats::Hidden,
             },
             limits: self.room.limits,
             account: self.room.account,

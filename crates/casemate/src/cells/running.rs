@@ -6,7 +6,8 @@ use std::time::Duration;
 use casemate_gateway::upstream::report::CellReport;
 use casemate_gateway::upstream::{Exit, Overrun, ProcessHandle, Soon};
 use casemate_net::egress::{self, Doorway, Rules};
-use casemate_sandbox::CellHandle;
+use casemate_sandbox::{CellHandle, Figures};
+use casemate_toolkit::system::provider::{self, Sockets};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +40,8 @@ pub(super) struct Attendant {
     pub(super) story: Arc<Story>,
     /// Its network, when it has one.
     pub(super) network: Option<(Doorway, Rules)>,
+    /// Where it asks about the host, when it may.
+    pub(super) figures: Option<Figures>,
 }
 
 impl Attendant {
@@ -55,6 +58,14 @@ impl Attendant {
         let stop = CancellationToken::new();
         let network =
             self.network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
+        if let Some(Figures { file_systems, interfaces }) = self.figures {
+            let stop = stop.clone();
+            tracker.spawn(async move {
+                if let Err(error) = provider::serve(Sockets { file_systems, interfaces }, stop).await {
+                    tracing::error!(%error, "nobody tells a cell about the host");
+                }
+            });
+        }
         let mut settle = interval(SETTLE_TIME);
         settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = async { _ = self.handle.wait().await };
