@@ -32,6 +32,23 @@ pub(crate) fn size(text: &str) -> Result<u64, Fault> {
     })
 }
 
+/// Reads a plain number with at most three decimals, in thousandths.
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 3 || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(format!("{fraction:0<3}").parse().ok()?)
+}
+
+/// Writes thousandths as a plain number, as a configuration would have it.
+#[must_use]
+pub fn show_millis(millis: u64) -> String {
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Writes a time with the largest unit that divides it, as a configuration would have it.
 #[must_use]
 pub fn show_time(time: Duration) -> String {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
+use casemate_net::Destination;
 use casemate_policy::{Builtin, RoleDef, Roles};
 
 use crate::given::Source;
@@ -34,6 +35,19 @@ pub struct Process {
     pub log: String,
     /// How long calls in flight may take to finish at shutdown.
     pub shutdown_grace: Duration,
+    /// Where packages come from.
+    pub packages: PackageSources,
+}
+
+/// Where packages come from, as far as the configuration says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PackageSources {
+    /// The registry of npm.
+    pub npm: Option<String>,
+    /// The index of PyPI.
+    pub pypi: Option<String>,
+    /// What may be reached besides those.
+    pub reach: Vec<Destination>,
 }
 
 impl Process {
@@ -44,6 +58,7 @@ impl Process {
             ("gateway.listen", self.listen != new.listen),
             ("gateway.log", self.log != new.log),
             ("gateway.shutdown_grace", self.shutdown_grace != new.shutdown_grace),
+            ("packages", self.packages != new.packages),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -139,6 +154,18 @@ impl<'a> Compiler<'a> {
             listen,
             log: at.text("log").unwrap_or("info").to_owned(),
             shutdown_grace: at.time("shutdown_grace").unwrap_or(Duration::from_secs(10)),
+            packages: self.packages(),
+        }
+    }
+
+    fn packages(&self) -> PackageSources {
+        let at = self.written.scope("packages");
+        let reach = at.texts("reach").unwrap_or_default();
+        PackageSources {
+            npm: at.text("npm").map(str::to_owned),
+            pypi: at.text("pypi").map(str::to_owned),
+            // What could not be read was reported where it stands.
+            reach: reach.iter().filter_map(|text| text.parse().ok()).collect(),
         }
     }
 

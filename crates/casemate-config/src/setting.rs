@@ -49,6 +49,8 @@ pub enum Kind {
     Time(RangeInclusive<Duration>),
     /// A size in bytes with its unit.
     Size(RangeInclusive<u64>),
+    /// Processors, with a fraction; the range is in thousandths of one.
+    Processors(RangeInclusive<u64>),
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// An IP address and port to listen on.

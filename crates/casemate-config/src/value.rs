@@ -71,6 +71,7 @@ pub(crate) fn from_text(kind: &Kind, text: &str) -> Item {
     let value = match kind {
         Kind::Switch => text.parse::<bool>().map_or_else(|_| text.into(), Toml::from),
         Kind::Count(_) => text.parse::<i64>().map_or_else(|_| text.into(), Toml::from),
+        Kind::Processors(_) => text.parse::<f64>().map_or_else(|_| text.into(), Toml::from),
         Kind::Words(_) => {
             let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
             Toml::Array(words.collect::<Array>())
@@ -104,6 +105,7 @@ impl Reading<'_> {
                 let size = amount::size(self.text()?).map_err(|fault| self.named(fault))?;
                 self.within(&size, range, amount::show_size).map(|()| Value::Size(size))
             }
+            Kind::Processors(range) => self.processors(range).map(Value::Count),
             Kind::Choice(choices) => {
                 check::choice(choices, self.text()?).map_err(|fault| self.named(fault)).map(Value::Text)
             }
@@ -146,6 +148,24 @@ impl Reading<'_> {
             Err(_) => {
                 Err(self.outside(&number.to_string(), &range.start().to_string(), &range.end().to_string()))
             }
+        }
+    }
+
+    /// A number of processors in thousandths.
+    fn processors(&self, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
+        let whole = self.item.as_integer().map(|number| number.to_string());
+        let text = match self.item.as_float() {
+            Some(number) => number.to_string(),
+            None => whole.ok_or_else(|| self.mismatch())?,
+        };
+        let millis = amount::millis(&text).unwrap_or(0);
+        match range.contains(&millis) {
+            true => Ok(millis),
+            false => Err(self.outside(
+                &text,
+                &amount::show_millis(*range.start()),
+                &amount::show_millis(*range.end()),
+            )),
         }
     }
 
@@ -273,6 +293,10 @@ impl Kind {
             Kind::Size(range) => {
                 let [least, most] = [range.start(), range.end()].map(|bytes| amount::show_size(*bytes));
                 return format!("a size from {least} to {most}");
+            }
+            Kind::Processors(range) => {
+                let [least, most] = [range.start(), range.end()].map(|millis| amount::show_millis(*millis));
+                return format!("a number of processors from {least} to {most}");
             }
             Kind::Choice(choices) => {
                 let choices: Vec<String> = choices.iter().map(|choice| format!("{choice:?}")).collect();

@@ -40,6 +40,8 @@ pub(crate) enum Reach {
     Loopback,
     Private,
     LinkLocal,
+    /// Those of other machines, except who is on the same wire and the cloud's metadata service.
+    Wherever,
 }
 
 /// Why a text names no destination, with a hint on a line of its own.
@@ -80,6 +82,29 @@ impl Destination {
         self.port
     }
 
+    /// The same name, standing for whatever address this machine's resolver has for it, unless that is this machine, on the
+    /// same wire, or a cloud's metadata service. Anything but a name for public addresses stays what it is.
+    ///
+    /// It is for registries that packages are fetched from, and no text says it: a configuration names the class that it
+    /// means. Many networks have their own answer for a public registry's name (a mirror, a proxy with addresses of RFC 2544),
+    /// which the user's own npm and pip follow without a question, so insisting on a public address would protect from
+    /// nothing but work. What makes this safe where a server's grant would not be:
+    ///
+    /// - the name is the user's own or a built-in one, and no server and no package has a say in what it stands for;
+    /// - only package clients run with such a grant, and no code of any package;
+    /// - what is fetched counts by its certificate and its hash, wherever it came from;
+    /// - the places worth deceiving a client into stay closed: services of this machine that trust whoever reaches them, and
+    ///   the metadata service, which gives credentials to everybody.
+    #[must_use]
+    pub fn wherever(mut self) -> Destination {
+        if let Place::Name(reach @ Reach::Public, _) | Place::Below(reach @ Reach::Public, _) =
+            &mut self.place
+        {
+            *reach = Reach::Wherever;
+        }
+        self
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -89,15 +114,12 @@ impl Reach {
     /// Whether a name with this reach may stand for an address of that class.
     pub(crate) fn admits(self, class: Class) -> bool {
         match class {
-            Class::Public => self == Reach::Public,
+            Class::Public => matches!(self, Reach::Public | Reach::Wherever),
             Class::Loopback => self == Reach::Loopback,
-            Class::Private => self == Reach::Private,
+            Class::Private => matches!(self, Reach::Private | Reach::Wherever),
             Class::LinkLocal => self == Reach::LinkLocal,
-            Class::Metadata
-            | Class::Multicast
-            | Class::Unspecified
-            | Class::Documentation
-            | Class::Reserved => false,
+            Class::Documentation | Class::Reserved => self == Reach::Wherever,
+            Class::Metadata | Class::Multicast | Class::Unspecified => false,
         }
     }
 
@@ -107,6 +129,7 @@ impl Reach {
             Reach::Loopback => "loopback ",
             Reach::Private => "private ",
             Reach::LinkLocal => "link-local ",
+            Reach::Wherever => "wherever ",
         }
     }
 }
@@ -152,6 +175,10 @@ fn reach(word: &str, place: &str) -> Result<Reach, DestinationFault> {
         "loopback" => Ok(Reach::Loopback),
         "private" => Ok(Reach::Private),
         "link-local" => Ok(Reach::LinkLocal),
+        "wherever" => {
+            let what = "only the registries that packages come from are reached wherever they are";
+            Err(fault(what, format!("write {place:?}, or \"private {place}\"")))
+        }
         "public" => Err(fault("names are public unless said otherwise", format!("write {place:?}"))),
         _ => Err(fault(
             format!("{word:?} is no class of addresses"),

@@ -4,8 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::package::Ecosystem;
-
 /// Why a package could not be prepared. Display says what happened; [`Error::hint`] what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,6 +61,22 @@ pub enum Error {
         program: &'static str,
         /// How one gets it.
         remedy: &'static str,
+    },
+    /// There is a Python here, but not the one that was asked for.
+    #[error("there is no Python {wanted} here")]
+    NoPython {
+        /// The version, or the beginning of one.
+        wanted: String,
+        /// A version that there is.
+        found: Option<String>,
+    },
+    /// The package is there in that version, but as source for a compiler, or for another Python or machine.
+    #[error("{package} has no wheel for Python {python} on this machine")]
+    NoWheel {
+        /// The package, or one that it depends on.
+        package: String,
+        /// The version of the Python that would run it.
+        python: String,
     },
     /// The packages bring no such program.
     #[error("{package} brings no program called {command}")]
@@ -154,6 +168,15 @@ impl Error {
                  they run in a cell without network"
             ),
             Error::NoRuntime { remedy, .. } => (*remedy).to_owned(),
+            Error::NoPython { found: Some(found), .. } => {
+                format!("install it (uv python install, pyenv install), or ask for Python {found}, which is here")
+            }
+            Error::NoPython { found: None, .. } => "install it (uv python install, pyenv install)".to_owned(),
+            Error::NoWheel { .. } => {
+                "name a version that has one, or another Python (--python 3.12); nothing is built from source, because that \
+                 runs the package's own code"
+                    .to_owned()
+            }
             Error::NoProgram { there, .. } if there.is_empty() => "it is a library; name another package".to_owned(),
             Error::NoProgram { there, .. } => format!("it brings {}", there.join(", ")),
             Error::Unfit { .. } => "do not use it, and tell whoever publishes it".to_owned(),
@@ -184,11 +207,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn no_python(ecosystem: Ecosystem) -> Error {
-        debug_assert_eq!(ecosystem, Ecosystem::PyPi);
+    pub(crate) fn no_python() -> Error {
         Error::NoRuntime {
-            program: "Python with pip, or uv",
-            remedy: "install Python (apt install python3 python3-venv) or uv (https://docs.astral.sh/uv)",
+            program: "Python 3.8 or newer, with pip 22.3 or newer or with uv",
+            remedy: "install uv (https://docs.astral.sh/uv) or Python with pip (apt install python3 python3-pip)",
         }
     }
 }

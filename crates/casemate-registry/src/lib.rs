@@ -16,6 +16,7 @@ mod npm;
 mod package;
 mod packages;
 mod prepared;
+mod pypi;
 mod record;
 mod runtime;
 mod seal;

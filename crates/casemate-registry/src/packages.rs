@@ -8,23 +8,24 @@ use std::time::Duration;
 
 use casemate_net::{Resolver, Witness};
 use casemate_sandbox::Spawner;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::asked::Asked;
 use crate::errand::Runner;
 use crate::error::Error;
-use crate::npm::Npm;
 use crate::package::Ecosystem;
 use crate::prepared::{Origin, Prepared, Scripts};
 use crate::record::{Kept, Record};
-use crate::runtime::{Node, Surroundings};
+use crate::runtime::{Node, Python, Surroundings};
 use crate::seal::{self, Verdict};
 use crate::shelf::{self, Held, Place};
 use crate::sources::Sources;
 use crate::unpinned::{Unpinned, Wanted};
 
+mod npm;
+mod pypi;
 mod start;
 
 /// How long looking up a version may take. The refusal that it improves is worth no more.
@@ -64,6 +65,8 @@ struct Inner {
     surroundings: Surroundings,
     runner: Runner,
     node: OnceCell<Node>,
+    /// By the version that was asked for.
+    pythons: Mutex<BTreeMap<Option<String>, Python>>,
 }
 
 impl Packages {
@@ -76,7 +79,8 @@ impl Packages {
             resolver: Arc::clone(&settings.resolver),
             witness: Arc::clone(&settings.witness),
         };
-        Packages { inner: Arc::new(Inner { settings, surroundings, runner, node: OnceCell::new() }) }
+        let (node, pythons) = (OnceCell::new(), Mutex::default());
+        Packages { inner: Arc::new(Inner { settings, surroundings, runner, node, pythons }) }
     }
 
     /// Makes what was asked for ready to start. What was prepared before costs a look at each of its files; everything else is
@@ -95,7 +99,18 @@ impl Packages {
                 let (kept, origin) = self.detached(work).await?;
                 start::npm(node, &place, asked, (kept, origin))
             }
-            Ecosystem::PyPi => Err(Error::no_python(asked.ecosystem)),
+            Ecosystem::PyPi => {
+                let python = self.inner.python(asked.python()).await?;
+                let place = self.inner.pypi_place(&python, asked);
+                if let Some(kept) = ready(&place, asked).await? {
+                    return start::pypi(&python, &place, asked, (kept, Origin::Kept));
+                }
+                let inner = Arc::clone(&self.inner);
+                let copies = (place.clone(), asked.clone(), python.clone());
+                let work = async move { inner.pypi(&copies.0, &copies.1, &copies.2).await };
+                let (kept, origin) = self.detached(work).await?;
+                start::pypi(&python, &place, asked, (kept, origin))
+            }
         }
     }
 
@@ -114,6 +129,16 @@ impl Packages {
         found
     }
 
+    /// Removes what prepares have left that were killed, by whichever process; what another one is at work on stays. Tells
+    /// how many packages that were. Worth doing once, when the program starts.
+    ///
+    /// # Errors
+    /// [`Error::File`], with which it stops.
+    pub async fn sweep(&self) -> Result<usize, Error> {
+        let folder = self.inner.settings.folder.clone();
+        off_thread(move || shelf::sweep(&folder)).await
+    }
+
     /// Runs a prepare to its end, also when nobody waits for it any more.
     async fn detached<T: Send + 'static>(
         &self,
@@ -130,20 +155,6 @@ impl Packages {
 }
 
 impl Inner {
-    async fn node(&self) -> Result<&Node, Error> {
-        self.node.get_or_try_init(|| self.surroundings.node(&self.runner)).await
-    }
-
-    fn npm_place(&self, node: &Node, asked: &Asked, scripts: Scripts) -> Place {
-        let mut decisive = vec![self.settings.sources.npm.url().to_owned(), scripts.as_str().to_owned()];
-        decisive.push(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH));
-        if scripts == Scripts::Allowed {
-            // What scripts compile or fetch fits one version of the interface for native modules.
-            decisive.push(node.modules.clone());
-        }
-        self.place(asked, decisive)
-    }
-
     fn place(&self, asked: &Asked, mut decisive: Vec<String>) -> Place {
         let requirements = requirements(asked);
         let title = asked.packages.first().map(|first| format!("{}@{}", first.name, first.version));
@@ -152,71 +163,10 @@ impl Inner {
         Place::new(&self.settings.folder, ecosystem, &title.unwrap_or_default(), &decisive)
     }
 
-    async fn npm(&self, place: &Place, asked: &Asked, scripts: Scripts) -> Result<(Kept, Origin), Error> {
-        let node = self.node().await?;
-        let held = place.hold().await?;
-        if let Some(kept) = ready(place, asked).await? {
-            return Ok((kept, Origin::Kept));
-        }
-        place.clear(&held)?;
-        self.settings.sources.bring_ca_bundle(&place.work())?;
-        let npm = Npm { runner: &self.runner, node, sources: &self.settings.sources, place };
-        let (record, known) = match Kept::find(place)? {
-            Some(kept) => {
-                npm.install(asked, &kept.record.resolution).await?;
-                (kept.record.clone(), Some(kept))
-            }
-            None => (self.npm_record(&npm, asked, scripts).await?, None),
-        };
-        if scripts == Scripts::Allowed && !record.scripts_ran.is_empty() {
-            npm.run_scripts().await?;
-        }
-        let kept = finish(place, &held, (record, known)).await?;
-        Ok((kept, Origin::Installed))
-    }
-
-    /// Resolves and installs for the first time.
-    async fn npm_record(&self, npm: &Npm<'_>, asked: &Asked, scripts: Scripts) -> Result<Record, Error> {
-        let resolution = npm.resolve(asked).await?;
-        npm.install(asked, &resolution.text).await?;
-        let url = self.settings.sources.npm.url();
-        let mut record = Record::new(asked.ecosystem.as_str(), requirements(asked), url);
-        record.tools.insert("node".to_owned(), npm.node.version.clone());
-        record.tools.insert("npm".to_owned(), npm.node.npm_version.clone());
-        record.packages = resolution.packages;
-        record.resolution = resolution.text;
-        match scripts {
-            Scripts::Allowed => record.scripts_ran = resolution.scripts,
-            Scripts::Never => {
-                start::refuse_unbuilt(&npm.place.tree(), &resolution.required_scripts)?;
-                record.scripts_skipped = resolution.scripts;
-            }
-        }
-        Ok(record)
-    }
-
     async fn current(&self, wanted: &Wanted) -> Option<String> {
         match wanted.ecosystem {
-            Ecosystem::Npm => {
-                let node = self.node().await.ok()?;
-                let words = ["look-up".to_owned(), wanted.name.clone()];
-                let place = Place::new(&self.settings.folder, "npm", "look-up", &words);
-                let held = place.hold().await.ok()?;
-                place.clear(&held).ok()?;
-                self.settings.sources.bring_ca_bundle(&place.work()).ok()?;
-                let npm = Npm { runner: &self.runner, node, sources: &self.settings.sources, place: &place };
-                let range = wanted.said.as_deref().filter(|said| is_plain_range(said));
-                let mut versions = match range {
-                    Some(range) => npm.versions(&wanted.name, Some(range), "version").await,
-                    None => None,
-                };
-                if versions.as_ref().is_none_or(Vec::is_empty) {
-                    versions = npm.versions(&wanted.name, None, "version").await;
-                }
-                let _ = shelf::remove(place.root());
-                versions?.pop()
-            }
-            Ecosystem::PyPi => None,
+            Ecosystem::Npm => self.npm_current(wanted).await,
+            Ecosystem::PyPi => self.pypi_current(wanted).await,
         }
     }
 }
@@ -224,11 +174,6 @@ impl Inner {
 /// What stands in the lock file, and decides about the place.
 fn requirements(asked: &Asked) -> Vec<String> {
     asked.packages.iter().map(|package| package.requirement(asked.ecosystem)).collect()
-}
-
-/// Ranges and tags that npm cannot take for anything else.
-fn is_plain_range(said: &str) -> bool {
-    said.chars().all(|c| c.is_ascii_alphanumeric() || " .*<>=~^|-+".contains(c)) && !said.starts_with('-')
 }
 
 /// A place whose tree is complete, and as it was.
@@ -245,13 +190,18 @@ async fn ready(place: &Place, asked: &Asked) -> Result<Option<Kept>, Error> {
     }
 }
 
-/// Closes a tree that was installed, and writes down what it is.
-async fn finish(place: &Place, _held: &Held, (record, known): (Record, Option<Kept>)) -> Result<Kept, Error> {
+/// Closes a tree that was installed, and writes down what it is. Its links may lead to what is `outside`.
+async fn finish(
+    place: &Place,
+    _held: &Held,
+    (record, known): (Record, Option<Kept>),
+    outside: Vec<PathBuf>,
+) -> Result<Kept, Error> {
     let work = place.work();
     shelf::remove(&work).map_err(Error::file("remove", &work))?;
     let copy = place.clone();
     let package = record.asked.first().cloned().unwrap_or_default();
-    let closed = off_thread(move || seal::close(&copy, &package, &[])).await?;
+    let closed = off_thread(move || seal::close(&copy, &package, &outside)).await?;
     let kept = match known {
         Some(kept) => kept,
         None => record.keep(place)?,

@@ -11,6 +11,10 @@ use crate::errand::{Outcome, Runner};
 use crate::error::Error;
 use crate::shelf;
 
+mod python;
+
+pub(crate) use python::{Python, numbers};
+
 /// The largest `package.json` that is read, in bytes. Real ones have less than 100,000.
 const MANIFEST_BYTES_MAX: u64 = 4 << 20;
 

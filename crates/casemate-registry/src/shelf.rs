@@ -11,7 +11,7 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,19 +70,61 @@ impl Place {
         self.root.join("seal")
     }
 
+    /// Every place below `folder`.
+    fn all(folder: &Path) -> io::Result<Vec<Place>> {
+        let mut level = vec![folder.to_owned()];
+        for _ in 0..3 {
+            let mut next = Vec::new();
+            for folder in level {
+                let entries = match fs::read_dir(&folder) {
+                    // Somebody else has removed it, or nothing was prepared yet.
+                    Err(fault) if fault.kind() == ErrorKind::NotFound => continue,
+                    entries => entries?,
+                };
+                for entry in entries {
+                    let entry = entry?;
+                    if entry.file_type()?.is_dir() {
+                        next.push(entry.path());
+                    }
+                }
+            }
+            level = next;
+        }
+        Ok(level.into_iter().map(|root| Place { root }).collect())
+    }
+
     /// Waits until nobody else changes this place.
     pub(crate) async fn hold(&self) -> Result<Held, Error> {
-        private_folder(&self.root).map_err(Error::file("create", &self.root))?;
-        let path = self.root.join("busy");
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = file.map_err(Error::file("open", &path))?;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Held { _file: file }),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_EVERY).await,
-                Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
+            private_folder(&self.root).map_err(Error::file("create", &self.root))?;
+            match self.try_hold()? {
+                Some(held) => return Ok(held),
+                None => tokio::time::sleep(LOOK_EVERY).await,
             }
         }
+    }
+
+    /// Holds the place unless somebody else does, or has just removed it.
+    fn try_hold(&self) -> Result<Option<Held>, Error> {
+        let path = self.root.join("busy");
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = match file {
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(Error::file("open", &path))?,
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
+        }
+        // Who held it before may have removed it with all that was in it; then this is the lock of nothing.
+        let same = |file: &File| Ok::<_, io::Error>(file.metadata()?.ino() == fs::metadata(&path)?.ino());
+        Ok(same(&file).unwrap_or(false).then_some(Held { _file: file }))
+    }
+
+    /// Removes it with all that is in it.
+    pub(crate) fn remove(&self, _held: &Held) -> Result<(), Error> {
+        remove(&self.root).map_err(Error::file("remove", &self.root))
     }
 
     /// Removes what a prepare has left that did not come to its end, and makes the folders of the next one. Whoever holds
@@ -103,6 +145,33 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// Removes what prepares have left below `folder` that did not come to their end, and where nobody is at work any more.
+/// Lock files stay, because the same is installed again by them. Tells how many places that concerns. Blocks.
+pub(crate) fn sweep(folder: &Path) -> Result<usize, Error> {
+    let mut swept = 0;
+    for place in Place::all(folder).map_err(Error::file("look through", folder))? {
+        let exists = |path: PathBuf| path.symlink_metadata().is_ok();
+        let has_rest = || exists(place.tree()) || exists(place.work());
+        if exists(place.seal()) || (exists(place.lock()) && !has_rest()) {
+            continue;
+        }
+        let Some(held) = place.try_hold()? else { continue };
+        // It may have been completed in between.
+        if exists(place.seal()) {
+            continue;
+        }
+        if exists(place.lock()) {
+            for folder in [place.tree(), place.work()] {
+                remove(&folder).map_err(Error::file("remove", &folder))?;
+            }
+        } else {
+            place.remove(&held)?;
+        }
+        swept += 1;
+    }
+    Ok(swept)
 }
 
 /// Reads a file of ours; nothing when there is none.

@@ -14,6 +14,18 @@ use crate::shelf;
 /// The name under which the CA bundle is copied to where a package client sees it.
 pub(crate) const CA_BUNDLE: &str = "ca-bundle.pem";
 
+/// Where distributions keep the certificates that they trust: Debian, Fedora, SUSE, Alpine.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Indexes whose files lie on another host.
+const FILES: [(&str, &str); 2] =
+    [("pypi.org", "files.pythonhosted.org"), ("test.pypi.org", "test-files.pythonhosted.org")];
+
 /// Where packages come from, and nowhere else: the cell in which they are fetched reaches these places alone.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -66,12 +78,24 @@ impl Sources {
         }
     }
 
-    /// Puts the CA bundle where a package client sees it: its own place may be behind links, or among what nobody shall see.
-    pub(crate) fn bring_ca_bundle(&self, folder: &Path) -> Result<(), Error> {
-        let Some(bundle) = &self.ca_bundle else { return Ok(()) };
+    /// The certificates that a package client of an ecosystem trusts, where it does not bring its own: those of a Python that
+    /// comes with a distribution are the distribution's, and their folder is none that a cell shows.
+    pub(crate) fn certificates(&self, ecosystem: Ecosystem) -> Option<PathBuf> {
+        let own = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.is_file());
+        match (&self.ca_bundle, ecosystem) {
+            (Some(bundle), _) => Some(bundle.clone()),
+            (None, Ecosystem::PyPi) => own(),
+            (None, Ecosystem::Npm) => None,
+        }
+    }
+
+    /// Puts certificates where a package client sees them: their own place may be behind links, or among what nobody shall
+    /// see.
+    pub(crate) fn bring_certificates(&self, ecosystem: Ecosystem, folder: &Path) -> Result<(), Error> {
+        let Some(bundle) = self.certificates(ecosystem) else { return Ok(()) };
         let copy = folder.join(CA_BUNDLE);
-        let copied = fs::read(bundle).and_then(|text| fs::write(&copy, text));
-        copied.map_err(Error::file("copy", bundle))?;
+        let copied = fs::read(&bundle).and_then(|text| fs::write(&copy, text));
+        copied.map_err(Error::file("copy", &bundle))?;
         shelf::set_mode(&copy, 0o644).map_err(Error::file("open up", &copy))
     }
 
@@ -84,7 +108,8 @@ impl Sources {
 
 impl Registry {
     /// Reads `http://…` or `https://…`, with or without `user:password@`. Its own host and port are what will be reached,
-    /// at a public or a private address: whoever names a registry means it. `localhost` is this machine.
+    /// wherever this machine's resolver says that it is ([`Destination::wherever`]): whoever names a registry means it.
+    /// `localhost` is this machine. The files of `pypi.org` lie on another host, which is reached too.
     pub fn parse(text: &str) -> Result<Registry, Error> {
         let fault = |what: &str| Error::Setting { what: format!("a registry's or proxy's address {what}") };
         let (scheme, rest) = text.split_once("://").ok_or_else(|| fault("has no scheme"))?;
@@ -103,10 +128,13 @@ impl Registry {
             _ => return Err(fault("begins with neither https:// nor http://")),
         };
         let host = uri.host().ok_or_else(|| fault("names no host"))?;
-        let words: &[&str] = if host == "localhost" { &["loopback "] } else { &["", "private "] };
-        // An address names itself, and takes no such word.
-        let reach = words.iter().filter_map(|word| format!("{word}{host}:{port}").parse().ok());
-        let reach: Vec<Destination> = reach.collect();
+        let files = FILES.iter().filter(|(index, _)| *index == host).map(|(_, files)| *files);
+        let word = if host == "localhost" { "loopback " } else { "" };
+        let places = std::iter::once(host).chain(files).map(|host| format!("{word}{host}:{port}").parse());
+        let reach: Vec<Destination> = places
+            .filter_map(|place: Result<Destination, _>| place.ok())
+            .map(Destination::wherever)
+            .collect();
         if reach.is_empty() {
             return Err(fault("names a host that cannot be reached by name"));
         }
@@ -120,9 +148,21 @@ impl Registry {
         self
     }
 
+    /// The same registry, reached by these places too.
+    #[must_use]
+    pub fn also_reaching(mut self, reach: impl IntoIterator<Item = Destination>) -> Registry {
+        self.reach.extend(reach);
+        self
+    }
+
     /// Its address without credentials.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// `user:password`, as it stands in the address.
+    pub(crate) fn credentials(&self) -> Option<&SecretString> {
+        self.credentials.as_ref()
     }
 
     /// Its address as a package client needs it.
@@ -145,7 +185,8 @@ impl Registry {
     }
 
     fn known(url: &str, reach: &[&str]) -> Registry {
-        let reach = reach.iter().filter_map(|place| place.parse().ok()).collect();
+        let places = reach.iter().filter_map(|place| place.parse().ok());
+        let reach = places.map(Destination::wherever).collect();
         Registry { url: url.to_owned(), credentials: None, reach }
     }
 }
@@ -175,14 +216,19 @@ mod tests {
     #[test]
     fn a_registry_is_reached_at_its_own_place() {
         let table = [
-            ("https://r.example/npm/", "https://r.example/npm/", "r.example:443, private r.example:443"),
-            ("http://r.example", "http://r.example", "r.example:80, private r.example:80"),
+            ("https://r.example/npm/", "https://r.example/npm/", "wherever r.example:443"),
+            ("http://r.example", "http://r.example", "wherever r.example:80"),
             (
                 "https://user:p%40ss@r.example:8443/simple",
                 "https://r.example:8443/simple",
-                "r.example:8443, private r.example:8443",
+                "wherever r.example:8443",
             ),
             ("http://10.0.0.1:4873/", "http://10.0.0.1:4873/", "10.0.0.1:4873"),
+            (
+                "https://pypi.org/simple",
+                "https://pypi.org/simple",
+                "wherever pypi.org:443, wherever files.pythonhosted.org:443",
+            ),
             ("http://localhost:4873/", "http://localhost:4873/", "loopback localhost:4873"),
         ];
         for (text, url, places) in table {
@@ -209,8 +255,8 @@ mod tests {
         let reach = |ecosystem| {
             sources.reach(ecosystem).destinations().iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(reach(Ecosystem::Npm), ["registry.npmjs.org:443"]);
-        assert_eq!(reach(Ecosystem::PyPi), ["files.pythonhosted.org:443", "pypi.org:443"]);
+        assert_eq!(reach(Ecosystem::Npm), ["wherever registry.npmjs.org:443"]);
+        assert_eq!(reach(Ecosystem::PyPi), ["wherever files.pythonhosted.org:443", "wherever pypi.org:443"]);
     }
 
     #[test]

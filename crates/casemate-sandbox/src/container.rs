@@ -10,6 +10,7 @@
 //! carries its name and is found at the next start ([`Engine::sweep`]).
 
 mod about;
+mod archive;
 mod blueprint;
 mod engine;
 mod error;
@@ -18,6 +19,8 @@ mod handle;
 mod image;
 mod keeper;
 mod owner;
+mod porch;
+mod porter;
 mod reference;
 mod report;
 mod spec;
@@ -29,6 +32,7 @@ pub use about::About;
 pub use engine::{Engine, Search};
 pub use error::ContainerError;
 pub use handle::{Container, ContainerHandle};
+pub(crate) use porter::{ROLE as PORTER, serve as be_porter};
 pub use reference::{ImageFault, ImageReference, Unpinned};
 pub use report::ContainerReport;
 pub use spec::ImageSpec;

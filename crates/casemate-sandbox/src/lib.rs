@@ -56,6 +56,7 @@ mod exit;
 mod figures;
 mod group;
 mod init;
+pub mod learn;
 mod message;
 mod order;
 mod overrun;

@@ -1,5 +1,5 @@
-//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. Some of
-//! them come with descriptors.
+//! What a cell's first process and casemate tell each other, one datagram of three numbers per message. Some of them
+//! come with descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -29,12 +29,14 @@ pub(crate) enum Stage {
     Ended,
     /// Sockets of the cell did not arrive.
     Sockets,
+    /// The descriptor through which casemate is told of files did not arrive, or nobody could be put behind it.
+    Listener,
     /// A step of the cell's plan, by its place.
     Step(usize),
 }
 
 impl Stage {
-    const NAMED: [Stage; 11] = [
+    const NAMED: [Stage; 12] = [
         Stage::Namespace,
         Stage::Fork,
         Stage::Order,
@@ -46,6 +48,7 @@ impl Stage {
         Stage::Exec,
         Stage::Ended,
         Stage::Sockets,
+        Stage::Listener,
     ];
 
     /// The number of the first step, far from those of the stages with a name.
@@ -95,6 +98,9 @@ pub(crate) enum Message {
     Doorway { ports: usize },
     /// The two sockets at which the host's figures are told come with this message.
     Figures,
+    /// The descriptor through which casemate is told of files comes with this message, from the process that becomes the
+    /// server.
+    Listener,
     /// The program runs, under this process id (as the cell counts them).
     Started(i32),
     /// The program could not be started. Nothing follows.
@@ -123,7 +129,8 @@ impl Message {
             Message::Skipped { step, errno } => [5, i32::try_from(step).unwrap_or(i32::MAX), errno],
             Message::Go { mounts } => [6, i32::try_from(mounts).unwrap_or(i32::MAX), 0],
             Message::Peak(kib) => [8, kib, 0],
-            Message::Figures => [9, 0, 0],
+            Message::Listener => [9, 0, 0],
+            Message::Figures => [10, 0, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -148,8 +155,9 @@ impl Message {
             (5, step, errno) => Some(Message::Skipped { step: usize::try_from(step).ok()?, errno }),
             (6, mounts, 0) => Some(Message::Go { mounts: usize::try_from(mounts).ok()? }),
             (8, kib, 0) => Some(Message::Peak(kib)),
-            (9, 0, 0) => Some(Message::Figures),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
+            (9, 0, 0) => Some(Message::Listener),
+            (10, 0, 0) => Some(Message::Figures),
             _ => None,
         }
     }
@@ -230,6 +238,7 @@ mod tests {
             Message::Peak(i32::MAX),
             Message::Figures,
             Message::Doorway { ports: 128 },
+            Message::Listener,
         ];
         for message in failures.chain(others) {
             assert_eq!(Message::decode(&message.encode()), Some(message));

@@ -26,7 +26,12 @@ pub fn reenter() {
         REENTERED.store(true, Ordering::Release);
         return;
     }
-    let role = args.next().and_then(|name| Role::parse(&name));
+    let name = args.next();
+    #[cfg(feature = "container")]
+    if name.as_ref().is_some_and(|name| name == crate::container::PORTER) {
+        std::process::exit(crate::container::be_porter(args));
+    }
+    let role = name.and_then(|name| Role::parse(&name));
     let mut ids = args.skip(1).map(|id| id.to_str().and_then(|id| id.parse().ok()));
     let code = match (role, ids.next().flatten(), ids.next().flatten()) {
         (Some(role), Some(user), Some(group)) => init::run(role, Identity { user, group }),

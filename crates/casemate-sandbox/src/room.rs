@@ -23,12 +23,17 @@ mod network;
 mod owners;
 mod plan;
 
+pub(crate) use draft::provided;
+#[cfg(feature = "container")]
+pub(crate) use entry::open_doors;
 pub(crate) use entry::{await_casemate, confine, enter};
 #[cfg(feature = "container")]
 pub(crate) use filter::document;
 pub use host::{Cgroups, Controller, Hierarchy, Host, Obstacle, Version};
 pub use layer::{Kind, Layer};
 pub use network::Network;
+#[cfg(feature = "container")]
+pub(crate) use network::fault as fault_of_ports;
 pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
@@ -55,6 +60,9 @@ pub struct CellSpec {
     /// The host's user and group id that the server runs as when we are root; each server should have one of its own.
     /// For anybody else it means nothing: then the server is that user.
     pub account: u32,
+    /// Shows the host read-only, but for these places, and tells casemate of every file that is used:
+    /// [`crate::Spawner::learn`] sets it. Only for a full cell.
+    pub watched: Option<Vec<PathBuf>>,
     /// Layers that are left out. For tests that show what a layer is worth; a plan without one says so.
     #[doc(hidden)]
     pub without: Vec<Layer>,
@@ -81,6 +89,7 @@ impl CellSpec {
             limits: Limits::default(),
             profile: Profile::Standard,
             account: CellSpec::NOBODY,
+            watched: None,
             without: Vec::new(),
             failing: None,
         }

@@ -18,6 +18,7 @@ use crate::cell::{Cell, CellHandle, CellIo};
 use crate::child::{self, Binary, Descriptors, Sheet};
 use crate::containment::{Containment, Report};
 use crate::error::Error;
+use crate::learn::Observer;
 use crate::message::{Failure, Message, Received, Stage, receive};
 use crate::role::{self, Role};
 use crate::room::{CellSpec, Host, Plan};
@@ -97,6 +98,11 @@ impl Spawner {
     /// Starts a program in a cell of its own and returns once it is executing. Dropping the future kills what was
     /// started so far. Must be called within a tokio runtime with I/O enabled.
     pub async fn spawn(&self, spec: Spec) -> Result<Cell, Error> {
+        self.spawn_before(None, spec).await
+    }
+
+    /// The same before the eyes of an observer, for a cell that is watched.
+    pub(crate) async fn spawn_before(&self, observer: Option<Observer>, spec: Spec) -> Result<Cell, Error> {
         spec.check()?;
         let (io, given) = streams()?;
         let (reply, answer) = oneshot::channel();
@@ -106,6 +112,7 @@ impl Spawner {
             stdio: given,
             order: order::write(&spec).map_err(|source| Error::Host { what: "an anonymous file", source })?,
             room: plan.as_ref().map(|plan| self.room(plan)).transpose()?,
+            observer,
         };
         self.line.send(Request { job, reply }).await?;
         let Newborn { pid, ropes, started, ended } = answer.await.map_err(|_| Error::SpawnerEnded)??;

@@ -110,6 +110,30 @@ pub(crate) fn peak_of_children() -> i32 {
     i32::try_from(usage.ru_maxrss).unwrap_or(i32::MAX)
 }
 
+/// The libraries that this process runs with, its loader included, where the loader has found them.
+#[cfg(feature = "container")]
+pub(crate) fn libraries() -> Vec<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+
+    extern "C" fn note(object: *mut libc::dl_phdr_info, _: libc::size_t, list: *mut libc::c_void) -> c_int {
+        // SAFETY: the loader describes an object that stays where it is for the time of this call, and its name is
+        // NUL-terminated; the list is the one below, which nobody else uses meanwhile.
+        let (name, list) =
+            unsafe { (CStr::from_ptr((*object).dlpi_name), &mut *list.cast::<Vec<std::path::PathBuf>>()) };
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        // The program itself has no name here, and what the kernel provides has no path.
+        if path.is_absolute() {
+            list.push(path.to_owned());
+        }
+        0
+    }
+
+    let mut list: Vec<std::path::PathBuf> = Vec::new();
+    // SAFETY: the function takes what is passed to it, and neither unwinds nor calls the loader.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut list).cast()) };
+    list
+}
+
 /// Takes over a descriptor that the process was started with; nothing when it is not open.
 ///
 /// To be called once for a number, by the re-executed process alone.

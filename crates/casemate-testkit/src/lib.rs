@@ -8,6 +8,7 @@
 //! the official conformance suite says so when it is run against it directly (docs/conformance.md).
 
 pub mod client;
+pub mod engine;
 pub mod fixture;
 pub mod forward;
 pub mod hostile;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use casemate_mcp::names::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedWriteHalf, pipe};
 use tokio::sync::mpsc;
 
 use crate::entry::Program;
@@ -98,6 +98,13 @@ pub trait ProcessHandle: Send + Sync {
 impl Input for pipe::Sender {
     fn unread(&self) -> Option<u64> {
         rustix::io::ioctl_fionread(self).ok()
+    }
+}
+
+/// What goes to a container goes by its engine, which does not say what has arrived.
+impl Input for OwnedWriteHalf {
+    fn unread(&self) -> Option<u64> {
+        None
     }
 }
 

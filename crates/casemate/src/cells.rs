@@ -6,16 +6,19 @@
 
 use std::sync::Arc;
 
-use casemate_gateway::snapshot::{CommandSource, Program};
+use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
+use casemate_registry::{Asked, Error, Packages, Scripts, Unpinned};
 use casemate_sandbox::{CellIo, Host, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
+use design::Package;
+use image::Containers;
 use running::Attendant;
 use story::Story;
 
@@ -25,6 +28,8 @@ pub use running::Running;
 pub use surroundings::Surroundings;
 
 mod design;
+mod figures;
+mod image;
 mod ledger;
 mod refused;
 mod report;
@@ -38,9 +43,12 @@ mod surroundings;
 #[derive(Debug)]
 pub struct Cells {
     spawner: Spawner,
+    containers: Containers,
     surroundings: Surroundings,
     /// Sees every cell to its end.
     tracker: TaskTracker,
+    /// Prepares what is fetched, or why nothing can be.
+    packages: Result<Packages, Refused>,
     /// Where starts, ends and what is attempted are recorded.
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
@@ -63,7 +71,23 @@ impl Cells {
     /// left behind is removed.
     pub fn new(spawner: Spawner, surroundings: Surroundings, tracker: TaskTracker) -> Cells {
         scratch::sweep();
-        Cells { spawner, surroundings, tracker, log: None, resolver: Arc::new(SystemResolver::new()) }
+        let containers = Containers::new(surroundings.engine.clone());
+        Cells {
+            spawner,
+            containers,
+            surroundings,
+            tracker,
+            packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
+            log: None,
+            resolver: Arc::new(SystemResolver::new()),
+        }
+    }
+
+    /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
+    /// have no part in it.
+    #[must_use]
+    pub fn preparing(self, packages: Result<Packages, Error>) -> Cells {
+        Cells { packages: packages.map_err(|error| Refused::by_registry(&error)), ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -84,10 +108,10 @@ impl Cells {
     /// What stands in the way, as far as it can be seen from here.
     pub async fn design(&self, launch: &Launch) -> Result<Design, Refused> {
         match &launch.program {
-            Program::Command(command) => self.command(&launch.server, command),
+            Program::Command(command) => self.command(&launch.server, command).await,
             Program::Image(_) => Err(Refused::new(
-                "this casemate was built without containers",
-                "build it with the feature `container`, or install the server as a program",
+                "a container engine makes the containers of images, and there is no plan of it before it has",
+                format!("`casemate show {}` says what is in force while it runs", launch.server),
             )),
         }
     }
@@ -97,6 +121,9 @@ impl Cells {
     /// # Errors
     /// What stands in the way.
     pub async fn start(&self, launch: &Launch) -> Result<Process, Refused> {
+        if let Program::Image(image) = &launch.program {
+            return self.start_container(&launch.server, image).await;
+        }
         let design = self.design(launch).await?;
         let Opened { io, remarks, running } = self.open(&launch.server, design).await?;
         Ok(Process {
@@ -117,29 +144,66 @@ impl Cells {
         let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
-        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(&design, &story)));
+        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
         let figures = cell.figures.take();
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
+        design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design, story, network, figures };
+        let handle = Arc::new(handle);
+        if let Some(figures) = figures {
+            self.tracker.spawn(figures::tell(figures, Arc::clone(&handle)));
+        }
+        let attendant = Attendant { handle, design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 
     /// What holds for the network of a cell.
-    fn rules(&self, design: &Design, story: &Arc<Story>) -> Rules {
+    fn rules(&self, room: Option<&Room>, story: &Arc<Story>) -> Rules {
         Rules {
-            policy: design.network(),
+            policy: room.map(|room| room.network.clone()).unwrap_or_default(),
             quotas: Quotas::default(),
             resolver: Arc::clone(&self.resolver),
             witness: Arc::clone(story) as Arc<dyn Witness>,
         }
     }
 
-    fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
-        Design::of(server, command, &self.surroundings)
+    async fn command(&self, server: &ServerName, command: &CommandSource) -> Result<Design, Refused> {
+        let asked = match &command.enclosure {
+            Enclosure::Cell(_) => Asked::recognize(&command.program, &command.args),
+            // Without a cell a package runner does what it does everywhere.
+            Enclosure::Unsandboxed => None,
+        };
+        let scripts = if command.install_scripts { Scripts::Allowed } else { Scripts::Never };
+        let package = match asked {
+            None => None,
+            Some(asked) => Some(self.package(asked, scripts).await?),
+        };
+        Design::of(server, (command, package), &self.surroundings)
     }
+
+    /// Makes a package ready to start, which may take minutes the first time.
+    async fn package(&self, asked: Result<Asked, Unpinned>, scripts: Scripts) -> Result<Package, Refused> {
+        let packages = self.packages.as_ref().map_err(Refused::clone)?;
+        match asked {
+            Ok(asked) => {
+                let prepared = packages.prepare(&asked, scripts).await;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error))?;
+                Ok((report::origin(&asked, &prepared), prepared))
+            }
+            Err(unpinned) => {
+                let found = packages.current(&unpinned).await;
+                Err(Refused::new(unpinned.to_string(), unpinned.hint(&found)))
+            }
+        }
+    }
+}
+
+/// Records what package clients reach, and try to. No server's name has parentheses.
+pub fn errands(log: Arc<Log>) -> Arc<dyn Witness> {
+    let (story, _unheard) = Story::new("(packages)", Some(log));
+    Arc::new(story)
 }
 
 impl Launcher for Cells {

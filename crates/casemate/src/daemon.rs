@@ -27,6 +27,7 @@ use crate::context::Context;
 use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::packages::{self, Life};
 use crate::wiring::identities::Papers;
 use crate::wiring::recorder::Log;
 use live::{Cause, Live};
@@ -59,6 +60,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
     watch: Option<Watch>,
@@ -91,7 +93,7 @@ impl Daemon {
         let signals = Signals::listen()?;
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
-        let Process { listen, shutdown_grace, .. } = start.loaded.process;
+        let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
         let listener = Listener::bind_tcp(listen).await.with_context(|| {
             Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
                 .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
@@ -103,10 +105,15 @@ impl Daemon {
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
+        let packages = packages::of(&context, sources, start.spawner.clone(), life);
         let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
-        let cells = Arc::new(cells.recording(Arc::clone(&log)));
-        let (host, notices) = host(cells, &start.loaded.snapshot.limits, tracker.clone());
-        let stop = host.stop.clone();
+        let cells = Arc::new(cells.preparing(packages).recording(Arc::clone(&log)));
+        let swept = Arc::clone(&cells);
+        tracker.spawn(async move { swept.sweep().await });
+        let limits = &start.loaded.snapshot.limits;
+        let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
@@ -142,6 +149,7 @@ impl Daemon {
             live,
             gate,
             log,
+            cells,
             orders,
             signals,
             watch,
@@ -166,6 +174,7 @@ impl Daemon {
             }
         }
         self.listening.cancel();
+        self.cells.close().await;
         let tracker = self.gate.tracker();
         tracker.close();
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {
@@ -218,14 +227,14 @@ fn watch(context: &Context) -> Option<Watch> {
 pub fn host(
     launcher: Arc<dyn Launcher>,
     limits: &Limits,
-    tracker: TaskTracker,
+    (tracker, stop): (TaskTracker, CancellationToken),
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let host = Host {
         launcher,
         http: Client::new(dialing()),
         tracker,
-        stop: CancellationToken::new(),
+        stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         result_bytes_max: limits.result_bytes_max,

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use casemate_sandbox::environment as cell;
 use casemate_sandbox::environment::RUNNERS;
 
+mod registries;
+
 /// Root folder of one installation: configuration, data and sockets live below it.
 pub const CASEMATE_HOME: &str = "CASEMATE_HOME";
 /// The configuration file, instead of the installation's own.
@@ -22,6 +24,8 @@ pub const CASEMATE_LISTEN: &str = "CASEMATE_LISTEN";
 pub const CASEMATE_LOG: &str = "CASEMATE_LOG";
 /// `json` writes each log line as one JSON object; anything else writes text.
 pub const CASEMATE_LOG_FORMAT: &str = "CASEMATE_LOG_FORMAT";
+/// The socket of the container engine, `unix://` and a path.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Any value but the empty one turns colors off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -31,6 +35,7 @@ const TERM: &str = "TERM";
 const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 
 /// One documented variable.
@@ -92,6 +97,16 @@ pub const VARIABLES: &[Variable] = &[
         about: "Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set.",
         default: "~/.local/state",
     },
+    Variable {
+        name: DOCKER_HOST,
+        about: "The container engine for servers with an `image`: unix:// and the path of its socket.",
+        default: "the first of the usual sockets that answers",
+    },
+    Variable {
+        name: XDG_RUNTIME_DIR,
+        about: "Where the sockets of this user's container engines are.",
+        default: "none",
+    },
     Variable { name: HOME, about: "The home folder, from which the XDG defaults follow.", default: "none" },
     Variable {
         name: CLAUDE_CONFIG_DIR,
@@ -102,6 +117,11 @@ pub const VARIABLES: &[Variable] = &[
         name: PATH,
         about: "Where `doctor` and the package runners look for npx, uvx, node and python3.",
         default: "empty",
+    },
+    Variable {
+        name: "npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL",
+        about: "Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like count too.",
+        default: "the public registries",
     },
 ];
 
@@ -160,6 +180,11 @@ impl Environment {
     /// MCP SDKs pass a server `HOME` and little else: `connect` would look elsewhere than `up` does.
     pub fn state_home(&self) -> Option<PathBuf> {
         self.folder(XDG_STATE_HOME).or_else(|| Some(self.home()?.join(".local/state")))
+    }
+
+    /// Where services of this user listen, such as a container engine.
+    pub fn runtime_folder(&self) -> Option<PathBuf> {
+        self.folder(XDG_RUNTIME_DIR)
     }
 
     /// Where Claude Code keeps its configuration, when the user moved it.

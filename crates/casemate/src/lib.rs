@@ -23,6 +23,7 @@ pub mod failure;
 pub mod launch;
 pub mod link;
 pub mod output;
+pub mod packages;
 pub mod pages;
 pub mod paths;
 pub mod typed;

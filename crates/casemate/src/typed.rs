@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use casemate_config::{Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, Problems, STARTER};
+use casemate_config::{
+    Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, PackageSources, Problems, Process,
+    STARTER,
+};
 use casemate_gateway::snapshot::{CommandSource, Program, ServerEntry, Snapshot, Source};
 use casemate_gateway::upstream::Launch;
 use casemate_mcp::names::ServerName;
@@ -38,6 +41,8 @@ pub struct Server {
     pub launch: Launch,
     /// How long calls in flight may take to finish at the end.
     pub grace: Duration,
+    /// Where packages come from.
+    pub packages: PackageSources,
 }
 
 impl Server {
@@ -60,7 +65,8 @@ impl Server {
         let entry = Arc::new(entry);
         snapshot.servers = [(name, Arc::clone(&entry))].into();
         snapshot.profiles.clear();
-        Ok(Server { snapshot, entry, launch, grace: process.shutdown_grace })
+        let Process { shutdown_grace: grace, packages, .. } = process;
+        Ok(Server { snapshot, entry, launch, grace, packages })
     }
 }
 
@@ -94,9 +100,19 @@ fn mistakes(problems: &Problems) -> Failure {
 fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
     let program = typed.command.first().context("there is no command")?;
     let source = NewSource::Command { command: vec![program.clone()], env: Vec::new(), cwd: None };
-    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = &typed.room;
+    let mut settings = settings(&typed.room)?;
+    settings.insert(0, ("timeout.idle", NewValue::Text(IDLE.to_owned())));
+    Ok(NewServer { settings, ..NewServer::new(source) })
+}
+
+/// What a server gets to see and may use, as its entry has it.
+///
+/// # Errors
+/// A path that cannot be granted.
+pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
+    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = room;
     let text = |text: &String| NewValue::Text(text.clone());
-    let mut settings = vec![("timeout.idle", NewValue::Text(IDLE.to_owned()))];
+    let mut settings = Vec::new();
     if *light {
         settings.push(("cell", NewValue::Text("light".to_owned())));
     }
@@ -114,7 +130,7 @@ fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
     }
     settings.extend(memory.iter().map(|size| ("limits.memory", text(size))));
     settings.extend(processes.iter().map(|count| ("limits.processes", NewValue::Number((*count).into()))));
-    Ok(NewServer { settings, ..NewServer::new(source) })
+    Ok(settings)
 }
 
 /// A path without links, since none may be in a grant: what was typed is meant as it leads now.

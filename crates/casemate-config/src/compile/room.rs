@@ -14,7 +14,7 @@ use crate::problem::Fault;
 use crate::reader::Scope;
 
 /// What says something about a cell, and so contradicts that there is none.
-const CELL_KEYS: [&str; 12] = [
+const CELL_KEYS: [&str; 13] = [
     "cell",
     "read",
     "write",
@@ -23,6 +23,7 @@ const CELL_KEYS: [&str; 12] = [
     "host_stats",
     "install_scripts",
     "limits.memory",
+    "limits.cpu",
     "limits.processes",
     "limits.open_files",
     "limits.file_size",
@@ -98,6 +99,7 @@ impl<'a> Compiler<'a> {
             network,
             limits: Limits {
                 memory_bytes: at.count("limits.memory").unwrap_or(default.memory_bytes),
+                cpu_millis: small("limits.cpu").unwrap_or(default.cpu_millis),
                 processes: small("limits.processes").unwrap_or(default.processes),
                 open_files: small("limits.open_files").unwrap_or(default.open_files),
                 file_bytes: at.count("limits.file_size").unwrap_or(default.file_bytes),

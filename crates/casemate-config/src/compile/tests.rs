@@ -5,7 +5,7 @@ use casemate_gateway::snapshot::{Sharing, Source as From};
 use casemate_mcp::names::{ServerName, ToolName};
 
 use crate::resolve::tests::{World, written};
-use crate::{Loaded, Origin, Process};
+use crate::{Loaded, Origin, PackageSources, Process};
 
 fn load(text: &str) -> Loaded {
     World::default().load(&written(text)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -20,6 +20,10 @@ origins = ["https://app.example.com"]
 log = "debug"
 shutdown_grace = "3s"
 limits = { request_size = "1MiB", result_size = "2MiB", calls_in_flight = 3, body_time = "4s", list_time = "5s", sessions = 6, session_idle = "7m", connections = 8, connections_per_address = 9 }
+
+[packages]
+npm = "https://npm.example.com/"
+reach = ["files.example.com:443"]
 
 [servers.git]
 command = "uvx"
@@ -66,7 +70,12 @@ fn every_setting_arrives() {
         Process {
             listen: "0.0.0.0:0".parse().unwrap(),
             log: "debug".into(),
-            shutdown_grace: Duration::from_secs(3)
+            shutdown_grace: Duration::from_secs(3),
+            packages: PackageSources {
+                npm: Some("https://npm.example.com/".into()),
+                pypi: None,
+                reach: vec!["files.example.com:443".parse().unwrap()],
+            },
         }
     );
     assert_eq!(
@@ -165,7 +174,7 @@ fn the_digest_changes_with_everything_that_makes_an_instance() {
 #[test]
 fn changes_that_wait_for_a_restart_are_named() {
     let (old, new) = (load("").process, load(FULL).process);
-    assert_eq!(old.changes(&new), ["gateway.listen", "gateway.log", "gateway.shutdown_grace"]);
+    assert_eq!(old.changes(&new), ["gateway.listen", "gateway.log", "gateway.shutdown_grace", "packages"]);
     assert!(old.changes(&old).is_empty());
 }
 

@@ -57,6 +57,7 @@ fn title(section: &str) -> &'static str {
     match section {
         "gateway" => "`[gateway]`: the process and its limits",
         "servers" => "`[servers.NAME]`: the servers",
+        "packages" => "`[packages]`: where the packages of servers come from",
         "roles" => "`[roles.NAME]`: who may do what",
         _ => "`[profiles.NAME]`: further endpoints",
     }

@@ -61,11 +61,15 @@ fn kind(kind: &Kind) -> Value {
         Kind::Count(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
         Kind::Time(_) => json!({"type": "string", "pattern": "^[0-9]+ ?(ms|s|m|h|d)$"}),
         Kind::Size(_) => json!({"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$"}),
+        Kind::Processors(range) => {
+            let [least, most] = [range.start(), range.end()].map(|millis| *millis as f64 / 1000.0);
+            json!({"type": "number", "minimum": least, "maximum": most})
+        }
         Kind::Choice(choices) => json!({"type": "string", "enum": choices}),
         Kind::Address => json!({"type": "string"}),
         Kind::Text | Kind::Path => json!({"type": "string", "minLength": 1}),
         Kind::Url => json!({"type": "string", "pattern": "^https?://"}),
-        Kind::Image => json!({"type": "string", "pattern": "@sha256:[0-9a-f]{64}$"}),
+        Kind::Image => json!({"type": "string", "pattern": "(^|@)sha256:[0-9a-f]{64}$"}),
         Kind::Command => json!({"anyOf": [
             {"type": "string", "minLength": 1},
             {"type": "array", "minItems": 1, "items": {"type": "string"}},

@@ -56,7 +56,7 @@ fn keys_are_unique_and_found_again() {
 fn every_limit_has_a_range_that_excludes_zero() {
     for setting in settings() {
         let least_is_zero = match &setting.kind {
-            Kind::Count(range) | Kind::Size(range) => *range.start() == 0,
+            Kind::Count(range) | Kind::Size(range) | Kind::Processors(range) => *range.start() == 0,
             Kind::Time(range) => range.start().is_zero(),
             _ => false,
         };

@@ -119,14 +119,19 @@ fn path(text: &str) -> Result<(), Fault> {
 /// A reference that says which image is meant: `[registry/]name[:tag]@sha256:…`.
 pub(super) fn image(text: &str) -> Result<(), Fault> {
     let example = "`docker image inspect --format '{{index .RepoDigests 0}}' IMAGE` prints it";
+    let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let is_digest = |text: &str| {
+        text.strip_prefix("sha256:").is_some_and(|hash| hash.len() == 64 && hash.chars().all(hexadecimal))
+    };
+    // The id of an image that was built here.
+    if is_digest(text) {
+        return Ok(());
+    }
     let Some((name, digest)) = text.split_once('@') else {
         let what = format!("{} names no digest, so it could be another image tomorrow", quoted(text));
         return Err(Fault::new(what).hint(format!("write it with its digest; {example}")));
     };
-    let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    let is_digest =
-        digest.strip_prefix("sha256:").is_some_and(|hash| hash.len() == 64 && hash.chars().all(hexadecimal));
-    if !is_digest {
+    if !is_digest(digest) {
         let what = format!("{} has no digest of the form sha256:… with 64 digits", quoted(text));
         return Err(Fault::new(what).hint(example));
     }

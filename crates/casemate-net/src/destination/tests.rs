@@ -37,6 +37,21 @@ fn other_spellings_of_the_same() {
     }
 }
 
+#[test]
+fn a_registry_is_reached_wherever_it_is_but_no_text_says_so() {
+    let wherever = |text: &str| text.parse::<Destination>().expect(text).wherever();
+    let registry = wherever("registry.example:443");
+    assert_eq!(registry.to_string(), "wherever registry.example:443");
+    let fault = registry.to_string().parse::<Destination>().expect_err("a registry's alone");
+    assert!(fault.to_string().contains("only the registries"), "{fault}");
+    for other in ["10.0.0.1:443", "loopback localhost:443", "private wiki.corp:443", "link-local x.local:443"]
+    {
+        assert_eq!(wherever(other).to_string(), other);
+    }
+    let admitted: Vec<Class> = EVERY.into_iter().filter(|class| Reach::Wherever.admits(*class)).collect();
+    assert_eq!(admitted, [Class::Public, Class::Private, Class::Documentation, Class::Reserved]);
+}
+
 /// Read by people: each text, what is wrong with it, and what to do.
 #[test]
 fn what_cannot_be_granted() {
@@ -94,18 +109,28 @@ const FAULTS: [&str; 46] = [
     "localhost:8080",
 ];
 
+const EVERY: [Class; 9] = [
+    Class::Public,
+    Class::Loopback,
+    Class::Private,
+    Class::LinkLocal,
+    Class::Metadata,
+    Class::Multicast,
+    Class::Unspecified,
+    Class::Documentation,
+    Class::Reserved,
+];
+
 #[test]
 fn names_have_the_reach_that_is_written() {
     use Class::*;
-    let classes =
-        [Public, Loopback, Private, LinkLocal, Metadata, Multicast, Unspecified, Documentation, Reserved];
     for (reach, admitted) in [
         (Reach::Public, Public),
         (Reach::Loopback, Loopback),
         (Reach::Private, Private),
         (Reach::LinkLocal, LinkLocal),
     ] {
-        let shown = classes.into_iter().filter(|class| reach.admits(*class)).collect::<Vec<_>>();
+        let shown = EVERY.into_iter().filter(|class| reach.admits(*class)).collect::<Vec<_>>();
         assert_eq!(shown, [admitted]);
     }
 }

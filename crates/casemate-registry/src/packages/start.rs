@@ -10,8 +10,10 @@ use crate::asked::Asked;
 use crate::error::Error;
 use crate::npm::{self, bin};
 use crate::prepared::{Origin, Prepared};
+use crate::pypi::PYTHON;
+use crate::pypi::script::{self, Script};
 use crate::record::Kept;
-use crate::runtime::Node;
+use crate::runtime::{Node, Python};
 use crate::shebang::Shebang;
 use crate::shelf::Place;
 
@@ -56,6 +58,44 @@ pub(super) fn npm(
         tree,
         runtime: node.runtime(),
         env: vec![("PATH".into(), SecretString::from(path))],
+        lock_sha256: kept.sha256,
+        lock: place.lock(),
+        scripts_ran: kept.record.scripts_ran,
+        scripts_skipped: kept.record.scripts_skipped,
+        origin,
+    })
+}
+
+/// Starts a program of a package of PyPI.
+pub(super) fn pypi(
+    python: &Python,
+    place: &Place,
+    asked: &Asked,
+    (kept, origin): (Kept, Origin),
+) -> Result<Prepared, Error> {
+    let tree = place.tree();
+    let mut args: Vec<OsString> = Vec::new();
+    let program = match script::find(&tree, &python.about.packages, asked)? {
+        Script::Python(file) => {
+            args.push(file.into());
+            tree.join(PYTHON)
+        }
+        Script::Program(file) => file,
+    };
+    args.extend(asked.args.iter().map(OsString::from));
+    let path = format!("{}:{}", tree.join("bin").display(), environment::PATH);
+    let variable = |name: &str, value: String| (OsString::from(name), SecretString::from(value));
+    Ok(Prepared {
+        program,
+        args,
+        runtime: python.runtime(),
+        env: vec![
+            variable("PATH", path),
+            variable("VIRTUAL_ENV", tree.to_string_lossy().into_owned()),
+            // Everything was compiled when it was installed, and nothing can be written here.
+            variable("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ],
+        tree,
         lock_sha256: kept.sha256,
         lock: place.lock(),
         scripts_ran: kept.record.scripts_ran,

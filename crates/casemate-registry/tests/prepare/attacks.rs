@@ -23,6 +23,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("attacks::a_tree_that_was_copied_is_the_same", a_tree_that_was_copied),
     ("attacks::a_link_that_a_script_leads_outside_is_refused", a_link_that_a_script_leads_outside),
     ("attacks::a_killed_prepare_leaves_nothing_that_counts", a_killed_prepare),
+    ("attacks::a_killed_prepare_is_swept_away", a_killed_prepare_is_swept_away),
 ];
 
 fn package(text: &str) -> Archive {
@@ -200,6 +201,14 @@ fn a_link_that_a_script_leads_outside() {
 }
 
 fn a_killed_prepare() {
+    killed(false);
+}
+
+fn a_killed_prepare_is_swept_away() {
+    killed(true);
+}
+
+fn killed(is_swept: bool) {
     let world = World::new();
     publish(&world, "console.log('good')");
     world.registry.stall(true);
@@ -211,14 +220,26 @@ fn a_killed_prepare() {
         .spawn()
         .unwrap();
     world.registry.wait_for(".tgz");
+    let sweep = || world.runtime.block_on(world.packages().sweep()).unwrap();
+    assert_eq!(sweep(), 0, "somebody is at work on it");
     assert!(!world.found("tree/package-lock.json").is_empty(), "it was in the middle of it");
     child.kill().unwrap();
     child.wait().unwrap();
     world.registry.stall(false);
+    if is_swept {
+        assert_eq!((sweep(), sweep()), (1, 0));
+        assert!(world.found("/busy").is_empty());
+    }
     let prepared = world.prepare(LINE, Scripts::Never).unwrap();
     assert_eq!(prepared.origin, Origin::Installed);
     assert_eq!(world.run(&prepared).1, "good\n");
     assert!(world.found("/work").is_empty());
+    assert_eq!(sweep(), 0, "what is complete stays");
+    // With a lock file alone the same comes back.
+    fs::remove_file(prepared.tree.with_file_name("seal")).unwrap();
+    assert_eq!((sweep(), world.found("tree").len()), (1, 0));
+    let same = world.prepare(LINE, Scripts::Never).unwrap();
+    assert_eq!((same.origin, same.lock_sha256), (Origin::Installed, prepared.lock_sha256));
 }
 
 /// Prepares the package and never comes to its end.

@@ -20,8 +20,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod archive;
 mod attacks;
 mod npm;
+mod pypi;
 mod real;
 mod registry;
+mod wheel;
 mod world;
 
 /// The first argument of a process that prepares something and is killed.
@@ -50,6 +52,12 @@ fn main() -> ExitCode {
         }
         None => eprintln!("not tried, because npm is not installed: everything about it"),
     }
+    if world::has_pip() {
+        trials.extend(pypi::ALL.iter().map(trial));
+        trials.extend(real::cache().iter().flat_map(|_| real::PYPI).map(trial));
+    } else {
+        eprintln!("not tried, because Python has no pip: everything about PyPI");
+    }
     if rustix::process::geteuid().is_root() {
         trials.push(Trial::test("the_same_as_an_ordinary_user", as_ordinary_user));
     }
@@ -72,7 +80,7 @@ fn trial((name, body): &(&'static str, Body)) -> Trial {
 }
 
 /// What differs between users: who owns the trees, and as whom package clients run.
-const DIFFERENT: [&str; 7] = [
+const DIFFERENT: [&str; 8] = [
     "runs_without_network",
     "at_once",
     "scripts_run",
@@ -80,6 +88,7 @@ const DIFFERENT: [&str; 7] = [
     "was_changed",
     "script_leads_outside",
     "killed",
+    "cannot_change",
 ];
 
 /// Runs the part of the suite again as nobody that could come out otherwise.

@@ -3,11 +3,9 @@
 //! `CASEMATE_TEST_CACHE` names the folder that keeps them between runs (docs/decisions/0009). Where it is not set these
 //! tests are skipped, and say so.
 
-use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
-use casemate_net::Destination;
-use casemate_registry::{Asked, Ecosystem, Packages, Prepared, Registry as Source, Scripts, Sources};
+use casemate_registry::{Asked, Ecosystem, Packages, Prepared, Scripts, Settings, Sources};
 use casemate_sandbox::{Access, Spawner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -22,32 +20,29 @@ pub(crate) const NPM: &[(&str, Body)] = &[
     ("real::the_current_version_is_looked_up", the_current_version_is_looked_up),
 ];
 
+pub(crate) const PYPI: &[(&str, Body)] = &[
+    ("real::server_time", server_time),
+    ("real::server_git", server_git),
+    ("real::server_fetch", server_fetch),
+    ("real::by_uv", by_uv),
+    ("real::another_python", another_python),
+    ("real::the_current_version_of_python_packages", the_current_version_of_python_packages),
+];
+
 /// Where prepared packages are kept between runs.
 pub(crate) fn cache() -> Option<PathBuf> {
     let cache = std::env::var_os("CASEMATE_TEST_CACHE").filter(|value| !value.is_empty());
     if cache.is_none() {
         eprintln!("not tried, because CASEMATE_TEST_CACHE is not set: real servers");
     }
-    Some(PathBuf::from(cache?).join("prepared"))
+    Some(PathBuf::from(cache?))
 }
 
-/// The public registries as this machine reaches them: with its certificates, and at whatever addresses it is given for
-/// their names, which in a test laboratory are not public ones.
+/// The public registries as this machine reaches them, with its certificates.
 pub(crate) fn sources() -> Sources {
-    let reaching = |registry: Source, hosts: &[&str]| {
-        let names = hosts.iter().map(|host| format!("{host}:443"));
-        let addresses = hosts.iter().flat_map(|host| (*host, 443).to_socket_addrs().into_iter().flatten());
-        let places = names.chain(addresses.map(|address| address.to_string()));
-        registry.reaching(places.map(|place| place.parse::<Destination>().unwrap()))
-    };
     let bundle = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].into_iter().find_map(std::env::var_os);
-    let Sources { npm, pypi, .. } = Sources::default();
-    Sources {
-        npm: reaching(npm, &["registry.npmjs.org"]),
-        pypi: reaching(pypi, &["pypi.org", "files.pythonhosted.org"]),
-        ca_bundle: bundle.map(PathBuf::from).filter(|bundle| bundle.exists()),
-        ..Sources::default()
-    }
+    let ca_bundle = bundle.map(PathBuf::from).filter(|bundle| bundle.exists());
+    Sources { ca_bundle, ..Sources::default() }
 }
 
 struct Site {
@@ -58,10 +53,16 @@ struct Site {
 
 impl Site {
     fn new() -> Site {
+        Site::with("prepared", |_| {})
+    }
+
+    fn with(folder: &str, change: impl FnOnce(&mut Settings)) -> Site {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let spawner = Spawner::start().unwrap();
-        let packages = Packages::new(spawner.clone(), settings(&cache().unwrap(), sources()));
+        let mut settings = settings(&cache().unwrap().join(folder), sources());
+        change(&mut settings);
+        let packages = Packages::new(spawner.clone(), settings);
         Site { runtime, spawner, packages }
     }
 
@@ -103,7 +104,10 @@ impl Site {
 }
 
 fn expect(line: &str, folder: Option<&Path>, tool: &str) {
-    let site = Site::new();
+    expect_at(&Site::new(), line, folder, tool);
+}
+
+fn expect_at(site: &Site, line: &str, folder: Option<&Path>, tool: &str) {
     let tools = site.tools(&site.prepare(line), folder);
     assert!(tools.iter().any(|name| name == tool), "{line}: {tools:?}");
 }
@@ -137,4 +141,68 @@ fn the_current_version_is_looked_up() {
         hint.starts_with(r#"write command = ["npx", "@modelcontextprotocol/server-everything@2"#),
         "{hint}"
     );
+}
+
+fn server_time() {
+    expect("uvx mcp-server-time@2026.10.19", None, "get_current_time");
+}
+
+fn server_git() {
+    expect("uvx mcp-server-git==2026.10.19", None, "git_status");
+}
+
+fn server_fetch() {
+    expect("pipx run --spec mcp-server-fetch==2026.10.24 mcp-server-fetch", None, "fetch");
+}
+
+/// As [`server_time`], by the uv that the cache has in `uv/bin`.
+fn by_uv() {
+    let uv = cache().unwrap().join("uv/bin");
+    if !uv.join("uv").is_file() {
+        eprintln!("not tried, because {} has no uv", uv.display());
+        return;
+    }
+    let site = Site::with("prepared-by-uv", |settings| settings.search = vec![uv.canonicalize().unwrap()]);
+    expect_at(&site, "uvx mcp-server-time==2026.10.19", None, "get_current_time");
+    let lock = std::fs::read_to_string(site.prepare("uvx mcp-server-time==2026.10.19").lock).unwrap();
+    assert!(lock.contains(r#""installer": "uv""#), "{lock}");
+    let fault = |line: &str| {
+        let fault = site.runtime.block_on(site.packages.prepare(&asked(line), Scripts::Never)).unwrap_err();
+        format!("{fault}; {}", fault.hint())
+    };
+    let absent = fault("uvx mcp-server-time==2026.10.20");
+    assert!(absent.starts_with("there is no version 2026.10.20 of mcp-server-time; the nearest"), "{absent}");
+    let source = fault("uvx docopt==0.6.2");
+    assert!(source.starts_with("docopt 0.6.2 has no wheel for Python 3."), "{source}");
+    let nobody = fault("uvx mcp-server-of-nobody-at-all==1.0");
+    assert!(nobody.contains("has no package mcp-server-of-nobody-at-all"), "{nobody}");
+    let unpinned = Asked::recognize("uvx", &["mcp-server-time".to_owned()]).unwrap().unwrap_err();
+    let hint = unpinned.hint(&site.runtime.block_on(site.packages.current(&unpinned)));
+    assert!(hint.contains("mcp-server-time==2"), "{hint}");
+}
+
+/// An interpreter that a version manager keeps below the user's home.
+fn another_python() {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+    let versions = home.join(".pyenv/versions").read_dir().into_iter().flatten().flatten();
+    let mut versions = versions.filter_map(|entry| entry.file_name().into_string().ok());
+    let Some(version) = versions.find(|version| version.starts_with("3.12.")) else {
+        eprintln!("not tried, because pyenv has no Python 3.12 here: another Python");
+        return;
+    };
+    let site = Site::with("prepared", |settings| settings.home.clone_from(&home));
+    expect_at(&site, "uvx --python 3.12 mcp-server-time==2026.10.19", None, "get_current_time");
+    let prepared = site.prepare("uvx --python 3.12 mcp-server-time==2026.10.19");
+    assert!(prepared.runtime.iter().any(|path| path.ends_with(&version)), "{:?}", prepared.runtime);
+    let asked = asked("uvx --python 3.99 mcp-server-time==2026.10.19");
+    let fault = site.runtime.block_on(site.packages.prepare(&asked, Scripts::Never)).unwrap_err();
+    assert_eq!(fault.to_string(), "there is no Python 3.99 here");
+}
+
+fn the_current_version_of_python_packages() {
+    let site = Site::new();
+    let fault = Asked::recognize("uvx", &["mcp-server-time".to_owned()]).unwrap().unwrap_err();
+    let found = site.runtime.block_on(site.packages.current(&fault));
+    let hint = fault.hint(&found);
+    assert!(hint.starts_with(r#"write command = ["uvx", "mcp-server-time==2"#), "{hint}");
 }

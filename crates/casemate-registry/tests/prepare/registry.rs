@@ -1,6 +1,6 @@
-//! A registry of npm that serves what a test tells it to, lies included.
+//! A registry of npm and PyPI that serves what a test tells it to, lies included.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,9 +8,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::archive::Archive;
+use crate::wheel::Wheel;
 
 /// Listens on a port of the loopback, for as long as the process lives.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ struct State {
     /// Packages with their versions.
     packages: HashMap<String, serde_json::Map<String, Value>>,
     files: HashMap<String, Vec<u8>>,
+    /// Files of Python packages, by name, with their digests.
+    simple: HashMap<String, BTreeMap<String, String>>,
     /// What was asked for, in order.
     asked: Vec<String>,
     /// Whether files are held back.
@@ -89,6 +92,29 @@ impl Registry {
         self.shared.state.lock().unwrap().files.insert(format!("/{name}/-/{version}.tgz"), archive.bytes());
     }
 
+    /// Publishes a wheel, or another one in its place.
+    pub(crate) fn publish_wheel(&self, wheel: &Wheel) {
+        self.publish_file(&wheel.name, wheel.file_name(), wheel.bytes());
+    }
+
+    /// Publishes a version that has to be built.
+    pub(crate) fn publish_source(&self, name: &str, version: &str) {
+        self.publish_file(name, format!("{name}-{version}.tar.gz"), b"never looked at".to_vec());
+    }
+
+    /// Serves another wheel than the index promises.
+    pub(crate) fn swap_wheel(&self, wheel: &Wheel) {
+        let path = format!("/files/{}", wheel.file_name());
+        self.shared.state.lock().unwrap().files.insert(path, wheel.bytes());
+    }
+
+    fn publish_file(&self, name: &str, file: String, bytes: Vec<u8>) {
+        let mut state = self.shared.state.lock().unwrap();
+        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        state.files.insert(format!("/files/{file}"), bytes);
+        state.simple.entry(name.replace('_', "-")).or_default().insert(file, digest);
+    }
+
     /// How often something whose path contains a word was asked for.
     pub(crate) fn asked(&self, word: &str) -> usize {
         self.shared.state.lock().unwrap().asked.iter().filter(|path| path.contains(word)).count()
@@ -117,8 +143,9 @@ impl Registry {
             let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
             while reader.read_line(&mut line).unwrap_or(0) > 2 {}
             let (status, body) = self.answer(&path);
+            let kind = if path.starts_with("/simple/") { "text/html" } else { "application/json" };
             let head = format!(
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
                 body.len()
             );
             if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
@@ -134,6 +161,16 @@ impl Registry {
         if let Some(bytes) = state.files.get(path).cloned() {
             drop(self.shared.changed.wait_while(state, |state| state.stalled).unwrap());
             return ("200 OK", bytes);
+        }
+        if let Some(name) = path.strip_prefix("/simple/") {
+            let Some(files) = state.simple.get(name.trim_end_matches('/')) else {
+                return ("404 Not Found", Vec::new());
+            };
+            let row = |(file, digest): (&String, &String)| {
+                format!("<a href=\"/files/{file}#sha256={digest}\">{file}</a>\n")
+            };
+            let rows: String = files.iter().map(row).collect();
+            return ("200 OK", format!("<!DOCTYPE html><html><body>{rows}</body></html>").into_bytes());
         }
         let name = path.trim_start_matches('/').replace("%2f", "/");
         match state.packages.get(&name) {

@@ -40,7 +40,8 @@ impl World {
 
     pub(crate) fn packages(&self) -> Packages {
         let npm = Source::parse(&self.registry.url()).unwrap();
-        self.packages_from(Sources { npm, ..Sources::default() })
+        let pypi = Source::parse(&format!("{}simple/", self.registry.url())).unwrap();
+        self.packages_from(Sources { npm, pypi, ..Sources::default() })
     }
 
     pub(crate) fn packages_from(&self, sources: Sources) -> Packages {
@@ -131,6 +132,13 @@ pub(crate) fn spec(prepared: &Prepared) -> Spec {
         label: "prepared".to_owned(),
         cell: Some(cell),
     }
+}
+
+/// Whether this host's Python has a pip that can be used.
+pub(crate) fn has_pip() -> bool {
+    let version =
+        std::process::Command::new("/usr/bin/python3").args(["-I", "-m", "pip", "--version"]).output();
+    version.is_ok_and(|answer| answer.status.success())
 }
 
 /// A program of this host.

@@ -1,6 +1,7 @@
 //! What the engine is asked to make: all protections that it has, written out, so that none depends on its defaults.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
@@ -14,6 +15,9 @@ use crate::room::{Access, CellSpec, Limits};
 /// Where a container may always write. Programs may be executed there, as in a cell: runtimes unpack their libraries
 /// into it, and whoever can write a file can have it interpreted anyway.
 const SCRATCH: [&str; 2] = ["/tmp", "/dev/shm"];
+
+/// Where programs look up who answers for names.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// What of the kernel's own files is covered by something empty: an engine's usual list, and all that a native cell does
 /// not have either, short of what runtimes learn their limits from (`/sys/fs/cgroup`, `/proc/meminfo`, `/proc/cpuinfo`).
@@ -68,6 +72,8 @@ pub(super) struct Surroundings<'a> {
     /// The filter of system calls.
     pub(super) filter: &'a str,
     pub(super) labels: Value,
+    /// The file that says where names are answered, for a server with a network.
+    pub(super) names: Option<PathBuf>,
 }
 
 /// A body that Debug does not show.
@@ -114,7 +120,8 @@ pub(super) fn draft(spec: &ImageSpec, image: &Image, surroundings: &Surroundings
 }
 
 fn host_config(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>) -> Value {
-    let Limits { memory_bytes, processes, .. } = spec.limits;
+    let Limits { memory_bytes, cpu_millis, processes, .. } = spec.limits;
+    let about = surroundings.about;
     json!({
         "Privileged": false,
         "ReadonlyRootfs": true,
@@ -135,11 +142,13 @@ fn host_config(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>)
         "Init": true,
         "Memory": memory_bytes,
         // Together with swap, of which there is none then.
-        "MemorySwap": if surroundings.about.counts_swap { json!(memory_bytes) } else { Value::Null },
+        "MemorySwap": if about.counts_swap { json!(memory_bytes) } else { Value::Null },
+        // In billionths of a processor. An engine that cannot limit it refuses to be asked.
+        "NanoCpus": if about.limits_cpu { json!(u64::from(cpu_millis) * 1_000_000) } else { Value::Null },
         "PidsLimit": processes,
         "Ulimits": ulimits(&spec.limits),
-        "Tmpfs": scratch(&spec.limits, surroundings.about),
-        "Mounts": mounts(spec, image),
+        "Tmpfs": scratch(&spec.limits, about),
+        "Mounts": mounts(spec, image, surroundings),
         // What it says goes to us alone; the engine would otherwise write all of it to its disk.
         "LogConfig": { "Type": "none" },
         "RestartPolicy": { "Name": "no" },
@@ -184,7 +193,7 @@ fn scratch(limits: &Limits, about: &About) -> Map<String, Value> {
 
 /// What is granted, and something that goes away for each folder that the image would have the engine keep on its disk,
 /// without a limit.
-fn mounts(spec: &ImageSpec, image: &Image) -> Vec<Value> {
+fn mounts(spec: &ImageSpec, image: &Image, surroundings: &Surroundings<'_>) -> Vec<Value> {
     let mut mounts: Vec<Value> = Vec::new();
     let mut taken: BTreeSet<&str> = SCRATCH.into();
     for grant in &spec.grants {
@@ -200,6 +209,9 @@ fn mounts(spec: &ImageSpec, image: &Image) -> Vec<Value> {
             // What is mounted inside stays out: engines before Docker 25 leave it writable.
             "BindOptions": { "Propagation": "rprivate", "NonRecursive": read_only },
         }));
+    }
+    if let Some(names) = &surroundings.names {
+        mounts.push(json!({ "Type": "bind", "Source": names, "Target": RESOLVER, "ReadOnly": true }));
     }
     let volumes = image.config.volumes.iter().flatten().map(|(path, _)| path.trim_end_matches('/'));
     for path in volumes.filter(|path| !taken.contains(path)) {

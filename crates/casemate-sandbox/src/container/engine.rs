@@ -1,15 +1,18 @@
 //! The engine: found, asked what it can do, and made to start containers.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::about::About;
+use super::archive;
 use super::blueprint::{self, Surroundings};
 use super::error::ContainerError;
 use super::grants::Forbidden;
@@ -21,7 +24,7 @@ use super::reference::{ImageReference, Unpinned};
 use super::spec::ImageSpec;
 use super::sweep::{self, Swept};
 use super::wire::Wire;
-use crate::room::{Profile, document};
+use crate::room::{Network, Profile, document};
 
 /// How long an engine may take to say who it is.
 const PROBE_TIME: Duration = Duration::from_secs(5);
@@ -31,6 +34,9 @@ const CLOSE_TIME: Duration = Duration::from_secs(30);
 
 /// The file that the filter of system calls lies in, for engines that read it.
 const FILTER: &str = "container.seccomp.json";
+
+/// The file with the address of casemate's name server.
+const NAMES: &str = "container.resolv.conf";
 
 /// The engine of root.
 const SYSTEM: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
@@ -65,6 +71,10 @@ pub(super) struct Inner {
     pub(super) wire: Wire,
     pub(super) about: About,
     pub(super) tasks: TaskTracker,
+    /// Where engines find what they take by its path.
+    pub(super) folder: PathBuf,
+    /// Our own program as an image, once it was needed.
+    own_image: OnceCell<String>,
     forbidden: Forbidden,
     /// The filter of system calls, in the form that the engine takes.
     filter: String,
@@ -116,6 +126,8 @@ impl Engine {
             wire,
             about,
             tasks: TaskTracker::new(),
+            folder: search.folder.clone(),
+            own_image: OnceCell::new(),
             installation: search.installation.clone(),
             owner: Owner::current().map_err(ContainerError::lost("our own process (is /proc mounted?)"))?,
         };
@@ -135,7 +147,7 @@ impl Engine {
     /// Starts a server in a container of its own and returns once it is executing. The image is fetched if it is not here,
     /// which may take minutes. Dropping the future undoes what was done so far.
     pub async fn start(&self, spec: &ImageSpec) -> Result<Container, ContainerError> {
-        let Inner { wire, about, tasks, forbidden, filter, installation, owner } = &*self.inner;
+        let Inner { wire, about, tasks, folder, forbidden, filter, installation, owner, .. } = &*self.inner;
         if tasks.is_closed() {
             return Err(ContainerError::Closed);
         }
@@ -143,9 +155,17 @@ impl Engine {
         forbidden.check(&spec.grants)?;
         let image = Image::of(wire, &spec.image).await?;
         let labels = sweep::labels(installation, &spec.label, owner);
-        let blueprint = blueprint::draft(spec, &image, &Surroundings { about, filter, labels });
-        let task =
-            Task { name: sweep::name(&spec.label, number()?), blueprint, overrides: spec.overrides.clone() };
+        let doors = match &spec.network {
+            Network::None => None,
+            Network::Ports(ports) => Some((ports.clone(), labels.clone())),
+        };
+        let names = match &doors {
+            None => None,
+            Some(_) => Some(names(folder).map_err(ContainerError::lost("the address of its name server"))?),
+        };
+        let blueprint = blueprint::draft(spec, &image, &Surroundings { about, filter, labels, names });
+        let overrides = spec.overrides.clone();
+        let task = Task { name: sweep::name(&spec.label, number()?), blueprint, doors, overrides };
         let (reply, answer) = oneshot::channel();
         tasks.spawn(keeper::keep(Arc::clone(&self.inner), task, reply));
         answer.await.map_err(ContainerError::lost("a container"))?
@@ -164,7 +184,42 @@ impl Engine {
         if timeout(CLOSE_TIME, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("containers are left; they are removed at the next start");
         }
+        if let Some(image) = self.inner.own_image.get()
+            && let Err(error) = sweep::remove_image(&self.inner.wire, image).await
+        {
+            tracing::warn!(%error, "an image of casemate itself is left; it is removed at the next start");
+        }
     }
+}
+
+impl Inner {
+    /// The name of an image of our own program.
+    pub(super) async fn own_image(&self) -> Result<&str, ContainerError> {
+        const WHAT: &str = "our own program";
+        let made = self.own_image.get_or_try_init(async || {
+            let archive = self.tasks.spawn_blocking(archive::of_ourselves).await;
+            let archive = archive.map_err(ContainerError::lost(WHAT))?.map_err(ContainerError::lost(WHAT))?;
+            let labels = sweep::labels(&self.installation, "doors", &self.owner);
+            let changes = [archive::environment(), sweep::label_change(&labels)];
+            let name = sweep::image_name(number()?);
+            image::import(&self.wire, &name, (archive, &changes)).await?;
+            Ok(name)
+        });
+        made.await.map(String::as_str)
+    }
+}
+
+/// What a server with a network finds as its `/etc/resolv.conf`: casemate answers inside.
+fn names(folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join(NAMES);
+    if !path.exists() {
+        let draft = folder.join(format!("{NAMES}.{}", std::process::id()));
+        std::fs::write(&draft, "nameserver 127.0.0.1\n")?;
+        // For a server that is another user.
+        std::fs::set_permissions(&draft, Permissions::from_mode(0o644))?;
+        std::fs::rename(&draft, &path)?;
+    }
+    Ok(path)
 }
 
 /// The filter of system calls as an engine takes it: Docker wants the document itself, and Podman to read it.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_net::egress::Doorway;
 use tokio::net::unix::{OwnedWriteHalf, pipe};
 use tokio::sync::watch;
 
 use super::report::ContainerReport;
 use crate::exit::Exit;
-use crate::room::Layer;
+use crate::overrun::Overrun;
 
 /// A server running in a container. Dropping it kills and removes the container.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Container {
     pub stdout: pipe::Receiver,
     /// What the server writes to standard error. Somebody must read both, or both stall once 64 KiB of one are waiting.
     pub stderr: pipe::Receiver,
+    /// Its network, for one that was asked for with [`crate::Network::Ports`], as that of a [`crate::Cell`].
+    pub doorway: Option<Doorway>,
     /// Its life.
     pub handle: ContainerHandle,
 }
@@ -49,7 +52,7 @@ pub(super) enum Wish {
 pub(super) struct Ended {
     pub(super) exit: Exit,
     /// The limit that ended it, if one did.
-    pub(super) overrun: Option<Layer>,
+    pub(super) overrun: Option<Overrun>,
 }
 
 impl ContainerHandle {
@@ -69,7 +72,7 @@ impl ContainerHandle {
     }
 
     /// The limit that ended the server, if it has ended and one did.
-    pub fn overrun(&self) -> Option<Layer> {
+    pub fn overrun(&self) -> Option<Overrun> {
         self.ended.borrow().and_then(|ended| ended.overrun)
     }
 

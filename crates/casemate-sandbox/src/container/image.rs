@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -138,4 +139,19 @@ async fn pull(wire: &Wire, repository: &str, digest: &str) -> Result<(), Contain
         Some(text) => Err(ContainerError::Refused { what: WHAT, status: 200, said: said(&text) }),
         None => Ok(()),
     }
+}
+
+/// Makes an image of an archive, under a name of ours.
+pub(super) async fn import(
+    wire: &Wire,
+    name: &str,
+    (archive, changes): (Bytes, &[String]),
+) -> Result<String, ContainerError> {
+    const WHAT: &str = "an image of casemate itself";
+    let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
+    let changes: String = changes.iter().map(|change| format!("&changes={}", encode(change))).collect();
+    let path = format!("/images/create?fromSrc=-&repo={}&tag={}{changes}", encode(repository), encode(tag));
+    wire.tell(Ask::post(WHAT, path).with_archive(archive)).await?;
+    let made = Image::local(wire, name).await?;
+    made.map(|image| image.id).ok_or_else(|| ContainerError::lost(WHAT)("it is not there"))
 }

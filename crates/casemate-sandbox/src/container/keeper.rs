@@ -1,6 +1,7 @@
 //! The task that sees one container through, from its making to its removal. It outlives whoever asked for it: a start
 //! that is given up is undone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use super::blueprint::Blueprint;
 use super::engine::Inner;
 use super::error::ContainerError;
 use super::handle::{Container, ContainerHandle, Ended, Wish};
+use super::porch::{self, Porch};
 use super::report::ContainerReport;
 use super::streams;
 use super::wire::{Ask, Wire};
 use crate::exit::Exit;
-use crate::room::Layer;
+use crate::overrun::{Certainty, Limit, Overrun};
 
 /// How long a container may take to end after it was killed, before it is removed by force.
 const KILL_TIME: Duration = Duration::from_secs(10);
@@ -38,6 +40,8 @@ const FILE_SIZE_CODE: i32 = 128 + libc::SIGXFSZ;
 pub(super) struct Task {
     pub(super) name: String,
     pub(super) blueprint: Blueprint,
+    /// The ports of its network, when it has one, and the labels of what else is made for it.
+    pub(super) doors: Option<(BTreeSet<u16>, Value)>,
     pub(super) overrides: Vec<(&'static str, Value)>,
 }
 
@@ -69,6 +73,15 @@ struct State {
     oom_killed: bool,
 }
 
+impl Task {
+    /// Removes what else was made for it.
+    async fn leave(&self, wire: &Wire) {
+        if self.doors.is_some() {
+            remove(wire, &porch::name(&self.name)).await;
+        }
+    }
+}
+
 /// Makes a container, tells `reply` of it, and stays until it is removed.
 pub(super) async fn keep(
     inner: Arc<Inner>,
@@ -80,19 +93,28 @@ pub(super) async fn keep(
         Err(error) => {
             // By its name, because it may exist although its id never arrived.
             remove(wire, &task.name).await;
+            task.leave(wire).await;
             let _ = reply.send(Err(error));
         }
         Ok((container, life)) => {
             // One that nobody wants any more is dropped here, which is a wish to kill it.
             let _ = reply.send(Ok(container));
-            life.run(wire).await;
+            life.run(wire, &task).await;
         }
     }
 }
 
 async fn begin(inner: &Inner, task: &Task) -> Result<(Container, Life), ContainerError> {
     let Inner { wire, about, tasks, .. } = inner;
-    let asked = &task.blueprint.body.0;
+    let mut asked = task.blueprint.body.0.clone();
+    let porch = match &task.doors {
+        None => None,
+        Some((ports, labels)) => {
+            let porch = porch::open(inner, &task.name, (ports, labels)).await?;
+            porch::join(&mut asked, &porch);
+            Some(porch)
+        }
+    };
     let mut body = asked.clone();
     for (pointer, value) in &task.overrides {
         if let Some(place) = body.pointer_mut(pointer) {
@@ -102,7 +124,7 @@ async fn begin(inner: &Inner, task: &Task) -> Result<(Container, Life), Containe
     let create = Ask::post("a container", format!("/containers/create?name={}", task.name));
     let Created { id } = wire.ask(create.with(&body)).await?;
     let found: Value = wire.ask(Ask::get("what the container is", format!("/containers/{id}/json"))).await?;
-    let report = ContainerReport::of(asked, &found, task.blueprint.ids, about);
+    let report = ContainerReport::of(&asked, &found, task.blueprint.ids, about);
     if let Some(missing) = report.missing().filter(|_| task.overrides.is_empty()) {
         let what = format!("{} would not be in force ({})", missing.layer, missing.reason);
         return Err(ContainerError::Spec {
@@ -121,7 +143,9 @@ async fn begin(inner: &Inner, task: &Task) -> Result<(Container, Life), Containe
     let (ending, ended) = watch::channel(None);
     let report = Arc::new(report.complete(about));
     let handle = ContainerHandle { id: id.clone(), report, wish, ended };
-    let container = Container { stdin, stdout: pipes.stdout, stderr: pipes.stderr, handle };
+    // The porter goes here: the network is the server's now.
+    let doorway = porch.map(|Porch { doorway, .. }| doorway);
+    let container = Container { stdin, stdout: pipes.stdout, stderr: pipes.stderr, doorway, handle };
     Ok((container, Life { id, wishes, ending }))
 }
 
@@ -133,7 +157,7 @@ struct Life {
 }
 
 impl Life {
-    async fn run(mut self, wire: &Wire) {
+    async fn run(mut self, wire: &Wire, task: &Task) {
         let code = self.end(wire).await;
         let was_killed = *self.wishes.borrow() == Wish::Kill;
         let overrun = match code {
@@ -141,6 +165,7 @@ impl Life {
             _ => None,
         };
         remove(wire, &self.id).await;
+        task.leave(wire).await;
         let exit = code.map_or(Exit::KILLED, exit_of);
         self.ending.send_replace(Some(Ended { exit, overrun }));
     }
@@ -171,13 +196,14 @@ impl Life {
     }
 
     /// The limit that ended it, if one did. Memory may also run out for a child, without the server ending by it.
-    async fn overrun(&self, wire: &Wire, code: i32) -> Option<Layer> {
+    async fn overrun(&self, wire: &Wire, code: i32) -> Option<Overrun> {
+        let known = |limit| Overrun { limit, certainty: Certainty::Known };
         match code {
-            FILE_SIZE_CODE => Some(Layer::FileSize),
+            FILE_SIZE_CODE => Some(known(Limit::FileSize)),
             KILLED_CODE => {
                 let ask = Ask::get("how the container ended", format!("/containers/{}/json", self.id));
                 let found: Found = wire.ask(ask).await.ok()?;
-                found.state.oom_killed.then_some(Layer::Memory)
+                found.state.oom_killed.then_some(known(Limit::Memory))
             }
             _ => None,
         }

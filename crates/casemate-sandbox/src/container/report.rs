@@ -32,7 +32,7 @@ pub struct ContainerReport {
 }
 
 /// For each layer the settings that make it, as an engine repeats them when it is asked about a container.
-const MADE_OF: [(Layer, &[&str]); 17] = [
+const MADE_OF: [(Layer, &[&str]); 20] = [
     (Layer::Identity, &["/Config/User"]),
     (Layer::Files, &["/HostConfig/Privileged"]),
     (Layer::ReadOnly, &["/HostConfig/ReadonlyRootfs"]),
@@ -42,11 +42,14 @@ const MADE_OF: [(Layer, &[&str]); 17] = [
     (Layer::Ipc, &["/HostConfig/IpcMode"]),
     (Layer::Hostname, &["/HostConfig/UTSMode", "/Config/Hostname"]),
     (Layer::CgroupView, &["/HostConfig/CgroupnsMode"]),
-    (Layer::Capabilities, &["/HostConfig/CapDrop", "/HostConfig/Privileged"]),
+    (Layer::Capabilities, &["/HostConfig/CapDrop", "/HostConfig/CapAdd", "/HostConfig/Privileged"]),
     (Layer::NoNewPrivileges, &["/HostConfig/SecurityOpt/0"]),
     (Layer::Seccomp, &["/HostConfig/SecurityOpt/1"]),
-    (Layer::Memory, &["/HostConfig/Memory", "/HostConfig/NanoCpus"]),
+    (Layer::Memory, &["/HostConfig/Memory"]),
+    (Layer::CellMemory, &["/HostConfig/Memory"]),
     (Layer::Tasks, &["/HostConfig/PidsLimit"]),
+    (Layer::CellTasks, &["/HostConfig/PidsLimit"]),
+    (Layer::Cpu, &["/HostConfig/NanoCpus"]),
     (Layer::OpenFiles, &["/HostConfig/Ulimits/0"]),
     (Layer::FileSize, &["/HostConfig/Ulimits/1"]),
     (Layer::Tmp, &["/HostConfig/Tmpfs"]),
@@ -90,7 +93,10 @@ impl ContainerReport {
             "the first process is the engine's, and nothing guards it from the server".to_owned(),
         );
         if !about.counts_swap {
-            self.lacks(Layer::Memory, "this kernel does not count swap".to_owned());
+            self.lacks(Layer::CellMemory, "this kernel does not count swap".to_owned());
+        }
+        if !about.limits_cpu {
+            self.lacks(Layer::Cpu, "this engine cannot limit it".to_owned());
         }
         if !about.limits_files() {
             self.lacks(Layer::Tmp, "this engine does not limit the number of files".to_owned());
@@ -99,6 +105,7 @@ impl ContainerReport {
     }
 
     fn lacks(&mut self, layer: Layer, reason: String) {
+        self.layers.retain(|whole| *whole != layer);
         self.absent.push(Absent { layer, reason });
     }
 }
@@ -113,10 +120,11 @@ impl fmt::Display for ContainerReport {
 
 /// Whether the engine repeats a setting. Nothing, nothing in it, zero and no are the same to it.
 fn same(asked: &Value, found: &Value, setting: &str) -> bool {
-    let asked = match setting.strip_prefix("/Config") {
-        Some(setting) => asked.pointer(setting),
-        None => asked.pointer(setting),
-    };
+    let asked = asked.pointer(setting.strip_prefix("/Config").unwrap_or(setting));
+    // A container that shares a network has the name of the one that made it.
+    if setting == "/Config/Hostname" && asked.is_none() {
+        return true;
+    }
     match (asked, found.pointer(setting)) {
         (Some(asked), Some(found)) => asked == found || (is_nothing(asked) && is_nothing(found)),
         (Some(one), None) | (None, Some(one)) => is_nothing(one),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::error::ContainerError;
 use super::reference::ImageReference;
-use crate::room::{Grant, Limits, Network};
+use crate::room::{Grant, Limits, Network, fault_of_ports};
 
 /// A container to start.
 #[derive(Debug, Clone)]
@@ -75,8 +75,10 @@ impl ImageSpec {
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
             return fault("its working directory is not an absolute path");
         }
-        if self.network != Network::None {
-            return fault("a container has no network");
+        if let Network::Ports(ports) = &self.network
+            && let Some((what, remedy)) = fault_of_ports(ports)
+        {
+            return Err(ContainerError::Spec { what, remedy });
         }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
         if self.label.is_empty() || self.label.len() > 64 || !self.label.chars().all(plain) {

@@ -19,9 +19,17 @@ const OWNER: &str = "casemate.owner";
 /// What all our containers are called in the beginning. A label alone could come from an image.
 const PREFIX: &str = "casemate-";
 
+/// The repository of images of our own program.
+const IMAGE: &str = "casemate-doors";
+
 /// The name of a new container. `number` must not be used twice by a process.
 pub(super) fn name(server: &str, number: u64) -> String {
     format!("{PREFIX}{server}-{number:016x}")
+}
+
+/// The name of an image of our own program.
+pub(super) fn image_name(number: u64) -> String {
+    format!("{IMAGE}:{number:016x}")
 }
 
 pub(super) fn labels(installation: &str, server: &str, owner: &Owner) -> Value {
@@ -64,7 +72,58 @@ pub(super) async fn sweep(wire: &Wire, installation: &str, own: &Owner) -> Resul
             Fate::Gone | Fate::Unknown => swept.left.push(name.to_owned()),
         }
     }
+    sweep_images(wire, &filters, own).await?;
     Ok(swept)
+}
+
+/// `GET /images/json`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedImage {
+    repo_tags: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// Removes the images of our own program that the dead have made. What has another name has somebody else made of them.
+async fn sweep_images(wire: &Wire, filters: &str, own: &Owner) -> Result<(), ContainerError> {
+    let path = format!("/images/json?filters={}", encode(filters));
+    let listed: Vec<ListedImage> = wire.ask(Ask::get("its images", path)).await?;
+    for ListedImage { repo_tags, labels } in listed {
+        let owner = labels.and_then(|labels| labels.get(OWNER)?.parse().ok());
+        if owner.is_none_or(|owner| own.fate_of(&owner) != Fate::Gone) {
+            continue;
+        }
+        for name in repo_tags.iter().flatten().filter(|name| is_ours(name)) {
+            if let Err(error) = remove_image(wire, name).await {
+                tracing::debug!(name, %error, "an image of casemate itself is left");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Podman names a registry as well.
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_prefix("localhost/").unwrap_or(name);
+    name.strip_prefix(IMAGE).is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// Removes an image that no container is made of.
+pub(super) async fn remove_image(wire: &Wire, name: &str) -> Result<(), ContainerError> {
+    wire.tell(Ask::delete("to remove an image", format!("/images/{name}"))).await.map(drop)
+}
+
+/// Labels as an image gets them (`LABEL` of a Dockerfile).
+pub(super) fn label_change(labels: &Value) -> String {
+    let quoted = |text: &str| {
+        let special = |letter| matches!(letter, '"' | '\\' | '$');
+        let letters =
+            text.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter]));
+        format!("\"{}\"", letters.collect::<String>())
+    };
+    let labels = labels.as_object().into_iter().flatten();
+    let pairs = labels.map(|(name, value)| format!("{name}={}", quoted(value.as_str().unwrap_or_default())));
+    format!("LABEL {}", pairs.collect::<Vec<_>>().join(" "))
 }
 
 /// Removes a container, whatever it does. One that does not exist is removed.

@@ -35,20 +35,28 @@ pub(super) struct Wire {
     version: String,
 }
 
+/// What comes with a question.
+#[derive(Debug, Clone)]
+pub(super) enum Body<'a> {
+    None,
+    Json(&'a Value),
+    Archive(Bytes),
+}
+
 /// What is asked for.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
     /// With its query, which must be encoded.
     pub(super) path: String,
-    pub(super) body: Option<&'a Value>,
+    pub(super) body: Body<'a>,
     /// What it is, for a message: "the start of the container".
     pub(super) what: &'static str,
 }
 
 impl<'a> Ask<'a> {
     pub(super) fn get(what: &'static str, path: impl Into<String>) -> Ask<'a> {
-        Ask { method: Method::GET, path: path.into(), body: None, what }
+        Ask { method: Method::GET, path: path.into(), body: Body::None, what }
     }
 
     pub(super) fn post(what: &'static str, path: impl Into<String>) -> Ask<'a> {
@@ -60,7 +68,11 @@ impl<'a> Ask<'a> {
     }
 
     pub(super) fn with(self, body: &'a Value) -> Ask<'a> {
-        Ask { body: Some(body), ..self }
+        Ask { body: Body::Json(body), ..self }
+    }
+
+    pub(super) fn with_archive(self, archive: Bytes) -> Ask<'a> {
+        Ask { body: Body::Archive(archive), ..self }
     }
 }
 
@@ -187,13 +199,17 @@ impl Wire {
     }
 
     fn request(&self, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Fault> {
-        let body = ask.body.map(serde_json::to_vec).transpose()?;
+        let (kind, body) = match &ask.body {
+            Body::None => ("application/json", Bytes::new()),
+            Body::Json(value) => ("application/json", serde_json::to_vec(value)?.into()),
+            Body::Archive(archive) => ("application/x-tar", archive.clone()),
+        };
         let request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("{}{}", self.version, ask.path))
             .header(HOST, "engine")
-            .header(CONTENT_TYPE, "application/json");
-        Ok(request.body(Full::new(Bytes::from(body.unwrap_or_default())))?)
+            .header(CONTENT_TYPE, kind);
+        Ok(request.body(Full::new(body))?)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn start(role: Role, papers: Papers<'_>) -> Result<Pid, Failure> {
         let tell = |message: Message| {
             let _ = retry_on_intr(|| rustix::io::write(&say, &message.encode()));
         };
-        let outfit = Outfit { role, parent, plan };
+        let outfit = Outfit { role, parent, plan, control };
         let failure = carry_out(&outfit, order, tell);
         tell(Message::Failed(failure));
         std::process::exit(super::EXIT_FAILED);
@@ -52,14 +52,15 @@ pub(super) fn start(role: Role, papers: Papers<'_>) -> Result<Pid, Failure> {
 }
 
 /// What the process that becomes the server is to be before it does.
-struct Outfit {
+struct Outfit<'a> {
     role: Role,
     parent: Pid,
     plan: Option<room::Plan>,
+    control: &'a OwnedFd,
 }
 
 /// Becomes the program of the order; what comes back is why that failed.
-fn carry_out(outfit: &Outfit, order: OwnedFd, tell: impl FnMut(Message)) -> Failure {
+fn carry_out(outfit: &Outfit<'_>, order: OwnedFd, tell: impl FnMut(Message)) -> Failure {
     let text = match order::read(order) {
         Ok(text) => text,
         Err(_) => return Failure::new(Stage::Order, Errno::IO),
@@ -78,12 +79,12 @@ fn carry_out(outfit: &Outfit, order: OwnedFd, tell: impl FnMut(Message)) -> Fail
 }
 
 /// Leaves everything of casemate behind.
-fn settle(outfit: &Outfit, tell: impl FnMut(Message)) -> Result<(), Failure> {
+fn settle(outfit: &Outfit<'_>, tell: impl FnMut(Message)) -> Result<(), Failure> {
     let failed = |errno| Failure::new(Stage::Fork, errno);
     rustix::process::setsid().map_err(failed)?;
     syscall::close_on_exec_from(3).map_err(failed)?;
     match &outfit.plan {
-        Some(plan) => room::confine(plan, tell)?,
+        Some(plan) => room::confine(plan, outfit.control, tell)?,
         // A program with another user's rights could not be killed by a reaper, and a server needs none.
         None if outfit.role != Role::Detach => rustix::thread::set_no_new_privs(true).map_err(failed)?,
         None => {}

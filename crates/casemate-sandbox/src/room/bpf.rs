@@ -54,6 +54,11 @@ pub(super) fn jump(compare: Compare, value: u32, offsets: (u8, u8)) -> sock_filt
     instruction(libc::BPF_JMP | kind | libc::BPF_K, offsets, value)
 }
 
+/// Keeps these bits only of what was loaded.
+pub(super) fn keep(bits: u32) -> sock_filter {
+    instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, (0, 0), bits)
+}
+
 /// Ends the program: what to do with a call, or how much of a packet is let through.
 pub(super) fn answer(value: u32) -> sock_filter {
     instruction(libc::BPF_RET | libc::BPF_K, (0, 0), value)

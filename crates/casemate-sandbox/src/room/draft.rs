@@ -39,6 +39,9 @@ const LINKS: [(&str, &str); 4] = [
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
+/// What a cell has of its own where the host is shown, or does without.
+const OWN: [&str; 5] = ["/proc", "/sys", "/dev", "/tmp", "/run"];
+
 /// The first version of Landlock that guards files against truncation. A light cell has nothing else that would.
 const LIGHT_LANDLOCK: u8 = 3;
 
@@ -98,11 +101,22 @@ fn check(spec: &CellSpec, host: &Host) -> Result<(), Refusal> {
         }
     }
     network::check(spec)?;
+    if spec.watched.is_some() && spec.required == Kind::Light {
+        let reason = "a light cell cannot hide what is not to be learned".to_owned();
+        return Err(Refusal { layer: Layer::Files, reason, remedy: "ask for a full cell" });
+    }
     if host.user == 0 && spec.account == 0 {
         let reason = "a server of root's would be root".to_owned();
         return Err(Refusal { layer: Layer::Identity, reason, remedy: "give it an account of its own" });
     }
     Ok(())
+}
+
+/// What a full cell has of the host's files, or has in their place, besides its grants.
+pub(crate) fn provided(spec: &CellSpec) -> Vec<PathBuf> {
+    let texts = texts(&spec.network).map(|(path, _)| PathBuf::from(path));
+    let settings = SETTINGS.map(PathBuf::from);
+    spec.runtime.iter().cloned().chain(settings).chain(texts).collect()
 }
 
 struct Draft<'a> {
@@ -134,6 +148,9 @@ impl Draft<'_> {
         match self.host.landlock {
             Some(version) => self.landlock(version, Tcp::Unhandled),
             None => self.absent(Layer::Landlock, "this kernel has none; the other layers stand without it"),
+        }
+        if self.spec.watched.is_some() {
+            self.step(Layer::Seccomp, Phase::Confine, Action::Listen);
         }
         self.step(Layer::Seccomp, Phase::Confine, Action::Filter(self.spec.profile));
         Ok(())
@@ -239,6 +256,10 @@ impl Draft<'_> {
             return;
         }
         self.step(Layer::Files, Phase::Enter, Action::Root);
+        if let Some(hidden) = &self.spec.watched {
+            let except = self.except(hidden);
+            self.step(Layer::Files, Phase::Enter, Action::Show { except });
+        }
         for path in self.spec.runtime.iter().cloned().chain(SETTINGS.map(PathBuf::from)) {
             self.step(Layer::Files, Phase::Enter, Action::BindIfThere { path, access: self.read() });
         }
@@ -283,6 +304,13 @@ impl Draft<'_> {
             }
             self.step(Layer::Files, Phase::Enter, Action::Figures);
         }
+    }
+
+    /// What of the host is not shown as it is: hidden, the cell's own, or granted in another way.
+    fn except(&self, hidden: &[PathBuf]) -> Vec<PathBuf> {
+        let own = OWN.map(PathBuf::from).into_iter().chain(provided(self.spec));
+        let granted = self.spec.grants.iter().map(|grant| grant.path.clone());
+        own.chain(granted).chain(hidden.iter().cloned()).collect()
     }
 
     /// How a read-only grant is mounted: so, unless that layer is left out.
@@ -334,7 +362,8 @@ impl Draft<'_> {
         rules.extend(DEVICES.map(|path| ours(path.into(), Right::Use)));
         rules.push(ours("/proc".into(), Right::Use));
         if self.plan.kind == Kind::Full {
-            rules.push(ours("/".into(), Right::List));
+            let right = if self.spec.watched.is_some() { Right::Read } else { Right::List };
+            rules.push(ours("/".into(), right));
             if self.spec.host_stats == HostStats::Shown {
                 rules.push(ours(HostStats::FOLDER.into(), Right::Ask));
             }

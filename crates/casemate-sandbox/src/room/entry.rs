@@ -17,6 +17,7 @@ mod doors;
 mod figures;
 mod identity;
 mod limit;
+mod listener;
 mod mounts;
 mod ruleset;
 
@@ -43,8 +44,15 @@ pub(crate) fn enter(plan: &Plan, control: &OwnedFd, mounts: Vec<OwnedFd>) -> Res
 }
 
 /// Carries out what the server has to, just before its exec. `skip` hears of steps that were left out.
-pub(crate) fn confine(plan: &Plan, skip: impl FnMut(Message)) -> Result<(), Failure> {
-    take(plan, Phase::Confine, confine_step, skip)
+pub(crate) fn confine(plan: &Plan, control: &OwnedFd, skip: impl FnMut(Message)) -> Result<(), Failure> {
+    take(plan, Phase::Confine, |action| confine_step(action, control), skip)
+}
+
+/// Makes the network namespace of this process one whose connections casemate takes over.
+#[cfg(feature = "container")]
+pub(crate) fn open_doors(ports: &std::collections::BTreeSet<u16>, control: &OwnedFd) -> Result<(), Errno> {
+    super::kernel::raise_loopback()?;
+    doors::open(ports, control)
 }
 
 fn take(
@@ -107,6 +115,7 @@ impl Entry<'_> {
             Action::Doorway { ports } => doors::open(ports, self.control)?,
             Action::SetHostname => rustix::system::sethostname(super::plan::CELL_HOSTNAME.as_bytes())?,
             Action::Root => self.site()?.make_root()?,
+            Action::Show { except } => self.site()?.show(except)?,
             Action::Bind { path, .. } | Action::BindIfThere { path, .. } | Action::Device { path } => {
                 self.site()?.attach(path)?;
             }
@@ -125,6 +134,7 @@ impl Entry<'_> {
             | Action::Share { .. }
             | Action::NoNewPrivileges
             | Action::Ruleset { .. }
+            | Action::Listen
             | Action::Filter(_)
             | Action::Check { .. } => return Err(Errno::INVAL.into()),
         }
@@ -136,7 +146,7 @@ impl Entry<'_> {
     }
 }
 
-fn confine_step(action: &Action) -> Result<(), Fault> {
+fn confine_step(action: &Action, control: &OwnedFd) -> Result<(), Fault> {
     match action {
         Action::Become { account } => identity::settle_as(*account)?,
         Action::Limit { quantity, most } => limit::set(*quantity, *most)?,
@@ -144,6 +154,7 @@ fn confine_step(action: &Action) -> Result<(), Fault> {
         Action::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,
         Action::Check { path, access } => identity::check(path, *access)?,
         Action::Ruleset { version, rules, tcp } => ruleset::restrict(*version, rules, *tcp)?,
+        Action::Listen => listener::install(control)?,
         Action::Filter(profile) => {
             let program = super::filter::program(*profile).map_err(|_| Errno::INVAL)?;
             seccompiler::apply_filter(&program).map_err(|_| crate::syscall::last_errno())?;

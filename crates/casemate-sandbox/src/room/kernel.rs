@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code, reason = "these system calls have no safe wrapper; each use says why it is sound")]
 
-use std::ffi::{c_int, c_long};
+use std::ffi::{c_int, c_long, c_ulong};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -12,7 +12,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::bpf::sock_filter;
 use crate::syscall::last_errno;
 
-/// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it.
+/// Adds attributes (`MOUNT_ATTR_…`) to a mount, and with [`Depth::Whole`] to all that is mounted beneath it, to which then
+/// nothing is added any more: what the host mounts there later would come without them.
 pub(super) fn add_mount_attributes(
     mount: BorrowedFd<'_>,
     attributes: u64,
@@ -37,11 +38,11 @@ fn change_mount(
     depth: Depth,
 ) -> Result<(), Errno> {
     let userns_fd = users.map_or(0, |users| u64::from(users.as_raw_fd().unsigned_abs()));
-    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd };
-    let flags = match depth {
-        Depth::Itself => libc::AT_EMPTY_PATH,
-        Depth::Whole => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+    let (flags, propagation) = match depth {
+        Depth::Itself => (libc::AT_EMPTY_PATH, 0),
+        Depth::Whole => (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, libc::MS_PRIVATE),
     };
+    let wanted = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation, userns_fd };
     // SAFETY: the path is a NUL-terminated string, and the attributes are of the size that is passed.
     check(unsafe {
         libc::syscall(
@@ -78,11 +79,7 @@ pub(super) fn raise_loopback() -> Result<(), Errno> {
 
 /// Gives a socket a filter: it gets those packets only that the program lets pass.
 pub(super) fn attach_filter(socket: BorrowedFd<'_>, program: &[sock_filter]) -> Result<(), Errno> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
-        // The same four fields in the same places, which the kernel only reads.
-        filter: program.as_ptr().cast_mut().cast(),
-    };
+    let program = filter_program(program)?;
     let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
     let (level, option) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
     // SAFETY: the structure says where the program is and how long, and both outlive the call.
@@ -104,6 +101,37 @@ pub(super) fn seccomp_filters() -> Result<(), Errno> {
     let action: u32 = libc::SECCOMP_RET_ERRNO;
     // SAFETY: the kernel reads one number and answers whether it knows that action.
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })
+}
+
+/// Installs a filter of system calls that asks whoever holds the descriptor. No new privileges must be set before.
+pub(super) fn listen_to(program: &[sock_filter]) -> Result<OwnedFd, Errno> {
+    // A signal that is not deadly waits until the answer is there (Linux 5.19). Without, the call is told anew.
+    let patient = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    match add_filter(program, patient) {
+        Err(Errno::INVAL) => add_filter(program, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER),
+        other => other,
+    }
+}
+
+/// Adds a filter for system calls that has a listener, which is what comes back.
+fn add_filter(program: &[sock_filter], flags: c_ulong) -> Result<OwnedFd, Errno> {
+    let program = filter_program(program)?;
+    // SAFETY: the structure says where the program is and how long, and both outlive the call.
+    let listener =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    check(listener)?;
+    let listener = RawFd::try_from(listener).map_err(|_| Errno::BADF)?;
+    // SAFETY: with this flag the kernel answers with a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(listener) })
+}
+
+/// A program as the kernel takes it. It points to the instructions.
+fn filter_program(program: &[sock_filter]) -> Result<libc::sock_fprog, Errno> {
+    Ok(libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
+        // The same four fields in the same places, which the kernel only reads.
+        filter: program.as_ptr().cast_mut().cast(),
+    })
 }
 
 /// The highest capability that this kernel knows.

@@ -39,15 +39,21 @@ pub(super) fn check(spec: &CellSpec) -> Result<(), Refusal> {
         let reason = "the profile `offline` has no sockets".to_owned();
         return refuse(reason, "use the profile `standard`, or grant no network");
     }
+    match fault(ports) {
+        Some((reason, remedy)) => refuse(reason, remedy),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with ports, and what to do about it.
+pub(crate) fn fault(ports: &BTreeSet<u16>) -> Option<(String, &'static str)> {
     if let Some(port) = [0, NAMES].into_iter().find(|port| ports.contains(port)) {
-        let reason = format!("port {port} cannot be granted");
-        return refuse(reason, "grant another port; names can be asked for in any case");
+        let remedy = "grant another port; names can be asked for in any case";
+        return Some((format!("port {port} cannot be granted"), remedy));
     }
-    if ports.len() > Network::PORTS_MAX {
-        let reason = format!("{} ports are more than {}", ports.len(), Network::PORTS_MAX);
-        return refuse(reason, "grant fewer ports");
-    }
-    Ok(())
+    let count = ports.len();
+    let most = Network::PORTS_MAX;
+    (count > most).then(|| (format!("{count} ports are more than {most}"), "grant fewer ports"))
 }
 
 /// Ports in a sentence.

@@ -129,6 +129,10 @@ pub(crate) enum Action {
     SetHostname,
     /// An empty root. It holds nothing but the places of what follows, and what is written by [`Action::Text`].
     Root,
+    /// The host's whole tree, read-only, but for these places and what is beneath.
+    Show {
+        except: Vec<PathBuf>,
+    },
     /// Something of the host under the same path. With an account, that one stands in for the path's owner.
     Bind {
         path: PathBuf,
@@ -185,6 +189,8 @@ pub(crate) enum Action {
         rules: Vec<Rule>,
         tcp: Tcp,
     },
+    /// Tells casemate of the files that the server uses.
+    Listen,
     Filter(Profile),
     /// Refuses a grant that the server's user cannot make use of.
     Check {

@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::figures::{self, Figures};
 use crate::group::{Events, Group, Groups};
+use crate::learn::Observer;
 use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
 use crate::overrun::Evidence;
 use crate::reaper;
@@ -53,6 +54,8 @@ pub(super) struct Job {
     pub(super) stdio: Stdio,
     pub(super) order: OwnedFd,
     pub(super) room: Option<Room>,
+    /// Who is told what the program does, in a room where that is told.
+    pub(super) observer: Option<Observer>,
 }
 
 /// The room that a process is to be started in.
@@ -92,6 +95,8 @@ struct Ward {
     pid: i32,
     ropes: Ropes,
     start: Start,
+    /// Present until there is something to observe.
+    observer: Option<Observer>,
     /// Present until it is known whether the program could be started.
     starting: Option<oneshot::Sender<Result<Start, Failure>>>,
     /// What the first process says about the end, which may be more than its own end tells.
@@ -183,7 +188,7 @@ impl Thread {
         }
     }
 
-    fn make(&mut self, Job { label, stdio, order, room }: Job) -> Result<Newborn, Error> {
+    fn make(&mut self, Job { label, stdio, order, room, observer }: Job) -> Result<Newborn, Error> {
         let Stdio { stdin, stdout, stderr } = stdio;
         let (control, far_end) = control_pair()?;
         let best = self.report.containment;
@@ -226,7 +231,7 @@ impl Thread {
         let start = Start { skipped: footing.steps(), ..Start::default() };
         let evidence = Evidence { memory_bytes, ..Evidence::default() };
         let (starting, group) = (Some(starting), footing.group);
-        let ward = Ward { pid, ropes, start, starting, last_words: None, group, evidence, ended };
+        let ward = Ward { pid, ropes, start, observer, starting, last_words: None, group, evidence, ended };
         self.wards.insert(id, ward);
         Ok(newborn)
     }
@@ -298,6 +303,13 @@ impl Ward {
                     return;
                 }
                 None => Err(Failure::new(Stage::Sockets, Errno::MFILE)),
+            },
+            Message::Listener => match self.observer.take().zip(descriptors.into_iter().next()) {
+                Some((observer, listener)) => match observer.begin(listener) {
+                    Ok(()) => return,
+                    Err(errno) => Err(Failure::new(Stage::Listener, errno)),
+                },
+                None => Err(Failure::new(Stage::Listener, Errno::MFILE)),
             },
             // Only we say that.
             Message::Go { .. } => return,

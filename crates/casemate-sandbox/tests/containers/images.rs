@@ -34,7 +34,7 @@ fn the_user_of_an_image_is_kept_unless_it_is_root(stage: &Stage) {
         ("root", (nobody, nobody)),
         ("node", (nobody, nobody)),
     ] {
-        let image = stage.docker.derive(&[&format!("USER {user}")]);
+        let image = stage.derive(&[&format!("USER {user}")]);
         let mut spec = stage.spec("files", &["/proc/self/status"]);
         spec.image = image.parse().unwrap();
         let (exit, said, errors) = stage.finish(&spec);
@@ -51,7 +51,7 @@ fn the_user_of_an_image_is_kept_unless_it_is_root(stage: &Stage) {
 fn what_an_image_would_keep_goes_away(stage: &Stage) {
     let changes =
         ["VOLUME /data /tmp", "HEALTHCHECK CMD [\"/bin/false\"]", "LABEL casemate.installation=other"];
-    let image = stage.docker.derive(&changes);
+    let image = stage.derive(&changes);
     let write = |bytes: &str| {
         let mut spec = stage.spec("write", &["/data/file", bytes]);
         spec.image = image.parse().unwrap();

@@ -4,12 +4,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use casemate_sandbox::container::{Container, ContainerError, Engine, ImageSpec};
-use casemate_sandbox::{Access, CellSpec, Exit, Grant, Layer};
+use casemate_sandbox::{Access, CellSpec, Certainty, Exit, Grant, Layer, Limit, Network, Overrun};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::PART;
-use crate::engine::open_to_all;
-use crate::stage::{Body, Stage, finish, line, search};
+use crate::stage::{Body, Stage, finish, line, open_to_all, search};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
     ("what_is_written_comes_back", what_is_written_comes_back),
@@ -160,16 +159,17 @@ fn a_server_sees_what_it_was_given(stage: &Stage) {
 }
 
 fn the_limit_that_ends_a_server_is_named(stage: &Stage) {
+    let known = |limit| Overrun { limit, certainty: Certainty::Known };
     let end = |spec: &ImageSpec| {
         let container = stage.start(spec).unwrap();
         stage.run(async { (container.handle.wait().await, container.handle.overrun()) })
     };
     let mut spec = stage.spec("hog", &[]);
     spec.limits.memory_bytes = 64 << 20;
-    assert_eq!(end(&spec), (Exit::Signal(libc::SIGKILL), Some(Layer::Memory)));
+    assert_eq!(end(&spec), (Exit::Signal(libc::SIGKILL), Some(known(Limit::Memory))));
     let mut spec = stage.spec("write", &["/tmp/giant", "2000000"]);
     spec.limits.file_bytes = 1 << 20;
-    assert_eq!(end(&spec), (Exit::Signal(libc::SIGXFSZ), Some(Layer::FileSize)));
+    assert_eq!(end(&spec), (Exit::Signal(libc::SIGXFSZ), Some(known(Limit::FileSize))));
     assert_eq!(end(&stage.spec("say", &[])), (Exit::Code(3), None));
 }
 
@@ -226,6 +226,7 @@ fn what_no_container_can_be_made_of_is_refused(stage: &Stage) {
     }
     let changes: &[(Change, &str)] = &[
         (|spec| spec.user = Some(0), "root"),
+        (|spec| spec.network = Network::Ports([53].into()), "port 53"),
         (|spec| spec.label = "a b".to_owned(), "label"),
         (|spec| spec.label = String::new(), "label"),
         (|spec| spec.command = Some(Vec::new()), "command"),
@@ -271,7 +272,8 @@ fn leftovers_of_the_dead_are_removed_and_no_others(stage: &Stage) {
     let mut victims = ["swept", "swept", "another"].map(|installation| another(stage, installation));
     let own = stage.start(&stage.spec("cat", &[])).unwrap();
     let before = stage.containers().len();
-    assert_eq!(before, 4);
+    // Each of the others has a container for its network as well.
+    assert_eq!(before, 3 * 2 + 1);
     for victim in [0, 2] {
         victims[victim].kill().unwrap();
         victims[victim].wait().unwrap();
@@ -279,15 +281,16 @@ fn leftovers_of_the_dead_are_removed_and_no_others(stage: &Stage) {
     let engine = |installation: &str| stage.run(Engine::find(&search(&stage.docker, installation))).unwrap();
     let swept = |installation| stage.run(engine(installation).sweep()).unwrap();
     let first = swept("swept");
-    assert_eq!((first.removed.len(), first.left.len()), (1, 0), "{first:?}");
+    assert_eq!((first.removed.len(), first.left.len()), (2, 0), "{first:?}");
     assert!(first.removed[0].starts_with("casemate-left-"), "{first:?}");
-    assert_eq!(stage.containers().len(), before - 1);
+    assert_eq!(stage.containers().len(), before - 2);
     assert_eq!(swept("swept").removed, [""; 0]);
-    assert_eq!(swept("another").removed.len(), 1);
+    assert_eq!(swept("another").removed.len(), 2);
     // The one that lives ends in its own time, and so does ours.
     drop(victims[1].stdin.take());
     assert!(victims[1].wait().unwrap().success());
     assert_eq!(stage.run(finish(own)).0, Exit::Code(0));
+    assert_eq!(stage.docker.client(&["images", "--quiet", "casemate-doors"]).unwrap(), "");
 }
 
 fn an_engine_that_is_closed_starts_nothing(stage: &Stage) {

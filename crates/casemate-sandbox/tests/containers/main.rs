@@ -20,11 +20,12 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use casemate_sandbox::Kind;
+use casemate_testkit::engine::{Contents, Docker};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-mod engine;
 mod images;
 mod life;
+mod network;
 mod own;
 mod parts;
 mod stage;
@@ -39,7 +40,15 @@ mod escapes {
     pub(crate) mod attack;
     pub(crate) mod attacks;
     pub(crate) mod ground;
+    pub(crate) mod way_out;
     pub(crate) mod world;
+
+    /// What attacks ask about control groups: engines always have them.
+    pub(crate) mod limits {
+        pub(crate) fn has_groups() -> bool {
+            true
+        }
+    }
 
     /// What the outside of a cell asks for; there are none here.
     fn containment(_: Kind) -> Option<Containment> {
@@ -47,8 +56,7 @@ mod escapes {
     }
 }
 
-use engine::Docker;
-use escapes::{attack, attacks, ground, world};
+use escapes::{attack, attacks, ground, limits, way_out, world};
 use stage::Stage;
 use world::World;
 
@@ -84,7 +92,7 @@ fn main() -> ExitCode {
             Ok(docker)
         }
         _ if args.iter().any(|arg| arg == "--list") => Err("not started for a list".to_owned()),
-        _ => Docker::start(),
+        _ => Docker::start(&contents(&std::env::current_exe().unwrap())),
     };
     if let Err(why) = &docker {
         eprintln!("no container is tried: {why}");
@@ -93,6 +101,11 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(args));
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials(docker.as_ref())).exit_code()
+}
+
+/// This binary, and what attackers bring along.
+fn contents(own: &Path) -> Contents<'_> {
+    Contents { program: own, guests: &["/usr/bin/id"], name: "casemate/test" }
 }
 
 fn trials(docker: Option<&Arc<Docker>>) -> Vec<Trial> {
@@ -109,6 +122,7 @@ fn trials(docker: Option<&Arc<Docker>>) -> Vec<Trial> {
             Ok(walls::run(&docker, &World::new(Kind::Full), group)?)
         })
     }));
+    trials.push(trial(docker, network::NAME, |docker| Ok(network::by_name(&docker))));
     // What only the user can do who has started the engine.
     if docker.is_none_or(|docker| docker.is_ours()) {
         trials.extend(images::ALL.iter().map(on_stage));

@@ -5,6 +5,8 @@ use std::io::{self, Error};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use casemate_testkit::engine::Contents;
+
 use crate::attack::{self, BREACH, HELD};
 
 /// An attack, by its name. An error is a container that held.
@@ -16,7 +18,7 @@ pub(crate) const ALL: &[Own] = &[
         false => Err(Error::other("nobody")),
     }),
     ("write_to_the_image", || fs::write("/note", "x")),
-    ("remove_the_server", || fs::remove_file(crate::engine::BINARY)),
+    ("remove_the_server", || fs::remove_file(Contents::PROGRAM)),
     ("give_a_file_away", || {
         fs::write("/tmp/gift", "")?;
         std::os::unix::fs::chown("/tmp/gift", Some(7), Some(7))

@@ -5,9 +5,12 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+use casemate_sandbox::Network;
 use casemate_sandbox::container::{Engine, ImageSpec};
+use casemate_testkit::engine::Docker;
 
 use crate::stage::search;
+use crate::world::DOOR;
 
 pub(crate) fn play(part: &str, args: &[String]) -> ExitCode {
     let mut out = std::io::stdout().lock();
@@ -57,16 +60,23 @@ pub(crate) fn play(part: &str, args: &[String]) -> ExitCode {
             let dialed = std::net::TcpStream::connect(("127.0.0.1", args[0].parse().unwrap()));
             return ExitCode::from(u8::from(dialed.is_err()));
         }
+        "reach" => {
+            if let Err(error) = crate::way_out::pass(&args[0]) {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
         // On this side: one that starts a container and ends when it is told to, or is killed.
         "casemate" => {
             let [socket, image, installation] = args else { panic!("{args:?}") };
-            let docker = crate::engine::Docker::running(std::path::Path::new(socket), image);
+            let docker = Docker::running(std::path::Path::new(socket), image);
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async {
                 let engine = Engine::find(&search(&docker, installation)).await.unwrap();
                 let mut spec = ImageSpec::new(image.parse().unwrap(), "left");
                 spec.args = vec![crate::PART.to_owned(), "stubborn".to_owned()];
+                spec.network = Network::Ports([DOOR].into());
                 let container = engine.start(&spec).await.unwrap();
                 writeln!(out, "ready").unwrap();
                 tokio::task::block_in_place(|| std::io::stdin().lock().read_to_end(&mut Vec::new())).unwrap();

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use casemate_sandbox::Exit;
 use casemate_sandbox::container::{Container, ContainerError, Engine, ImageSpec, Search};
+use casemate_testkit::engine::Docker;
 use tokio::io::AsyncReadExt;
-
-use crate::engine::Docker;
 
 /// Nothing here takes ten seconds; whatever takes longer than this hangs.
 const TIME_MAX: Duration = Duration::from_secs(120);
@@ -55,8 +54,12 @@ impl Stage {
 
     /// The names of the containers that there are, whatever they do.
     pub(crate) fn containers(&self) -> Vec<String> {
-        let listed = self.docker.client(&["ps", "--all", "--format", "{{.Names}}"]).unwrap();
-        listed.lines().map(str::to_owned).collect()
+        self.docker.containers().unwrap()
+    }
+
+    /// Another image with our program in it, with further settings.
+    pub(crate) fn derive(&self, changes: &[&str]) -> String {
+        self.docker.derive(changes).unwrap()
     }
 }
 
@@ -72,7 +75,7 @@ impl Drop for Stage {
 pub(crate) fn search(docker: &Docker, installation: &str) -> Search {
     Search {
         host: Some(format!("unix://{}", docker.socket.display())),
-        folder: docker.socket.parent().unwrap().to_owned(),
+        folder: docker.shared(),
         installation: installation.to_owned(),
         ..Search::default()
     }
@@ -80,7 +83,7 @@ pub(crate) fn search(docker: &Docker, installation: &str) -> Search {
 
 /// Closes a server's input and hears it out.
 pub(crate) async fn finish(container: Container) -> (Exit, String, String) {
-    let Container { stdin, mut stdout, mut stderr, handle } = container;
+    let Container { stdin, mut stdout, mut stderr, handle, .. } = container;
     drop(stdin);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
@@ -97,4 +100,9 @@ pub(crate) async fn line(stdout: &mut tokio::net::unix::pipe::Receiver) -> Strin
             byte => line.push(byte),
         }
     }
+}
+
+/// The umask has no say in it.
+pub(crate) fn open_to_all(path: &std::path::Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
 }

@@ -10,13 +10,13 @@ use casemate_sandbox::Layer::{
 };
 use casemate_sandbox::container::{Engine, ImageSpec};
 use casemate_sandbox::{Access, Grant, Limits};
+use casemate_testkit::engine::{Contents, Docker};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::attack::{Attack, BREACH, Doors, HELD};
-use crate::engine::Docker;
 use crate::stage::{self, search};
-use crate::world::World;
+use crate::world::{World, take_over};
 use crate::{attacks, own};
 
 /// The attacks, by what has to go for them to succeed.
@@ -80,6 +80,28 @@ const ROWS: &[(&[Layer], &[&str])] = &[
         &["reach_the_hosts_loopback", "send_datagrams_to_the_host", "reach_a_socket_without_a_file"],
     ),
     (
+        &[Network],
+        &[
+            "reach_the_hosts_loopback_past_the_doors",
+            "reach_the_hosts_loopback_by_a_door",
+            "reach_the_hosts_loopback_of_version_6",
+            "reach_an_address_outside",
+            "reach_an_address_outside_by_a_door",
+            "reach_an_address_of_version_6",
+            "reach_an_address_in_another_form",
+            "reach_the_metadata_service",
+            "reach_the_metadata_service_by_a_door",
+            "send_datagrams_outside",
+            "send_datagrams_to_a_door",
+            "ask_another_name_server",
+            "listen_at_a_door",
+            "share_a_door",
+            "share_a_door_at_one_address",
+            "be_the_name_server",
+        ],
+    ),
+    (&[Identity, Capabilities], &["forge_packets_at_a_door", "take_the_network_down"]),
+    (
         &[Seccomp],
         &[
             "trace_a_process",
@@ -103,8 +125,8 @@ const ROWS: &[(&[Layer], &[&str])] = &[
             "configure_the_network",
         ],
     ),
-    (&[Memory], &["use_all_memory"]),
-    (&[Tasks], &["bomb_with_forks"]),
+    (&[Memory], &["use_all_memory", "take_all_memory_with_many_processes"]),
+    (&[Tasks], &["bomb_with_forks", "bomb_a_group_with_forks"]),
     (&[OpenFiles], &["open_everything"]),
     (&[FileSize], &["write_a_giant_file", "dump_core"]),
     (&[Tmp], &["fill_tmp"]),
@@ -126,8 +148,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// What a root that keeps its capabilities can do. Not all of them: this machine may lack some itself.
-const POWERS: [&str; 9] =
-    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "MKNOD", "NET_RAW", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE"];
+const POWERS: [&str; 10] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "KILL",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_RAW",
+    "SYS_ADMIN",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+];
 
 /// Some attacks that one thing stops.
 #[derive(Clone)]
@@ -147,6 +179,12 @@ pub(crate) fn groups() -> impl Iterator<Item = Group> {
 }
 
 impl Group {
+    /// Whether casemate takes over the network of those who try.
+    fn doors(&self) -> Doors {
+        let kept = |attack: &Attack| attack.doors == Doors::Kept && self.attacks.contains(&attack.name);
+        if attacks::all().any(|attack| kept(&attack)) { Doors::Kept } else { Doors::None }
+    }
+
     /// Leaves out what cannot succeed on this host at all; whether anything is left.
     fn possible(mut self) -> Group {
         // This one asks about the process that it runs in.
@@ -186,7 +224,6 @@ fn every_attack_is_judged() -> Result<(), String> {
     let rows = ROWS.iter().flat_map(|(_, names)| names.iter().copied());
     let known: Vec<&str> = rows.chain(ELSEWHERE.iter().map(|(name, _)| *name)).collect();
     let all: Vec<&str> = attacks::all()
-        .filter(|attack| attack.doors == Doors::None)
         .map(|Attack { name, .. }| name)
         .chain(own::ALL.iter().map(|(name, _)| *name))
         .collect();
@@ -215,10 +252,17 @@ fn attempt(docker: &Docker, world: &World, group: &Group, without: &[Layer]) -> 
         Grant { path: world.facts.folder.join("write"), access: Access::Write },
     ];
     spec.overrides = overrides(without);
+    if group.doors() == Doors::Kept {
+        spec.network = world.doors();
+    }
     let said = world.run(async {
         let engine = Engine::find(&search(docker, "walls")).await.unwrap();
-        let container = engine.start(&spec).await.unwrap_or_else(|error| panic!("{error}"));
+        let started = engine.start(&spec).await;
+        let mut container = started.unwrap_or_else(|error| panic!("{error}: {error:?}"));
+        let mut doorway = container.doorway.take();
+        let tasks = doorway.as_mut().map(take_over);
         let (_, said, errors) = stage::finish(container).await;
+        drop(tasks);
         engine.close().await;
         format!("{said}{errors}")
     });
@@ -231,6 +275,7 @@ fn attempt(docker: &Docker, world: &World, group: &Group, without: &[Layer]) -> 
 fn limits() -> Limits {
     Limits {
         memory_bytes: 300 << 20,
+        cpu_millis: 2000,
         processes: 200,
         open_files: 128,
         file_bytes: 1 << 20,
@@ -256,7 +301,7 @@ fn judged(line: &str) -> Option<(String, Outcome)> {
 /// The attacker's whole life: each attack is a process of its own.
 pub(crate) fn play(names: &str, facts: &[String]) -> ExitCode {
     for name in names.split(',') {
-        let mut attacker = Command::new(crate::engine::BINARY)
+        let mut attacker = Command::new(Contents::PROGRAM)
             .arg(crate::ATTACK)
             .arg(name)
             .args(facts)

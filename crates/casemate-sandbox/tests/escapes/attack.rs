@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use casemate_sandbox::{Exit, Kind, Layer};
+use casemate_sandbox::learn::LearnSpec;
+use casemate_sandbox::{Exit, Kind, Layer, Spec};
 
 use crate::world::{Facts, World};
 use crate::{ATTACK, attacks};
@@ -100,6 +101,12 @@ pub(crate) fn run(attack: Attack, kind: Kind) {
             panic!("{kind} cell with {alone} alone: {} succeeds", attack.name);
         }
     }
+    // A watched cell shows the host, and still none of what is hidden.
+    if kind == Kind::Full
+        && let Outcome::Breach = attempt_watched(&world, attack)
+    {
+        panic!("watched cell: {} succeeds", attack.name);
+    }
     let all = [claimed, attack.also].concat();
     if let Outcome::Held(how) = attempt(&world, attack, &all) {
         panic!("{kind} cell without {all:?}: {} still fails ({how})", attack.name);
@@ -112,16 +119,32 @@ enum Outcome {
 }
 
 fn attempt(world: &World, attack: Attack, without: &[Layer]) -> Outcome {
+    let mut spec = spec(world, attack);
+    spec.cell.as_mut().unwrap().without = without.to_vec();
+    judge(attack, world.finish(spec))
+}
+
+fn attempt_watched(world: &World, attack: Attack) -> Outcome {
+    let learn = LearnSpec::new(None).hide(world.facts.outside(""), "everything outside");
+    match world.learn(spec(world, attack), learn) {
+        Ok((cell, _lessons)) => judge(attack, world.end(cell)),
+        Err(error) => panic!("{error} ({})", error.hint()),
+    }
+}
+
+fn spec(world: &World, attack: Attack) -> Spec {
     let mut args = vec![ATTACK.to_owned(), attack.name.to_owned()];
     args.extend(world.facts.to_args());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut spec = world.spec(std::env::current_exe().unwrap().to_str().unwrap(), &args);
-    let cell = spec.cell.as_mut().unwrap();
-    cell.without = without.to_vec();
     if attack.doors == Doors::Kept {
-        cell.network = world.doors();
+        spec.cell.as_mut().unwrap().network = world.doors();
     }
-    match world.finish(spec) {
+    spec
+}
+
+fn judge(attack: Attack, outcome: (Exit, String)) -> Outcome {
+    match outcome {
         (Exit::Code(code), _) if code == i32::from(BREACH) => Outcome::Breach,
         (Exit::Code(code), said) if code == i32::from(HELD) => Outcome::Held(said),
         // By the kernel, for want of memory.

@@ -24,8 +24,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod attack;
 mod attacks;
 mod bench;
+mod cycles;
 mod figures;
 mod ground;
+mod later;
+mod lessons;
 mod limits;
 mod owners;
 mod passages;
@@ -37,6 +40,12 @@ use world::World;
 
 /// The first argument of the attacker.
 const ATTACK: &str = "--attack";
+
+/// The argument of a casemate that is not let look at its servers.
+const LESSON: &str = "--lesson";
+
+/// The argument of a casemate on a host that mounts something while a cell runs.
+const LATER: &str = "--later";
 
 /// The first argument of a server that runs into a limit.
 const WASTE: &str = "--waste";
@@ -50,21 +59,10 @@ const PASSAGE: &str = "--passage";
 fn main() -> ExitCode {
     casemate_sandbox::reenter();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.first().map(String::as_str) {
-        Some(ATTACK) => return attack::play(&args[1], &args[2..]),
-        Some(WASTE) => return limits::waste(&args[1]),
-        Some(ASK) => return figures::ask(&args[1]),
-        Some(PASSAGE) => {
-            return match passages::pass(&args[1]) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    println!("{error}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        Some("--bench") => return bench::run(),
-        _ => {}
+    if let Some((part, rest)) = args.split_first()
+        && let Some(code) = play(part, rest)
+    {
+        return code;
     }
     // An ordinary user may stand on root's ground.
     if let Err(error) = ground::make()
@@ -95,10 +93,9 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        let passages = if kind == Kind::Full { passages::ALL } else { &[] };
-        let figures = if kind == Kind::Full { figures::ALL } else { &[] };
+        let full: &[_] = if kind == Kind::Full { &[passages::ALL, lessons::ALL, figures::ALL] } else { &[] };
         let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
-        let programs = programs::ALL.iter().chain(passages).chain(figures).chain(owners);
+        let programs = programs::ALL.iter().chain(full.iter().copied().flatten()).chain(owners);
         for (name, body) in programs.chain(limits::ALL).chain(groups) {
             trials.push(Trial::test(format!("{kind}::{name}"), move || {
                 body(&World::new(kind));
@@ -107,12 +104,37 @@ fn main() -> ExitCode {
         }
     }
     if is_root {
+        trials.push(Trial::test("what_the_host_mounts_later_does_not_come_in", || {
+            later::nothing_comes_in();
+            Ok(())
+        }));
         trials.push(Trial::test("all_of_this_as_an_ordinary_user", as_ordinary_user));
     }
     let mut arguments = Arguments::from_args();
     // The attackers count processes and descriptors of their user.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Plays a part in a test; nothing for whoever is to run the tests.
+fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
+    Some(match part {
+        ATTACK => attack::play(&rest[0], &rest[1..]),
+        WASTE => limits::waste(&rest[0]),
+        ASK => figures::ask(&rest[0]),
+        PASSAGE => match passages::pass(&rest[0]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                println!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        LATER => later::play(),
+        LESSON => lessons::play(),
+        "--bench" => bench::run(),
+        "--cycles" => cycles::run(&rest[0]),
+        _ => return None,
+    })
 }
 
 /// Which containment the suite asks for: the weakest for light cells, whose hosts have no other.

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::PASSAGE;
 use crate::programs::{self, Body};
-use crate::way_out;
+use crate::way_out::{self, ELSEWHERE, SOMEWHERE, expect};
 use crate::world::{DOOR, World};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
@@ -23,12 +23,8 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("a_port_that_is_not_granted_is_the_servers", a_port_that_is_not_granted),
     ("a_network_that_does_not_arrive_refuses_the_start", a_network_that_does_not_arrive),
     ("doors_leave_nothing", doors_leave_nothing),
-    ("a_network_by_name_carries_what_is_granted_and_records_the_rest", way_out::by_name),
+    ("a_network_by_name_carries_what_is_granted_and_records_the_rest", by_name),
 ];
-
-/// Addresses of nobody (RFC 5737).
-pub(crate) const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
-pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 
 /// What the server does in these tests, by name.
 pub(crate) fn pass(name: &str) -> io::Result<()> {
@@ -74,12 +70,8 @@ pub(crate) fn pass(name: &str) -> io::Result<()> {
     }
 }
 
-pub(crate) fn expect(holds: bool) -> io::Result<()> {
-    if holds { Ok(()) } else { Err(Error::other("something else")) }
-}
-
 /// Starts a server that plays one of the parts.
-pub(crate) fn start(world: &World, part: &str) -> (Cell, Doorway) {
+fn start(world: &World, part: &str) -> (Cell, Doorway) {
     let own = std::env::current_exe().unwrap();
     let mut spec = world.spec(own.to_str().unwrap(), &[PASSAGE, part]);
     spec.cell.as_mut().unwrap().network = world.doors();
@@ -88,9 +80,14 @@ pub(crate) fn start(world: &World, part: &str) -> (Cell, Doorway) {
     (cell, doorway)
 }
 
-pub(crate) fn ends_well(world: &World, cell: Cell) {
+fn ends_well(world: &World, cell: Cell) {
     let (exit, said) = world.end(cell);
     assert_eq!(exit, Exit::Code(0), "{said}");
+}
+
+fn by_name(world: &World) {
+    let (cell, doorway) = start(world, &way_out::part(world));
+    way_out::judge(world, doorway, || ends_well(world, cell));
 }
 
 /// Waits until a socket, which does not block, has something.

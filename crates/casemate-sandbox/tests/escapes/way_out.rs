@@ -1,16 +1,19 @@
-//! A cell's network by name as a whole: the doors of the cell, and casemate-net behind them.
+//! A network by name as a whole: the doors of a cell or container, and casemate-net behind them.
 
 use std::collections::BTreeSet;
 use std::io::{self, Error, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use casemate_net::egress::{self, Rules};
+use casemate_net::egress::{self, Doorway, Rules};
 use casemate_net::{Attempt, Policy, Quotas, Resolver, Resolving, Verdict, Witness};
 use tokio_util::sync::CancellationToken;
 
-use crate::passages::{ELSEWHERE, SOMEWHERE, ends_well, expect, start};
 use crate::world::World;
+
+/// Addresses of nobody (RFC 5737).
+pub(crate) const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 
 const GRANTED: &str = "api.example.test";
 
@@ -36,6 +39,15 @@ pub(crate) fn pass(name: &str) -> io::Result<()> {
     expect(TcpStream::connect((GRANTED, 81)).is_err())?;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.send_to(b"x", (ELSEWHERE, 443)).map(drop)
+}
+
+pub(crate) fn expect(holds: bool) -> io::Result<()> {
+    if holds { Ok(()) } else { Err(Error::other("something else")) }
+}
+
+/// The part that the server plays.
+pub(crate) fn part(world: &World) -> String {
+    format!("reach-{}", world.facts.door)
 }
 
 /// Every name is this machine.
@@ -78,9 +90,9 @@ impl Seen {
     }
 }
 
-pub(crate) fn by_name(world: &World) {
+/// Serves a server until `ends` has seen it to its end, and says whether everything was seen.
+pub(crate) fn judge(world: &World, doorway: Doorway, ends: impl FnOnce()) {
     let port = world.facts.door;
-    let (cell, doorway) = start(world, &format!("reach-{port}"));
     let seen = Arc::<Seen>::default();
     let rules = Rules {
         policy: Policy::new([format!("loopback {GRANTED}:{port}").parse().unwrap()]),
@@ -90,7 +102,7 @@ pub(crate) fn by_name(world: &World) {
     };
     let stop = CancellationToken::new();
     let serving = world.begin(egress::serve(doorway, rules, stop.clone()));
-    ends_well(world, cell);
+    ends();
     let expected = [
         "lookup other.example.test:53 refused: no grant names it".to_owned(),
         "tcp 127.0.0.1:5432 refused: no grant names it".to_owned(),

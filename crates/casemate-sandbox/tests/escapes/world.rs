@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use casemate_net::egress::Doorway;
+use casemate_sandbox::learn::{LearnSpec, Lessons};
 use casemate_sandbox::{
     Access, Cell, CellSpec, Error, Exit, Kind, Limits, Options, Spawner, Spec, environment,
 };
@@ -170,6 +171,11 @@ impl World {
         self.run(self.spawner.spawn(spec))
     }
 
+    /// Starts a program that is watched.
+    pub(crate) fn learn(&self, spec: Spec, learn: LearnSpec) -> Result<(Cell, Lessons), Error> {
+        self.run(self.spawner.learn(spec, learn))
+    }
+
     /// Runs a program to its end: how it ended, and all that it said.
     pub(crate) fn finish(&self, spec: Spec) -> (Exit, String) {
         let cell = match self.start(spec) {
@@ -220,7 +226,7 @@ impl Drop for World {
 }
 
 /// What casemate does with connections of which it knows nothing: it takes them and lets them go.
-fn take_over(doorway: &mut Doorway) -> JoinSet<()> {
+pub(crate) fn take_over(doorway: &mut Doorway) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for listener in doorway.tcp.drain(..) {
         tasks.spawn(async {

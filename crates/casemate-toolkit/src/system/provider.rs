@@ -3,13 +3,13 @@
 //! Whoever connects is told, and the connection is closed. Nothing is ever read from one, so there is nothing to
 //! misunderstand, and what is told does not depend on who asks.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio_util::sync::CancellationToken;
 
 use super::procfs::Procfs;
 use super::{Fault, disk};
@@ -53,27 +53,25 @@ pub struct Sockets {
     pub interfaces: UnixListener,
 }
 
-/// Tells a cell about the machine that we run on, until `stop`.
-///
-/// # Errors
-/// The host's, when the sockets cannot be watched.
-pub async fn serve(sockets: Sockets, stop: CancellationToken) -> io::Result<()> {
-    tell(sockets, &Procfs::Whole(PathBuf::from("/proc")), stop).await
+/// Tells a cell about the machine that we run on, for as long as it is polled. It ends by itself only with the host's
+/// error, when the sockets cannot be watched.
+pub async fn serve(sockets: Sockets) -> io::Error {
+    tell(sockets, &Procfs::Whole(PathBuf::from("/proc"))).await
 }
 
-pub(super) async fn tell(sockets: Sockets, host: &Procfs, stop: CancellationToken) -> io::Result<()> {
-    let file_systems = tokio::net::UnixListener::from_std(sockets.file_systems)?;
-    let interfaces = tokio::net::UnixListener::from_std(sockets.interfaces)?;
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = answer(&file_systems, Question::FileSystems, host) => {}
-        () = answer(&interfaces, Question::Interfaces, host) => {}
+pub(super) async fn tell(sockets: Sockets, host: &Procfs) -> io::Error {
+    let watched = |listener| tokio::net::UnixListener::from_std(listener);
+    match (watched(sockets.file_systems), watched(sockets.interfaces)) {
+        (Ok(file_systems), Ok(interfaces)) => tokio::select! {
+            never = answer(&file_systems, Question::FileSystems, host) => match never {},
+            never = answer(&interfaces, Question::Interfaces, host) => match never {},
+        },
+        (Err(error), _) | (_, Err(error)) => error,
     }
-    Ok(())
 }
 
 /// One at a time.
-async fn answer(listener: &tokio::net::UnixListener, question: Question, host: &Procfs) {
+async fn answer(listener: &tokio::net::UnixListener, question: Question, host: &Procfs) -> Infallible {
     loop {
         // An error is a want of descriptors or memory, which passes.
         if let Ok((mut connection, _)) = listener.accept().await

@@ -144,14 +144,12 @@ async fn cell_on(host: TempDir, test: impl AsyncFnOnce(&System, &Path)) {
         listener
     };
     let sockets = provider::Sockets { file_systems: listen(FILE_SYSTEMS), interfaces: listen(INTERFACES) };
-    let stop = tokio_util::sync::CancellationToken::new();
     let procfs = Procfs::Whole(host.path().to_owned());
-    let asked = async {
-        test(&System::told(cell.path().to_owned()), host.path()).await;
-        stop.cancel();
-    };
-    let (told, ()) = tokio::join!(provider::tell(sockets, &procfs, stop.clone()), asked);
-    told.unwrap();
+    let system = System::told(cell.path().to_owned());
+    tokio::select! {
+        error = provider::tell(sockets, &procfs) => panic!("{error}"),
+        () = test(&system, host.path()) => {}
+    }
 }
 
 #[tokio::test]

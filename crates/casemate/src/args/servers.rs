@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use casemate_mcp::names::ServerName;
 
+use super::cells::Room;
+
 /// A command about one server.
 #[derive(Debug, clap::Args)]
 pub struct Named {
@@ -19,8 +21,10 @@ pub struct Named {
         casemate add [OPTIONS] <NAME> --url <URL>",
     after_help = "Examples:\n  \
         casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31\n  \
-        casemate add github --env GITHUB_TOKEN=env:GITHUB_TOKEN -- npx -y @example/github@1.2.3\n  \
-        casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki"
+        casemate add files --write ~/notes -- npx -y @example/files@1.2.3 ~/notes\n  \
+        casemate add github --env GITHUB_TOKEN --network api.github.com:443 -- uvx github==1.2.3\n  \
+        casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki",
+    mut_arg("env", |env| env.conflicts_with("url"))
 )]
 pub struct Add {
     /// Name of the server: letters, digits, `-` and `_`
@@ -29,9 +33,6 @@ pub struct Add {
     /// Address of a remote server that speaks Streamable HTTP
     #[arg(long, value_name = "URL", conflicts_with = "command", required_unless_present = "command")]
     pub url: Option<String>,
-    /// Variable for the server's process: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
-    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "url")]
-    pub env: Vec<Setting>,
     /// Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
     #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "command")]
     pub header: Vec<Setting>,
@@ -41,6 +42,9 @@ pub struct Add {
     /// Program to run, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+    /// What the server's process gets to see and may use.
+    #[command(flatten)]
+    pub room: Room,
 }
 
 /// A variable or header of a server: a name, and a literal or a reference to where the value is kept.

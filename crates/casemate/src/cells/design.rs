@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Room};
+use casemate_gateway::upstream::report::Origin;
 use casemate_mcp::names::ServerName;
 use casemate_net::Policy;
+use casemate_registry::Prepared;
 use casemate_sandbox::environment::{self, Variable};
 use casemate_sandbox::{Access, CellSpec, Grant, HostStats, Kind, Network, Spec};
 
@@ -23,6 +25,10 @@ pub struct Design {
     pub spec: Spec,
     /// What the entry asks for; absent for a server that has no cell.
     pub room: Option<Room>,
+    /// The package or image that it comes from, when it was fetched.
+    pub origin: Option<Origin>,
+    /// What a person may want to know about it.
+    pub remarks: Vec<String>,
     /// A light cell's own folder.
     _scratch: Option<Scratch>,
 }
@@ -31,12 +37,12 @@ impl Design {
     /// Works out what an entry comes to on this host. Looks at the disk; a light cell's folder is made.
     pub(super) fn of(
         server: &ServerName,
-        command: &CommandSource,
+        (command, package): (&CommandSource, Option<Package>),
         surroundings: &Surroundings,
     ) -> Result<Design, Refused> {
         match &command.enclosure {
             Enclosure::Unsandboxed => Ok(unsandboxed(server, command, surroundings)),
-            Enclosure::Cell(room) => Draft { server, command, room, surroundings }.design(),
+            Enclosure::Cell(room) => Draft { server, command, room, surroundings }.design(package),
         }
     }
 
@@ -60,12 +66,28 @@ fn unsandboxed(server: &ServerName, command: &CommandSource, surroundings: &Surr
         label: server.to_string(),
         cell: None,
     };
-    Design { spec, room: None, _scratch: None }
+    Design { spec, room: None, origin: None, remarks: Vec::new(), _scratch: None }
 }
 
 /// The variables that the entry names.
 fn named(command: &CommandSource) -> impl Iterator<Item = Variable> {
     command.env.iter().map(|(name, value)| (OsString::from(name), value.clone()))
+}
+
+/// A prepared package, and what is told of it.
+pub(super) type Package = (Origin, Prepared);
+
+/// What is executed.
+struct Start {
+    program: OsString,
+    args: Vec<OsString>,
+    /// What is laid over the variables that every server has.
+    env: Vec<Variable>,
+    /// Folders before the fixed `PATH`.
+    search: Vec<PathBuf>,
+    /// Links that are shown as links.
+    links: Vec<PathBuf>,
+    remarks: Vec<String>,
 }
 
 struct Draft<'a> {
@@ -76,17 +98,12 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn design(&self) -> Result<Design, Refused> {
-        let mut grants = self.grants()?;
-        let runtime = Runtime::find(
-            Path::new(&self.command.program),
-            self.command.cwd.as_deref(),
-            &self.surroundings.search,
-        )?;
-        for shown in &runtime.shown {
-            self.surroundings.check_read(shown)?;
-            add(&mut grants, shown);
-        }
+    fn design(&self, package: Option<Package>) -> Result<Design, Refused> {
+        let mut grants = grants(self.room, self.surroundings)?;
+        let (origin, start) = match package {
+            Some((origin, prepared)) => (Some(origin), packaged(prepared, &mut grants)),
+            None => (None, self.installed(&mut grants)?),
+        };
         let scratch = match self.room.kind {
             Kind::Full => None,
             Kind::Light => Some(self.scratch()?),
@@ -96,19 +113,26 @@ impl Draft<'_> {
             grants.push(Grant { path: scratch.path().to_owned(), access: Access::Write });
         }
         let cwd = self.cwd(&mut grants)?.unwrap_or_else(|| home.clone());
-        let search: Vec<&Path> = runtime.search.iter().map(PathBuf::as_path).collect();
-        let cell = CellSpec {
-            runtime: CellSpec::RUNTIME
-                .map(PathBuf::from)
-                .into_iter()
-                .chain(self.room.runtime.iter().cloned())
-                .chain(runtime.links)
-                .collect(),
+        let search: Vec<&Path> = start.search.iter().map(PathBuf::as_path).collect();
+        let env = environment::merge(environment::base(&home, &home, &search), start.env);
+        let spec = Spec {
+            program: start.program,
+            args: start.args,
+            env: environment::merge(env, named(self.command)),
+            cwd: Some(cwd),
+            label: self.server.to_string(),
+            cell: Some(self.cell(grants, start.links)),
+        };
+        let room = Some(self.room.clone());
+        Ok(Design { spec, room, origin, remarks: start.remarks, _scratch: scratch })
+    }
+
+    fn cell(&self, grants: Vec<Grant>, links: Vec<PathBuf>) -> CellSpec {
+        let runtime = CellSpec::RUNTIME.map(PathBuf::from).into_iter();
+        CellSpec {
+            runtime: runtime.chain(self.room.runtime.iter().cloned()).chain(links).collect(),
             grants,
-            network: match self.room.network.is_empty() {
-                true => Network::None,
-                false => Network::Ports(self.room.network.ports()),
-            },
+            network: network(self.room),
             host_stats: match self.room.host_stats {
                 true => HostStats::Shown,
                 false => HostStats::Hidden,
@@ -116,32 +140,26 @@ impl Draft<'_> {
             limits: self.room.limits,
             account: self.room.account,
             ..CellSpec::new(self.room.kind)
-        };
-        let spec = Spec {
-            program: runtime.program.into(),
-            args: self.command.args.iter().map(OsString::from).collect(),
-            env: environment::merge(environment::base(&home, &home, &search), named(self.command)),
-            cwd: Some(cwd),
-            label: self.server.to_string(),
-            cell: Some(cell),
-        };
-        Ok(Design { spec, room: Some(self.room.clone()), _scratch: scratch })
+        }
     }
 
-    /// What the entry grants, as far as it can be granted.
-    fn grants(&self) -> Result<Vec<Grant>, Refused> {
-        let mut grants = Vec::new();
-        for (paths, access) in [(&self.room.read, Access::Read), (&self.room.write, Access::Write)] {
-            for path in paths {
-                check_plain(path)?;
-                match access {
-                    Access::Read => self.surroundings.check_read(path)?,
-                    Access::Write => self.surroundings.check_write(path)?,
-                }
-                grants.push(Grant { path: path.clone(), access });
-            }
+    /// A program of this host, and the installation that it is part of.
+    fn installed(&self, grants: &mut Vec<Grant>) -> Result<Start, Refused> {
+        let Draft { command, surroundings, .. } = self;
+        let program = Path::new(&command.program);
+        let runtime = Runtime::find(program, command.cwd.as_deref(), &surroundings.search)?;
+        for shown in &runtime.shown {
+            surroundings.check_read(shown)?;
+            add(grants, shown);
         }
-        Ok(grants)
+        Ok(Start {
+            program: runtime.program.into(),
+            args: command.args.iter().map(OsString::from).collect(),
+            env: Vec::new(),
+            search: runtime.search,
+            links: runtime.links,
+            remarks: Vec::new(),
+        })
     }
 
     /// Where it starts, when the entry says so. A folder that it may not see otherwise is shown for reading: who names it
@@ -170,6 +188,47 @@ impl Draft<'_> {
                 "look whether the disk is full",
             )
         })
+    }
+}
+
+/// A prepared package: its tree and its interpreter are shown, wherever they lie.
+fn packaged(prepared: Prepared, grants: &mut Vec<Grant>) -> Start {
+    add(grants, &prepared.tree);
+    prepared.runtime.iter().for_each(|shown| add(grants, shown));
+    let skipped = prepared.scripts_skipped.join(", ");
+    let remark =
+        format!("the install scripts of {skipped} have not run; install_scripts = true would let them");
+    Start {
+        program: prepared.program.into(),
+        args: prepared.args,
+        env: prepared.env,
+        search: Vec::new(),
+        links: Vec::new(),
+        remarks: if skipped.is_empty() { Vec::new() } else { vec![remark] },
+    }
+}
+
+/// What the entry grants, as far as it can be granted.
+pub(super) fn grants(room: &Room, surroundings: &Surroundings) -> Result<Vec<Grant>, Refused> {
+    let mut grants = Vec::new();
+    for (paths, access) in [(&room.read, Access::Read), (&room.write, Access::Write)] {
+        for path in paths {
+            check_plain(path)?;
+            match access {
+                Access::Read => surroundings.check_read(path)?,
+                Access::Write => surroundings.check_write(path)?,
+            }
+            grants.push(Grant { path: path.clone(), access });
+        }
+    }
+    Ok(grants)
+}
+
+/// What its network needs of a cell.
+pub(super) fn network(room: &Room) -> Network {
+    match room.network.is_empty() {
+        true => Network::None,
+        false => Network::Ports(room.network.ports()),
     }
 }
 

@@ -21,6 +21,12 @@ impl Refused {
         Refused { what: what.into(), hint: hint.into() }
     }
 
+    /// What stood in the way of a package.
+    pub(super) fn by_registry(error: &casemate_registry::Error) -> Refused {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Refused::new(format!("{error}{cause}"), error.hint())
+    }
+
     /// What the sandbox said, and which ways out the configuration has.
     pub(super) fn by_sandbox(error: &Error, server: &ServerName, room: Option<&Room>) -> Refused {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use casemate_gateway::upstream::report::CellReport;
 use casemate_gateway::upstream::{Exit, Overrun, ProcessHandle, Soon};
 use casemate_net::egress::{self, Doorway, Rules};
-use casemate_sandbox::{CellHandle, Figures};
-use casemate_toolkit::system::provider::{self, Sockets};
+use casemate_sandbox::container::ContainerHandle;
+use casemate_sandbox::{self as sandbox, CellHandle, Certainty};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,11 +18,26 @@ use super::story::Story;
 /// How often the connections of a server are added up and told.
 const SETTLE_TIME: Duration = Duration::from_secs(600);
 
+/// What was started: a cell, or a container.
+pub(super) trait Life: Send + Sync + 'static {
+    /// Its process id, if it has one here.
+    fn pid(&self) -> Option<u32>;
+    /// Waits until nothing of it is left.
+    fn wait(&self) -> impl Future<Output = sandbox::Exit> + Send;
+    /// Which limit has ended it, as far as that is known.
+    fn overrun(&self) -> Option<sandbox::Overrun>;
+    /// Asks it to end, and kills it when it has not after `grace`.
+    fn terminate(&self, grace: Duration) -> impl Future<Output = sandbox::Exit> + Send;
+    /// Kills it.
+    fn kill(&self);
+}
+
 /// A process that runs. Dropping it kills the whole tree.
 #[derive(Debug)]
-pub struct Running {
-    handle: Arc<CellHandle>,
-    report: CellReport,
+#[expect(private_bounds, reason = "what can be run is decided here")]
+pub struct Running<L: Life = CellHandle> {
+    handle: Arc<L>,
+    report: Arc<CellReport>,
     blamed: Arc<OnceLock<Overrun>>,
 }
 
@@ -34,78 +49,129 @@ impl Running {
 }
 
 /// What is needed to see a cell to its end.
-pub(super) struct Attendant {
-    pub(super) handle: Arc<CellHandle>,
-    pub(super) design: Design,
+pub(super) struct Attendant<L> {
+    pub(super) handle: Arc<L>,
+    /// What it was made of, and still uses.
+    pub(super) design: Option<Design>,
     pub(super) story: Arc<Story>,
     /// Its network, when it has one.
     pub(super) network: Option<(Doorway, Rules)>,
-    /// Where it asks about the host, when it may.
-    pub(super) figures: Option<Figures>,
 }
 
-impl Attendant {
+impl<L: Life> Attendant<L> {
     /// Begins to look after the cell, and gives its owner a handle.
-    pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> Running {
-        let blamed = Arc::default();
-        let running = Running { handle: Arc::clone(&self.handle), report, blamed: Arc::clone(&blamed) };
+    pub(super) fn attend(self, tracker: &TaskTracker, report: CellReport) -> Running<L> {
+        let running =
+            Running { handle: Arc::clone(&self.handle), report: Arc::new(report), blamed: Arc::default() };
+        let (report, blamed) = (Arc::clone(&running.report), Arc::clone(&running.blamed));
         let tasks = tracker.clone();
-        tracker.spawn(async move { self.run(&tasks, &blamed).await });
+        tracker.spawn(async move {
+            let Attendant { handle, design, story, network } = self;
+            follow(&tasks, &*handle, &story, network).await;
+            let exit = exit(&*handle, &report).await;
+            let overrun = exit.overrun.or_else(|| blamed.get().cloned());
+            story.ended(&Exit { overrun, ..exit });
+            // A scratch folder goes when nothing is left that could write there.
+            drop(design);
+        });
         running
     }
+}
 
-    async fn run(self, tracker: &TaskTracker, blamed: &OnceLock<Overrun>) {
-        let stop = CancellationToken::new();
-        let network =
-            self.network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
-        if let Some(Figures { file_systems, interfaces }) = self.figures {
-            let stop = stop.clone();
-            tracker.spawn(async move {
-                if let Err(error) = provider::serve(Sockets { file_systems, interfaces }, stop).await {
-                    tracing::error!(%error, "nobody tells a cell about the host");
-                }
-            });
+/// Serves the network of a cell until the cell has ended.
+async fn follow(tracker: &TaskTracker, handle: &impl Life, story: &Story, network: Option<(Doorway, Rules)>) {
+    let stop = CancellationToken::new();
+    let network = network.map(|(doorway, rules)| tracker.spawn(egress::serve(doorway, rules, stop.clone())));
+    let mut settle = interval(SETTLE_TIME);
+    settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = handle.wait();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            _ = &mut ended => break,
+            _ = settle.tick() => story.settle(),
         }
-        let mut settle = interval(SETTLE_TIME);
-        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let ended = async { _ = self.handle.wait().await };
-        tokio::pin!(ended);
-        loop {
-            tokio::select! {
-                () = &mut ended => break,
-                _ = settle.tick() => self.story.settle(),
-            }
-        }
-        stop.cancel();
-        if let Some(network) = network
-            && let Err(error) = network.await
-        {
-            tracing::error!(%error, "the network of a cell failed");
-        }
-        let exit = exit(&self.handle).await;
-        let overrun = exit.overrun.or_else(|| blamed.get().cloned());
-        self.story.ended(&Exit { overrun, ..exit });
-        // A scratch folder goes when nothing is left that could write there.
-        drop(self.design);
+    }
+    stop.cancel();
+    if let Some(network) = network
+        && let Err(error) = network.await
+    {
+        tracing::error!(%error, "the network of a cell failed");
     }
 }
 
-/// How the program ended.
-async fn exit(handle: &CellHandle) -> Exit {
-    Exit { how: handle.wait().await.to_string(), overrun: None }
+/// How the program ended. A limit that may or may not have been the cause is named, and not blamed.
+async fn exit(handle: &impl Life, report: &CellReport) -> Exit {
+    let how = handle.wait().await.to_string();
+    match handle.overrun() {
+        None => Exit { how, overrun: None },
+        Some(overrun) if overrun.certainty == Certainty::Likely => {
+            Exit { how: format!("{how}; {overrun}"), overrun: None }
+        }
+        Some(overrun) => {
+            let setting = overrun.limit.setting();
+            let value = report.limits.iter().find(|limit| limit.setting == setting);
+            let value = value.map(|limit| limit.value.clone()).unwrap_or_default();
+            Exit { how, overrun: Some(Overrun { setting, value }) }
+        }
+    }
 }
 
-impl ProcessHandle for Running {
+impl Life for CellHandle {
     fn pid(&self) -> Option<u32> {
-        Some(self.handle.pid())
+        Some(CellHandle::pid(self))
+    }
+
+    fn wait(&self) -> impl Future<Output = sandbox::Exit> + Send {
+        CellHandle::wait(self)
+    }
+
+    fn overrun(&self) -> Option<sandbox::Overrun> {
+        CellHandle::overrun(self)
+    }
+
+    fn terminate(&self, grace: Duration) -> impl Future<Output = sandbox::Exit> + Send {
+        CellHandle::terminate(self, grace)
+    }
+
+    fn kill(&self) {
+        CellHandle::kill(self);
+    }
+}
+
+impl Life for ContainerHandle {
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn wait(&self) -> impl Future<Output = sandbox::Exit> + Send {
+        ContainerHandle::wait(self)
+    }
+
+    fn overrun(&self) -> Option<sandbox::Overrun> {
+        ContainerHandle::overrun(self)
+    }
+
+    fn terminate(&self, grace: Duration) -> impl Future<Output = sandbox::Exit> + Send {
+        ContainerHandle::terminate(self, grace)
+    }
+
+    fn kill(&self) {
+        ContainerHandle::kill(self);
+    }
+}
+
+impl<L: Life> ProcessHandle for Running<L> {
+    fn pid(&self) -> Option<u32> {
+        self.handle.pid()
     }
 
     fn report(&self) -> CellReport {
-        self.report.clone()
+        CellReport::clone(&self.report)
     }
 
     fn wait(&self) -> Soon<'_, Exit> {
-        Box::pin(exit(&self.handle))
+        Box::pin(exit(&*self.handle, &self.report))
     }
 
     fn blame(&self, overrun: &Overrun) {
@@ -117,7 +183,7 @@ impl ProcessHandle for Running {
     }
 }
 
-impl Drop for Running {
+impl<L: Life> Drop for Running<L> {
     fn drop(&mut self) {
         self.handle.kill();
     }

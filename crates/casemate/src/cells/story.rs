@@ -61,6 +61,12 @@ impl Story {
         record_start(log, (server, &self.instance, program), report).map_err(refused)
     }
 
+    /// Says something for whoever asks for the server's log.
+    pub(super) fn say(&self, remark: &str) {
+        // Whoever reads them is slow, and nothing here is lost that counts.
+        let _ = self.remarks.try_send(remark.to_owned());
+    }
+
     /// It has ended, and nothing of it is left.
     pub(super) fn ended(&self, exit: &Exit) {
         self.settle();
@@ -127,14 +133,20 @@ impl Story {
         };
         let text = format!("network refused: {place}:{} ({}): {reason}", attempt.port, attempt.protocol);
         tracing::debug!(server = self.server, "{text}");
-        // Whoever reads them is slow, and the records have all.
-        let _ = self.remarks.try_send(text);
+        self.say(&text);
     }
 
     fn append(&self, record: &Record<'_>) {
         if let Some(log) = &self.log {
             log.append(record);
         }
+    }
+}
+
+/// What was gathered and not told yet is told at last.
+impl Drop for Story {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

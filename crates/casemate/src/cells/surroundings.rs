@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use casemate_sandbox::container::Search;
 use casemate_sandbox::environment::Variable;
 
 use crate::context::Context;
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub(super) search: Vec<PathBuf>,
     /// The variables of the user, of which package runners without a cell get the registry, CA and proxy settings.
     pub(super) available: Vec<Variable>,
+    /// Where a container engine is looked for.
+    pub(super) engine: Search,
     /// Keys, records and sockets: who reads them, or speaks there, has all that we have.
     private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
@@ -42,6 +45,7 @@ impl Surroundings {
             tmp: folder(paths.data().join("tmp")).context("servers need a folder for temporary files")?,
             search: environment.server_folders(),
             available: variables.map(|(name, value)| (name.into(), value.into())).collect(),
+            engine: super::image::search(paths, environment),
             private: vec![real(paths.data()), real(paths.run())],
             config: real(paths.config()),
         })
@@ -77,7 +81,7 @@ impl Surroundings {
 }
 
 /// A path without links, as far as it exists: what is granted has none either.
-fn real(path: &Path) -> PathBuf {
+pub(super) fn real(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,
         (Err(_), Some(parent), Some(name)) => real(parent).join(name),
@@ -96,6 +100,7 @@ mod tests {
             tmp: "/t".into(),
             search: Vec::new(),
             available: Vec::new(),
+            engine: Search::default(),
             private: private.map(PathBuf::from).to_vec(),
             config: "/home/ada/.config/casemate/casemate.toml".into(),
         }

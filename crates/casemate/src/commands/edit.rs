@@ -1,13 +1,16 @@
 //! `casemate add`, `remove`, `enable`, `disable` and `import`: edits of the configuration file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
 use casemate_builder::import::{self, Given as Imported, Source as ImportedSource};
 use casemate_config::{EditFault, Given, NewServer, NewSource, State, looks_like_secret};
 use casemate_mcp::names::ServerName;
+use casemate_registry::{Asked, Unpinned};
 use serde::Serialize;
 
+use crate::args::cells::{Room, Variable};
 use crate::args::clients::Import;
 use crate::args::servers::{Add, Setting};
 use crate::configuration;
@@ -15,6 +18,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Page, Report};
+use crate::typed;
 
 /// Adds a server.
 pub fn add(context: &Context, add: Add) -> anyhow::Result<Exit> {
@@ -22,14 +26,23 @@ pub fn add(context: &Context, add: Add) -> anyhow::Result<Exit> {
         Some(url) => NewSource::Url { url, headers: given(&add.header)? },
         None => NewSource::Command {
             command: add.command,
-            env: given(&add.env)?,
+            env: given(&variables(&add.room))?,
             cwd: add.cwd.as_deref().map(folder).transpose()?,
         },
     };
-    let server = NewServer::new(source);
+    let unpinned = match &source {
+        NewSource::Command { command, .. } if !add.room.allow_unsandboxed => unpinned(command),
+        _ => None,
+    };
+    let server = NewServer { settings: typed::settings(&add.room)?, ..NewServer::new(source) };
     configuration::edit(context, |document| document.add(&add.name, &server))?;
     configuration::announce(context)?;
     print(context, &add.name, "added")?;
+    if let Some(unpinned) = unpinned {
+        context.output.warn(&format!("it will not be started: {unpinned}"));
+        context.output.hint(&unpinned.hint(&BTreeMap::new()));
+        return Ok(Exit::Success);
+    }
     context.output.hint(&format!("try it: `casemate show {}`", add.name));
     Ok(Exit::Success)
 }
@@ -87,6 +100,21 @@ pub fn import(context: &Context, import: &Import) -> anyhow::Result<Exit> {
     let warnings = read.warnings.iter().map(ToString::to_string).collect();
     context.output.print(&ImportReport { added: names, skipped, warnings })?;
     Ok(Exit::Success)
+}
+
+/// Why a package runner's command line will be refused, if it will.
+fn unpinned(command: &[String]) -> Option<Unpinned> {
+    let (program, args) = command.split_first()?;
+    Asked::recognize(program, args)?.err()
+}
+
+/// The variables of a server's process. One without a value is ours when the gateway starts.
+fn variables(room: &Room) -> Vec<Setting> {
+    let setting = |variable: &Variable| Setting {
+        name: variable.name.clone(),
+        value: variable.value.clone().unwrap_or_else(|| format!("env:{}", variable.name)),
+    };
+    room.env.iter().map(setting).collect()
 }
 
 fn given(settings: &[Setting]) -> anyhow::Result<Vec<(String, Given)>> {

@@ -8,6 +8,7 @@ use casemate_gateway::upstream::Launch;
 use casemate_gateway::upstream::report::{CellKind, CellReport};
 use casemate_sandbox::Spawner;
 use casemate_store::RecordLog;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::cells::Run;
@@ -17,6 +18,7 @@ use crate::daemon::FAREWELL;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::packages::{self, Life};
 use crate::typed::Server;
 use crate::wiring::recorder::Log;
 
@@ -34,8 +36,13 @@ pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
     context.paths.prepare_data()?;
     let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
     let tracker = TaskTracker::new();
-    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone()).recording(Arc::clone(&log));
-    let place = Place { output: context.output, reports: context.global.verbose > 0, cells, tracker, log };
+    let stop = CancellationToken::new();
+    let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
+    let packages = packages::of(context, &server.packages, spawner.clone(), life);
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = cells.preparing(packages).recording(Arc::clone(&log));
+    let reports = context.global.verbose > 0;
+    let place = Place { output: context.output, reports, cells, tracker, stop, log };
     if run.raw { raw::run(context, place, &server.launch) } else { served::run(context, place, server) }
 }
 
@@ -48,6 +55,8 @@ struct Place {
     cells: Cells,
     /// Every task of it.
     tracker: TaskTracker,
+    /// Ends them.
+    stop: CancellationToken,
     log: Arc<Log>,
 }
 

@@ -149,7 +149,8 @@ fn a_reference_that_leads_nowhere_here_is_a_warning() {
         --- stderr
         warning: a gateway would not start: [HOME]/cm/casemate.toml:11:1: the environment variable GITHUB_TOKEN is not set
         hint: set GITHUB_TOKEN before starting casemate, or write "file:PATH"
-        hint: try it: `casemate show gh`
+        warning: it will not be started: gh has no version, so whatever is newest would run
+        hint: write command = ["npx", "gh@<version>"]; `npm view gh version` tells the version
     "#]].assert_eq(&added.shown());
 }
 

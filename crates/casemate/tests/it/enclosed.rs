@@ -152,3 +152,78 @@ fn a_server_that_floods_its_output_is_ended_by_the_limit_that_is_named() {
     // It is not the gateway's end, nor the server's.
     assert_eq!(home.run(&["call", "one", "echo", MESSAGE]).ok(), "hi\n");
 }
+
+/// A server that tries to reach something before it serves.
+fn launcher(home: &Home, attempts: &str) -> String {
+    let path = home.write("tools/launch.sh", &format!("{attempts}\nexec {} --stdio\n", fixture().display()));
+    let [folder, program] = [path.parent().unwrap(), &fixture()].map(|path| path.canonicalize().unwrap());
+    let command = folder.join("launch.sh");
+    format!("[servers.one]\ncommand = [\"/bin/bash\", {command:?}]\nread = [{folder:?}, {program:?}]\n")
+}
+
+#[test]
+fn what_is_granted_by_name_is_reached_and_all_else_is_refused_and_both_are_recorded() {
+    let granted = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = granted.local_addr().unwrap().port();
+    let home = Home::new();
+    let attempts = format!(
+        "exec 3<>/dev/tcp/localhost/{port} && echo hello >&3 && exec 3>&-\n\
+         getent hosts denied.example\n\
+         (exec 4<>/dev/tcp/192.0.2.1/{port})\n"
+    );
+    let entry = launcher(&home, &attempts);
+    home.write("cm/casemate.toml", &format!("{entry}network = [\"loopback localhost:{port}\"]\n"));
+    let _gateway = Gateway::start(&home);
+    assert_eq!(home.run(&["call", "one", "echo", MESSAGE]).ok(), "hi\n");
+    // Who has served by now has tried before.
+    granted.set_nonblocking(true).unwrap();
+    let mut heard = String::new();
+    let mut reached = granted.accept().unwrap().0;
+    reached.set_nonblocking(false).unwrap();
+    std::io::Read::read_to_string(&mut reached, &mut heard).unwrap();
+    assert_eq!(heard, "hello\n");
+
+    home.run(&["stop", "one"]).ok();
+    wait_for_record(&home, "cell-end", "one");
+    let told = records(&home, "network", "one");
+    let find = |place: &str, verdict: &str| {
+        let is_it = |record: &&Value| {
+            (record["name"] == place || record["address"] == place) && record["verdict"] == verdict
+        };
+        told.iter().find(is_it).unwrap_or_else(|| panic!("{place} {verdict}: {told:#?}"))
+    };
+    // Nobody asks for the address of `localhost`.
+    assert_eq!(find("127.0.0.1", "allowed")["port"], port);
+    assert_eq!(find("127.0.0.1", "ended")["bytes_out"], 6);
+    assert_eq!(find("denied.example", "refused")["protocol"], "lookup");
+    assert_eq!(find("192.0.2.1", "refused")["port"], port);
+    let logs = home.run(&["logs", "one"]).ok();
+    assert!(logs.contains("cell: network refused: denied.example:53 (lookup)"), "{logs}");
+}
+
+#[test]
+fn without_a_grant_there_is_no_network() {
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    outside.set_nonblocking(true).unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let home = Home::new();
+    let entry = launcher(&home, &format!("(exec 3<>/dev/tcp/127.0.0.1/{port}) && echo reached >&2\n"));
+    home.write("cm/casemate.toml", &entry);
+    let _gateway = Gateway::start(&home);
+    assert_eq!(home.run(&["call", "one", "echo", MESSAGE]).ok(), "hi\n");
+    assert_eq!(outside.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert!(!home.run(&["logs", "one"]).ok().contains("reached"));
+
+    // The same attempt without the cell.
+    home.write(
+        "cm/casemate.toml",
+        &format!(
+            "{}allow_unsandboxed = true\n",
+            entry.lines().take(2).map(|line| format!("{line}\n")).collect::<String>()
+        ),
+    );
+    home.run(&["disable", "one"]).ok();
+    home.run(&["enable", "one"]).ok();
+    assert_eq!(home.run(&["call", "one", "echo", MESSAGE]).ok(), "hi\n");
+    outside.accept().unwrap();
+}

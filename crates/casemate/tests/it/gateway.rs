@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use casemate_testkit::client::McpHttp;
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,7 +22,12 @@ impl Gateway {
     /// Starts a gateway on a port of its own and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(home: &Home) -> Gateway {
-        let mut command = home.command(&["up", "--listen", "127.0.0.1:0", "--json"]);
+        Gateway::start_by(home, home.command(&["up", "--listen", "127.0.0.1:0", "--json"]))
+    }
+
+    /// The same by a command of which it is a part.
+    #[track_caller]
+    pub(crate) fn start_by(home: &Home, mut command: Command) -> Gateway {
         let log = std::fs::File::create(home.path().join("up.log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

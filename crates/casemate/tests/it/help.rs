@@ -114,6 +114,9 @@ fn the_long_help_has_the_reference() {
               Where `install claude-code` finds Claude Code's file. Default: the home folder.
           PATH
               Where `doctor` and the package runners look for npx, uvx, node and python3. Default: empty.
+          npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL
+              Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like
+              count too. Default: the public registries.
     "#]]
     .assert_eq(reference);
 }
@@ -152,40 +155,52 @@ fn help_of_add() {
     check(
         &["add", "-h"],
         &expect![[r#"
-        exit 0
-        --- stdout
-        Add a server to the configuration
+            exit 0
+            --- stdout
+            Add a server to the configuration
 
-        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
-               casemate add [OPTIONS] <NAME> --url <URL>
+            Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+                   casemate add [OPTIONS] <NAME> --url <URL>
 
-        Arguments:
-          <NAME>        Name of the server: letters, digits, `-` and `_`
-          [COMMAND]...  Program to run, and its arguments
+            Arguments:
+              <NAME>        Name of the server: letters, digits, `-` and `_`
+              [COMMAND]...  Program to run, and its arguments
 
-        Options:
-              --url <URL>           Address of a remote server that speaks Streamable HTTP
-              --env <KEY=VALUE>     Variable for the server's process: KEY=VALUE, KEY=env:NAME or
-                                    KEY=file:PATH
-              --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
-              --cwd <DIR>           Working directory of the server's process
-          -h, --help                Print help
-          -V, --version             Print version
+            Options:
+                  --url <URL>           Address of a remote server that speaks Streamable HTTP
+                  --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+                  --cwd <DIR>           Working directory of the server's process
+              -h, --help                Print help
+              -V, --version             Print version
 
-        Global options:
-              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
-                               folders]
-              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
-                               installation]
-              --json           Print data as JSON on stdout, and errors as JSON on stderr
-          -v, --verbose...     Log more; twice for details, three times for everything
-              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+            What it may see and use:
+                  --network <HOST:PORT>  Let it reach a name, and nothing else; `*.example.org:443` is every
+                                         name below that one
+                  --read <PATH>          Let it read a file or folder
+                  --write <PATH>         Let it read and change a file or folder
+                  --env <NAME[=VALUE]>   Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be
+                                         env:NAME or file:PATH
+                  --memory <SIZE>        Most memory, for example 512MiB [default: 1GiB]
+                  --processes <NUMBER>   Most processes and threads [default: 256]
+                  --light                A light cell, for hosts that forbid user namespaces: no network, and
+                                         the host's files have names
+                  --allow-unsandboxed    No cell: it may do everything that you may
 
-        Examples:
-          casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31
-          casemate add github --env GITHUB_TOKEN=env:GITHUB_TOKEN -- npx -y @example/github@1.2.3
-          casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki
-    "#]],
+            Global options:
+                  --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                                   folders]
+                  --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                                   installation]
+                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+              -v, --verbose...     Log more; twice for details, three times for everything
+                  --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+
+            Examples:
+              casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31
+              casemate add files --write ~/notes -- npx -y @example/files@1.2.3 ~/notes
+              casemate add github --env GITHUB_TOKEN --network api.github.com:443 -- uvx github==1.2.3
+              casemate add wiki --url https://wiki.example.com/mcp --header Authorization=file:/run/secrets/wiki
+        "#]],
     );
 }
 
@@ -288,12 +303,15 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
     check(
         &["add", "x", "--env", "A", "--", "npx"],
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: invalid value 'A' for '--env <KEY=VALUE>': expected KEY=VALUE, KEY=env:NAME or KEY=file:PATH
-
-        For more information, try '--help'.
-    "#]],
+            exit 0
+            --- stdout
+            x: added ([HOME]/cm/casemate.toml)
+            --- stderr
+            warning: a gateway would not start: [HOME]/cm/casemate.toml:11:1: the environment variable A is not set
+            hint: set A before starting casemate, or write "file:PATH"
+            warning: it will not be started: the command line names no package
+            hint: name a package: npx x@1.2.3
+        "#]],
     );
 }
 

@@ -10,6 +10,7 @@ mod enclosed;
 mod gateway;
 mod help;
 mod home;
+mod images;
 mod keys;
 mod people;
 mod real;

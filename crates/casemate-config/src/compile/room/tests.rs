@@ -42,7 +42,7 @@ runtime = ["/opt/tools"]
 network = ["*.example.org:443", "api.github.com:443"]
 host_stats = true
 install_scripts = true
-limits = { memory = "512MiB", processes = 10, open_files = 100, file_size = "2MiB", tmp_size = "3MiB" }
+limits = { memory = "512MiB", cpu = 1.5, processes = 10, open_files = 100, file_size = "2MiB", tmp_size = "3MiB" }
 "#,
     );
     let list =
@@ -55,7 +55,7 @@ limits = { memory = "512MiB", processes = 10, open_files = 100, file_size = "2Mi
     assert!(room.host_stats);
     let limits = room.limits;
     assert_eq!((limits.memory_bytes, limits.file_bytes, limits.tmp_bytes), (512 << 20, 2 << 20, 3 << 20));
-    assert_eq!((limits.processes, limits.open_files), (10, 100));
+    assert_eq!((limits.processes, limits.open_files, limits.cpu_millis), (10, 100, 1500));
 }
 
 #[test]
@@ -107,7 +107,7 @@ read = ["notes", "~/notes", "/home", "/", "/a/../b", "/proc/self"]
 write = ["/home/ada/", "/var"]
 runtime = ["./x"]
 network = ["api.github.com", "https://example.org/x", "*.org:443", "localhost:80"]
-limits = { memory = "1MiB", processes = 0 }
+limits = { memory = "1MiB", processes = 0, cpu = 0.0001 }
 "#,
         expect![[r#"
             etc/casemate.toml:4:9: servers.one.read: "notes" is not an absolute path without `.`, `..` and doubled slashes, or is `/` itself
@@ -140,6 +140,8 @@ limits = { memory = "1MiB", processes = 0 }
               hint: choose from 16MiB to 1024GiB, like "512MiB"
             etc/casemate.toml:8:41: servers.one.limits.processes is 0, outside of 4 to 1000000
               hint: nothing is unlimited or off: choose from 4 to 1000000, like 64
+            etc/casemate.toml:8:50: servers.one.limits.cpu is 0.0001, outside of 0.01 to 1024
+              hint: choose from 0.01 to 1024, like 0.5
         "#]],
     );
 }
@@ -244,6 +246,7 @@ fn whatever_changes_in_a_room_replaces_the_instance() {
         "runtime = [\"/srv/a\"]",
         "network = [\"a.example:443\"]",
         "limits.memory = \"20MiB\"",
+        "limits.cpu = 1",
         "limits.processes = 9",
         "limits.open_files = 99",
         "limits.file_size = \"5MiB\"",

@@ -72,6 +72,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "\"512MiB\"",
     },
     Setting {
+        key: "servers.NAME.limits.cpu",
+        kind: Kind::Processors(10..=1_024_000),
+        default: Some("2"),
+        effect: Live,
+        reason: "Processors that the whole cell may keep busy, where control groups can be used. Two, because \
+                 runtimes compile and collect garbage beside what a server does.",
+        example: "0.5",
+    },
+    Setting {
         key: "servers.NAME.limits.processes",
         kind: Kind::Count(4..=1_000_000),
         default: Some("256"),

@@ -21,9 +21,13 @@ use crate::room::Access;
 use crate::room::kernel::{self, Depth};
 use crate::room::plan::{Action, Plan, ProcSource};
 
-/// The root holds only directories, links and a few short texts.
-const ROOT_BYTES: &str = "1m";
-const ROOT_FILES: &str = "512";
+mod shown;
+
+/// The root holds only directories, links and a few short texts: its most bytes and files.
+const ROOT: [&str; 2] = ["1m", "512"];
+
+/// One in which the host is shown has a place for each entry of the folders that are not shown whole.
+const WIDE_ROOT: [&str; 2] = ["256m", "65536"];
 
 /// What the host has under a path that is to be visible.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ impl Found {
 /// A root in the making.
 #[derive(Debug)]
 pub(super) struct Site {
+    size: [&'static str; 2],
     found: HashMap<PathBuf, Found>,
     host_proc: Option<OwnedFd>,
     root: Option<OwnedFd>,
@@ -54,7 +59,9 @@ impl Site {
     pub(super) fn survey(plan: &Plan, mounts: Vec<OwnedFd>) -> Result<Site, (usize, Errno)> {
         let mut mounts = mounts.into_iter();
         detach_propagation().map_err(|errno| (0, errno))?;
-        let mut site = Site { found: HashMap::new(), host_proc: None, root: None };
+        let wide = plan.steps.iter().any(|step| matches!(step.action, Action::Show { .. }));
+        let size = if wide { WIDE_ROOT } else { ROOT };
+        let mut site = Site { size, found: HashMap::new(), host_proc: None, root: None };
         for (number, step) in plan.steps.iter().enumerate() {
             let (path, opened) = match &step.action {
                 Action::Bind { path, access, account: None } => {
@@ -91,7 +98,8 @@ impl Site {
 
     /// Makes the empty root and puts it over the host's, where only our descriptor leads to it.
     pub(super) fn make_root(&mut self) -> Result<(), Errno> {
-        let root = tmpfs(&[("size", ROOT_BYTES), ("nr_inodes", ROOT_FILES), ("mode", "0755")])?;
+        let [bytes, files] = self.size;
+        let root = tmpfs(&[("size", bytes), ("nr_inodes", files), ("mode", "0755")])?;
         rustix::mount::move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         self.root = Some(root);
         Ok(())

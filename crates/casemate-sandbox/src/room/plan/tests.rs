@@ -391,3 +391,31 @@ fn the_defaults_have_an_end() {
     assert!(all.into_iter().all(|most| (1..1 << 40).contains(&most)));
     assert_eq!(CellSpec::new(Kind::Full).network, Network::None);
 }
+
+/// Everything else is as in other full cells.
+#[test]
+fn a_watched_cell_shows_the_host_without_what_is_hidden() {
+    let watched = |required| CellSpec { watched: Some(vec!["/etc/shadow".into()]), ..spec(required) };
+    let plan = Plan::of(&watched(Kind::Full), &host()).unwrap();
+    let plain = Plan::of(&spec(Kind::Full), &host()).unwrap();
+    let added: Vec<String> =
+        plan.steps.iter().filter(|step| !plain.steps.contains(step)).map(Step::to_string).collect();
+    let [shown, rules, told] = added.as_slice() else { panic!("{added:#?}") };
+    assert_eq!(shown, "required    files             what the host has, read-only, but for 23 places");
+    assert!(rules.ends_with(
+        ", / readable, /tmp writable, /dev/shm writable, /srv/data/deep writable, /srv/tree readable"
+    ));
+    assert_eq!(told, "required    seccomp           casemate is told of the files that it uses");
+    let except = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Show { except } => Some(except),
+        _ => None,
+    });
+    for path in ["/proc", "/run", "/usr", "/etc/passwd", "/etc/ld.so.cache", "/srv/tree", "/etc/shadow"] {
+        assert!(except.unwrap().contains(&PathBuf::from(path)), "{path}");
+    }
+    // The usual filter comes last, so that it has no say in handing out a descriptor.
+    assert!(
+        matches!(plan.steps.as_slice(), [.., Step { action: Action::Listen, .. }, last] if last.layer == Layer::Seccomp)
+    );
+    refused(&watched(Kind::Light), &host(), Layer::Files);
+}

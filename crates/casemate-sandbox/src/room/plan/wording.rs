@@ -47,6 +47,9 @@ impl fmt::Display for Action {
             }
             Action::SetHostname => write!(f, "the host is called `{CELL_HOSTNAME}`"),
             Action::Root => f.write_str("an empty, read-only root"),
+            Action::Show { except } => {
+                write!(f, "what the host has, read-only, but for {} places", except.len())
+            }
             Action::Bind { path, access, account: None } => write!(f, "{} {access}", path.display()),
             Action::Bind { path, access, account: Some(_) } => {
                 write!(f, "{} {access}, as to its owner", path.display())
@@ -89,6 +92,7 @@ impl fmt::Display for Action {
                     .iter()
                     .try_for_each(|rule| write!(f, ", {} {}", rule.path.display(), rule.right.as_str()))
             }
+            Action::Listen => f.write_str("casemate is told of the files that it uses"),
             Action::Filter(profile) => {
                 write!(f, "only the system calls of the profile `{}`", profile.as_str())
             }

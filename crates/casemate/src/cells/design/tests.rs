@@ -50,7 +50,7 @@ impl Site {
         };
         change(&mut command, &mut room);
         command.enclosure = Enclosure::Cell(room);
-        Design::of(&ServerName::parse("one").unwrap(), &command, &self.surroundings)
+        Design::of(&ServerName::parse("one").unwrap(), (&command, None), &self.surroundings)
     }
 }
 
@@ -144,7 +144,8 @@ fn without_a_cell_everything_is_as_a_person_wrote_it() {
         enclosure: Enclosure::Unsandboxed,
         install_scripts: false,
     };
-    let design = Design::of(&ServerName::parse("one").unwrap(), &command, &site.surroundings).unwrap();
+    let design =
+        Design::of(&ServerName::parse("one").unwrap(), (&command, None), &site.surroundings).unwrap();
     assert!(design.spec.cell.is_none() && design.room.is_none());
     assert_eq!(design.spec.program, "npx");
     assert!(design.spec.cwd.unwrap().ends_with("cm/data/home"));

@@ -39,7 +39,10 @@ pub(super) fn lay_out(instances: &[Instance], page: &mut Page) {
         let same = instances.iter().filter(|instance| instance.cell.as_ref() == Some(report));
         let pids: Vec<String> = same.filter_map(|instance| instance.pid).map(|pid| pid.to_string()).collect();
         page.gap();
-        page.heading(&format!("cell of {}", pids.join(", ")));
+        page.heading(&match pids.is_empty() {
+            true => report.cell.to_string(),
+            false => format!("cell of {}", pids.join(", ")),
+        });
         page.table(&[], &rows(report));
     }
 }

@@ -44,7 +44,8 @@ async fn serve(place: Place, server: Server) -> anyhow::Result<Exit> {
     let place = Arc::new(place);
     let Server { snapshot, entry, grace, .. } = server;
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) = daemon::host(launcher, &snapshot.limits, place.tracker.clone());
+    let (host, notices) =
+        daemon::host(launcher, &snapshot.limits, (place.tracker.clone(), place.stop.clone()));
     let gate = Gate::start(Parts {
         snapshot,
         identities: Arc::new(Alone::new()?),

@@ -21,11 +21,6 @@ impl Parts {
         }
     }
 
-    /// The cache folder itself.
-    pub(super) fn folder(&self) -> &PathBuf {
-        &self.folder
-    }
-
     /// The folder whose `node_modules` holds the TypeScript SDKs.
     pub(super) fn packages(&self) -> PathBuf {
         self.folder.join("node")

@@ -42,7 +42,8 @@ async fn server_filesystem_writes_where_it_may_and_nowhere_else() {
     let secret = site.home.write("secret.txt", "not for servers");
     let note = site.home.write("allowed/old.txt", "").with_file_name("note.txt");
     let folder = note.parent().unwrap().to_str().unwrap().to_owned();
-    site.add("files", &[parts.npm("mcp-server-filesystem"), vec![folder]].concat());
+    let command = [parts.npm("mcp-server-filesystem"), vec![folder.clone()]].concat();
+    site.add_with("files", &["--write", &folder], &command);
 
     site.call("files", "write_file", &json!({"path": note, "content": "vaulted"})).ok();
     assert_eq!(site.home.read("allowed/note.txt"), "vaulted");
@@ -64,10 +65,10 @@ async fn server_filesystem_writes_where_it_may_and_nowhere_else() {
 async fn server_memory_remembers_between_callers() {
     let Some(parts) = Parts::find() else { return };
     let site = Site::start();
-    let variable = format!("MEMORY_FILE_PATH={}", site.home.path().join("memory.jsonl").display());
-    let line = ["add", "memory", "--env", &variable, "--"].map(str::to_owned);
-    let line = [line.to_vec(), parts.npm("mcp-server-memory")].concat();
-    site.home.run(&line.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    let folder = site.home.write("memory/.keep", "").parent().unwrap().to_owned();
+    let variable = format!("MEMORY_FILE_PATH={}", folder.join("memory.jsonl").display());
+    let options = ["--write", folder.to_str().unwrap(), "--env", &variable];
+    site.add_with("memory", &options, &parts.npm("mcp-server-memory"));
 
     let entity = json!({"name": "Casemate", "entityType": "fortification", "observations": ["vaulted"]});
     let created = site.ask("memory", "create_entities", &json!({ "entities": [entity] })).await;
@@ -89,7 +90,8 @@ async fn mcp_server_git_tells_the_state_of_a_repository() {
     let made = Command::new("git").args(["init", "--quiet"]).arg(repository).status().unwrap();
     assert!(made.success());
     let path = repository.to_str().unwrap();
-    site.add("git", &[&parts.pypi("mcp-server-git"), "--repository", path]);
+    let command = [&parts.pypi("mcp-server-git"), "--repository", path];
+    site.add_with("git", &["--write", path], &command);
 
     let status = site.call("git", "git_status", &json!({ "repo_path": path })).ok();
     assert!(status.contains("Untracked files") && status.contains("plan.txt"), "{status}");

@@ -52,8 +52,15 @@ impl Site {
     /// `casemate add NAME -- COMMAND…`
     #[track_caller]
     pub(super) fn add(&self, name: &str, command: &[impl AsRef<str>]) {
+        self.add_with(name, &[], command);
+    }
+
+    /// `casemate add NAME OPTIONS… -- COMMAND…`
+    #[track_caller]
+    pub(super) fn add_with(&self, name: &str, options: &[&str], command: &[impl AsRef<str>]) {
         let command = command.iter().map(AsRef::as_ref);
-        let line: Vec<&str> = ["add", name, "--"].into_iter().chain(command).collect();
+        let options = options.iter().copied();
+        let line: Vec<&str> = ["add", name].into_iter().chain(options).chain(["--"]).chain(command).collect();
         self.home.run(&line).ok();
     }
 
