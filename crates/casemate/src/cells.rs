@@ -32,6 +32,7 @@ pub use surroundings::Surroundings;
 pub(crate) use surroundings::real;
 
 mod design;
+mod figures;
 mod image;
 mod ledger;
 mod refused;
@@ -179,12 +180,17 @@ impl Cells {
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
         let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
+        let figures = cell.figures.take();
         let (io, handle) = cell.split();
         let report = report::of(&design, handle.report());
         // Leaving here drops the handle, which kills what was started.
         design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
+        let handle = Arc::new(handle);
+        if let Some(figures) = figures {
+            self.tracker.spawn(figures::tell(figures, Arc::clone(&handle)));
+        }
+        let attendant = Attendant { handle, design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 
