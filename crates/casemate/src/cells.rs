@@ -25,12 +25,15 @@ use running::Attendant;
 use story::Story;
 
 pub use design::Design;
+pub use image::engine;
 pub use refused::{Refused, Spelling};
 pub use report::limits;
 pub use running::Running;
 pub use surroundings::Surroundings;
+pub(crate) use surroundings::real;
 
 mod design;
+mod figures;
 mod image;
 mod learning;
 mod ledger;
@@ -93,6 +96,17 @@ impl Cells {
     #[must_use]
     pub fn spelled(self, spelling: Spelling) -> Cells {
         Cells { spelling, ..self }
+    }
+
+    /// Removes what a casemate of this installation left behind when it was killed: containers, and packages that were
+    /// never finished.
+    pub async fn sweep(self: Arc<Self>) {
+        self.containers.sweep().await;
+        if let Ok(packages) = &self.packages
+            && let Err(error) = packages.sweep().await
+        {
+            tracing::warn!(%error, "leftovers of packages stay");
+        }
     }
 
     /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
@@ -176,6 +190,7 @@ impl Cells {
             let rules = self.rules(design.room.as_ref(), &story);
             (doorway, Rules { witness: start.witness(Arc::clone(&rules.witness)), ..rules })
         });
+        let figures = start.cell.figures.take();
         let sees = start.sees();
         let (io, handle) = start.cell.split();
         let mut report = report::of(&design, handle.report());
@@ -183,7 +198,11 @@ impl Cells {
         // Leaving here drops the handle, which kills what was started.
         design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
+        let handle = Arc::new(handle);
+        if let Some(figures) = figures {
+            self.tracker.spawn(figures::tell(figures, Arc::clone(&handle)));
+        }
+        let attendant = Attendant { handle, design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 

@@ -111,6 +111,7 @@ fn as_flags(name: &ServerName, text: &str) -> String {
         "cpu",
         "processes",
         "install_scripts",
+        "host_stats",
         "cell",
         "allow_unsandboxed",
     ] {
@@ -147,6 +148,9 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
     }
     if *allow_unsandboxed {
         settings.push(("allow_unsandboxed", NewValue::Switch(true)));
+    }
+    if room.host_stats {
+        settings.push(("host_stats", NewValue::Switch(true)));
     }
     if room.install_scripts {
         settings.push(("install_scripts", NewValue::Switch(true)));

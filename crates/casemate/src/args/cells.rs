@@ -76,11 +76,14 @@ pub struct Room {
     /// Let its package run its install scripts, in a cell without network, when it is installed
     #[arg(long)]
     pub install_scripts: bool,
+    /// Let it see figures of the whole host: memory, processors, disks, network
+    #[arg(long)]
+    pub host_stats: bool,
     /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
     #[arg(long, conflicts_with = "network")]
     pub light: bool,
     /// No cell: it may do everything that you may
-    #[arg(long, conflicts_with_all = ["network", "read", "write", "runtime", "memory", "cpu", "processes", "install_scripts", "light"])]
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "host_stats", "runtime", "memory", "cpu", "processes", "install_scripts", "light"])]
     pub allow_unsandboxed: bool,
 }
 
@@ -165,7 +168,8 @@ pub struct Which {
 }
 
 /// What says something about a typed server, and so nothing about a configured one.
-const TYPED: [&str; 12] = [
+const TYPED: [&str; 13] = [
+    "host_stats",
     "name",
     "network",
     "read",

@@ -192,6 +192,8 @@ fn help_of_add() {
                   --processes <NUMBER>   Most processes and threads [default: 256]
                   --install-scripts      Let its package run its install scripts, in a cell without network,
                                          when it is installed
+                  --host-stats           Let it see figures of the whole host: memory, processors, disks,
+                                         network
                   --light                A light cell, for hosts that forbid user namespaces: no network, and
                                          the host's files have names
                   --allow-unsandboxed    No cell: it may do everything that you may
