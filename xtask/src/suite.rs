@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Readme,
     /// The official conformance suite.
     Conformance,
+    /// Starting and stopping cells.
+    Cells,
     /// Killing the gateway while calls run.
     Kills,
     /// Load for many minutes; only with --soak, or when named.
@@ -51,6 +53,7 @@ const TEST: &[Step] = &[
     Step::Tests,
     Step::Readme,
     Step::Conformance,
+    Step::Cells,
     Step::Kills,
 ];
 
@@ -65,6 +68,7 @@ impl Step {
             Step::Tests => "unit, journey and end-to-end tests",
             Step::Readme => "the commands of README.md, in a fresh home",
             Step::Conformance => "the official conformance suite, directly and through the gateway",
+            Step::Cells => "cells that start and end leave nothing behind",
             Step::Kills => "killing the gateway while calls run leaves no process behind",
             Step::Endurance => "memory and descriptors under load for many minutes",
         }
@@ -80,6 +84,7 @@ impl Step {
             Step::Tests => tests(&Cache::open()?),
             Step::Readme => readme::run(&Cache::open()?),
             Step::Conformance => conformance::run(&Cache::open()?),
+            Step::Cells => cells(options.cycles()),
             Step::Kills => kills::run(&Cache::open()?, options.kills()),
             Step::Endurance => bench::endure(Duration::from_secs(60 * options.minutes)),
         }
@@ -101,6 +106,9 @@ pub(crate) struct Options {
     /// How often the gateway is killed [default: 3, with --soak 50]
     #[arg(long, value_name = "NUMBER")]
     kills: Option<usize>,
+    /// How many cells are started and ended [default: 300, with --soak 10000]
+    #[arg(long, value_name = "NUMBER")]
+    cycles: Option<usize>,
     /// How many minutes the load of --soak lasts
     #[arg(long, value_name = "NUMBER", default_value_t = 30)]
     minutes: u64,
@@ -109,6 +117,10 @@ pub(crate) struct Options {
 impl Options {
     fn kills(&self) -> usize {
         self.kills.unwrap_or(if self.soak { 50 } else { 3 })
+    }
+
+    fn cycles(&self) -> usize {
+        self.cycles.unwrap_or(if self.soak { 10_000 } else { 300 })
     }
 }
 
@@ -155,5 +167,15 @@ fn tests(cache: &Cache) -> Result<()> {
         process::cargo()
             .args(["test", "--locked", "--workspace", "--no-fail-fast"])
             .env("CASEMATE_TEST_CACHE", cache.folder()),
+    )
+}
+
+/// The escape suite has a mode for that: cells are made of the program that asks for them.
+fn cells(cycles: usize) -> Result<()> {
+    let cycles = cycles.to_string();
+    process::run(
+        process::cargo()
+            .args(["test", "--locked", "--quiet", "--workspace", "--test", "escapes", "--"])
+            .args(["--cycles", &cycles]),
     )
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::containment::{Containment, Report};
 use crate::exit::Exit;
+use crate::figures::Figures;
 use crate::overrun::Overrun;
 
 /// A program running in a cell. Dropping it kills the whole tree.
@@ -25,6 +26,9 @@ pub struct Cell {
     /// the granted ports wait; dropped, they are refused. It keeps the cell's network namespace, so whoever takes it
     /// has to drop it when the cell has ended.
     pub doorway: Option<Doorway>,
+    /// Where it asks for figures of the host, for a full cell with [`crate::HostStats::Shown`]. As with the doorway, whoever
+    /// takes it has to drop it when the cell has ended.
+    pub figures: Option<Figures>,
 }
 
 impl Cell {

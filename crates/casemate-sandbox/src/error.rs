@@ -144,7 +144,7 @@ impl Error {
             Stage::Fork => Error::Host { what: "a process for the server", source },
             Stage::Order => Error::Host { what: "the hand-over of the command", source },
             Stage::Ended => Error::CellEnded { program },
-            Stage::Doorway => Error::Host { what: "the sockets of the cell's network", source },
+            Stage::Sockets => Error::Host { what: "the sockets of a cell", source },
             Stage::Listener => Error::Host { what: "somebody who watches the server", source },
             Stage::Step(number) => match plan.and_then(|plan| plan.refusal(number, &source)) {
                 Some(refusal) => Error::NoCell { program, refusal },

@@ -53,6 +53,7 @@ mod doorway;
 pub mod environment;
 mod error;
 mod exit;
+mod figures;
 mod group;
 mod init;
 pub mod learn;
@@ -73,6 +74,7 @@ pub use containment::{Containment, ProcView, Refused, Report};
 pub use descriptors::raise_open_files;
 pub use error::Error;
 pub use exit::Exit;
+pub use figures::{Figures, HostStats};
 pub use overrun::{Certainty, Limit, Overrun};
 pub use role::reenter;
 pub use room::{

@@ -27,8 +27,8 @@ pub(crate) enum Stage {
     NoInterpreter,
     Exec,
     Ended,
-    /// The sockets of the cell's network did not arrive.
-    Doorway,
+    /// Sockets of the cell did not arrive.
+    Sockets,
     /// The descriptor through which casemate is told of files did not arrive, or nobody could be put behind it.
     Listener,
     /// A step of the cell's plan, by its place.
@@ -47,7 +47,7 @@ impl Stage {
         Stage::NoInterpreter,
         Stage::Exec,
         Stage::Ended,
-        Stage::Doorway,
+        Stage::Sockets,
         Stage::Listener,
     ];
 
@@ -96,6 +96,8 @@ pub(crate) enum Message {
     Go { mounts: usize },
     /// The sockets of the cell's network come with this message: four, and one for each of these ports.
     Doorway { ports: usize },
+    /// The two sockets at which the host's figures are told come with this message.
+    Figures,
     /// The descriptor through which casemate is told of files comes with this message, from the process that becomes the
     /// server.
     Listener,
@@ -128,6 +130,7 @@ impl Message {
             Message::Go { mounts } => [6, i32::try_from(mounts).unwrap_or(i32::MAX), 0],
             Message::Peak(kib) => [8, kib, 0],
             Message::Listener => [9, 0, 0],
+            Message::Figures => [10, 0, 0],
             Message::Doorway { ports } => [7, i32::try_from(ports).unwrap_or(i32::MAX), 0],
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -154,6 +157,7 @@ impl Message {
             (8, kib, 0) => Some(Message::Peak(kib)),
             (7, ports, 0) => Some(Message::Doorway { ports: usize::try_from(ports).ok()? }),
             (9, 0, 0) => Some(Message::Listener),
+            (10, 0, 0) => Some(Message::Figures),
             _ => None,
         }
     }
@@ -232,6 +236,7 @@ mod tests {
             Message::Skipped { step: 17, errno: 95 },
             Message::Go { mounts: 3 },
             Message::Peak(i32::MAX),
+            Message::Figures,
             Message::Doorway { ports: 128 },
             Message::Listener,
         ];

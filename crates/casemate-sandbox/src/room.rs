@@ -10,6 +10,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::figures::HostStats;
+
 mod bpf;
 mod draft;
 mod entry;
@@ -49,6 +51,8 @@ pub struct CellSpec {
     pub grants: Vec<Grant>,
     /// What it may reach over the network.
     pub network: Network,
+    /// Whether it gets to see how the host is doing.
+    pub host_stats: HostStats,
     /// How much it may use.
     pub limits: Limits,
     /// Which system calls it may make.
@@ -81,6 +85,7 @@ impl CellSpec {
             runtime: CellSpec::RUNTIME.map(PathBuf::from).to_vec(),
             grants: Vec::new(),
             network: Network::None,
+            host_stats: HostStats::Hidden,
             limits: Limits::default(),
             profile: Profile::Standard,
             account: CellSpec::NOBODY,

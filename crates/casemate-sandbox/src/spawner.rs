@@ -120,7 +120,7 @@ impl Spawner {
         let mut handle = CellHandle { pid, report: Arc::new(self.report.clone()), ropes, ended };
         let died = Failure::new(Stage::Ended, Errno::CHILD);
         let start = started.await.unwrap_or(Err(died));
-        let Start { proc_view, skipped, doorway } =
+        let Start { proc_view, skipped, doorway, figures } =
             start.map_err(|failure| Error::of_failure(failure, &spec, plan.as_ref()))?;
         let report = Arc::make_mut(&mut handle.report);
         report.proc_view = proc_view;
@@ -128,7 +128,7 @@ impl Spawner {
             report.containment = plan.containment(report.containment);
             report.enforced = Some(plan.enforced(&skipped));
         }
-        Ok(Cell { io, handle, doorway })
+        Ok(Cell { io, handle, doorway, figures })
     }
 
     fn plan(&self, cell: &CellSpec, spec: &Spec) -> Result<Plan, Error> {

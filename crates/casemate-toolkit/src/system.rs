@@ -1,7 +1,7 @@
 //! The server `system`: how the processor, the memory, the disks and the network of this machine are doing.
 //!
-//! Everything comes from `/proc` and `statvfs`, so nothing is started and nothing is written. In a cell the figures
-//! are those that the cell is shown.
+//! Everything comes from `/proc` and `statvfs`, so nothing is started and nothing is written. A cell has neither of the
+//! host; there, [`FOLDER`] has what is needed, if casemate was allowed to put it there.
 
 mod cpu;
 mod disk;
@@ -9,6 +9,7 @@ mod health;
 mod memory;
 mod network;
 mod procfs;
+pub mod provider;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,16 @@ use crate::parameter::{Arguments, Kind, Parameter};
 use crate::server::{Server, ToolFault};
 use crate::tool::Tool;
 use procfs::Procfs;
+
+/// Where a cell has figures of its host: the files `stat`, `meminfo` and `loadavg` of its `/proc`, and the sockets
+/// [`FILE_SYSTEMS`] and [`INTERFACES`], at which [`provider::serve`] tells the rest.
+pub const FOLDER: &str = "/run/host-stats";
+
+/// The socket that tells what file systems there are, and how full.
+pub const FILE_SYSTEMS: &str = "file-systems";
+
+/// The socket that tells what the network interfaces are doing.
+pub const INTERFACES: &str = "interfaces";
 
 /// How long figures that are rates are watched.
 const INTERVAL: Parameter = Parameter {
@@ -40,16 +51,22 @@ pub struct System {
 }
 
 impl System {
-    /// The server for the machine that it runs on.
+    /// The server for the machine that it runs on, in a cell or not.
     #[must_use]
     pub fn of_this_machine() -> System {
-        System::of(PathBuf::from("/proc"))
+        let told = PathBuf::from(FOLDER);
+        if told.is_dir() { System::told(told) } else { System::of(PathBuf::from("/proc")) }
     }
 
     /// The server for a folder that looks like `/proc`.
     #[must_use]
     pub fn of(folder: PathBuf) -> System {
-        System { procfs: Procfs::new(folder) }
+        System { procfs: Procfs::Whole(folder) }
+    }
+
+    /// The server for a folder like the one of a cell.
+    fn told(folder: PathBuf) -> System {
+        System { procfs: Procfs::Told(folder) }
     }
 }
 
@@ -90,6 +107,9 @@ pub(crate) enum Fault {
     /// A file of `/proc` is not written as we know it.
     #[error("{} is not written as expected", path.display())]
     Format { path: PathBuf },
+    /// Casemate, outside of our cell, does not say.
+    #[error("{}: casemate does not tell", path.display())]
+    Untold { path: PathBuf },
     /// A file system, usually a remote one, keeps us waiting.
     #[error("a mounted file system does not answer; name another one with `path`")]
     Stalled,

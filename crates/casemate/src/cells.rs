@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::wiring::recorder::Log;
 use design::Package;
 use image::Containers;
+use learning::Start;
 use refused::Asking;
 use running::Attendant;
 use story::Story;
@@ -32,7 +33,9 @@ pub use surroundings::Surroundings;
 pub(crate) use surroundings::real;
 
 mod design;
+mod figures;
 mod image;
+mod learning;
 mod ledger;
 mod refused;
 mod report;
@@ -175,16 +178,31 @@ impl Cells {
     /// What stands in the way.
     pub async fn open(&self, server: &ServerName, design: Design) -> Result<Opened, Refused> {
         let cell = self.spawner.spawn(design.spec.clone()).await;
-        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, &self.asking(server, &design)))?;
+        let cell = cell.map_err(|error| Refused::by_sandbox(&error, &self.asking(server, &design)))?;
+        self.opened(server, design, Start { cell, lessons: None })
+    }
+
+    /// Looks after a cell from its first moment on.
+    fn opened(&self, server: &ServerName, design: Design, mut start: Start) -> Result<Opened, Refused> {
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
-        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
-        let (io, handle) = cell.split();
-        let report = report::of(&design, handle.report());
+        let network = start.cell.doorway.take().map(|doorway| {
+            let rules = self.rules(design.room.as_ref(), &story);
+            (doorway, Rules { witness: start.witness(Arc::clone(&rules.witness)), ..rules })
+        });
+        let figures = start.cell.figures.take();
+        let sees = start.sees();
+        let (io, handle) = start.cell.split();
+        let mut report = report::of(&design, handle.report());
+        report.grants.extend(sees);
         // Leaving here drops the handle, which kills what was started.
         design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
-        let attendant = Attendant { handle: Arc::new(handle), design: Some(design), story, network };
+        let handle = Arc::new(handle);
+        if let Some(figures) = figures {
+            self.tracker.spawn(figures::tell(figures, Arc::clone(&handle)));
+        }
+        let attendant = Attendant { handle, design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
     }
 

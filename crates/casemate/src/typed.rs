@@ -106,10 +106,12 @@ fn as_flags(name: &ServerName, text: &str) -> String {
         "network",
         "read",
         "write",
+        "runtime",
         "memory",
         "cpu",
         "processes",
         "install_scripts",
+        "host_stats",
         "cell",
         "allow_unsandboxed",
     ] {
@@ -147,6 +149,9 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
     if *allow_unsandboxed {
         settings.push(("allow_unsandboxed", NewValue::Switch(true)));
     }
+    if room.host_stats {
+        settings.push(("host_stats", NewValue::Switch(true)));
+    }
     if room.install_scripts {
         settings.push(("install_scripts", NewValue::Switch(true)));
     }
@@ -155,6 +160,14 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
         if !paths.is_empty() {
             settings.push((key, NewValue::Texts(paths)));
         }
+    }
+    let absolute = |path: &PathBuf| {
+        let path = std::path::absolute(path)?;
+        path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    let runtime = room.runtime.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?;
+    if !runtime.is_empty() {
+        settings.push(("runtime", NewValue::Texts(runtime)));
     }
     if !network.is_empty() {
         settings.push(("network", NewValue::Texts(network.clone())));

@@ -39,35 +39,48 @@ pub(super) fn measure(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Entering, as the suite of attacks measures it with the same code.
+/// Entering, as the suite of attacks measures it.
 fn entered() -> Result<Vec<Row>> {
     let options =
         ["test", "--release", "--locked", "--quiet", "--package", "casemate-sandbox", "--test", "escapes"];
     let printed = process::capture(process::cargo().args(options).args(["--", "--bench"]))?;
-    let median = |name: &str| median(&printed, name).with_context(|| format!("no {name} in:\n{printed}"));
-    let row = |name: &str, most| {
-        Ok(Row {
-            what: format!("start of `true` in a cell: {name}"),
-            unit: "ms",
-            direct: Rounds::from_iter([median("plain")?]),
-            through: Rounds::from_iter([median(name)?]),
-            verdict: Verdict::Added(most),
-        })
+    let times = |name: &str| times(&printed, name).with_context(|| format!("no \"{name}\" in:\n{printed}"));
+    let row = |what: String, direct: f64, through: f64, verdict: Verdict| {
+        let [direct, through] = [direct, through].map(|time| Rounds::from_iter([time]));
+        Row { what, unit: "ms", direct, through, verdict }
     };
-    [("light", Some(2.0)), ("full", Some(4.0)), ("full, networked", None)]
-        .map(|(name, most)| row(name, most))
-        .into_iter()
-        .collect()
+    let plain = times("plain")?.end;
+    let mut rows = Vec::new();
+    for (name, most) in [("light", Some(2.0)), ("full", Some(4.0)), ("full, networked", None)] {
+        let what = format!("`true` in a cell ({name}) until it executes, and without one to its end");
+        let start = times(name)?.start.with_context(|| format!("when does it execute?\n{printed}"))?;
+        rows.push(row(what, plain, start, Verdict::Added(most)));
+    }
+    if let Ok(bubblewrap) = times("bubblewrap") {
+        let what = "`true` to its end: by bubblewrap, and in a full cell".to_owned();
+        rows.push(row(what, bubblewrap.end, times("full")?.end, Verdict::Times(1.0)));
+    }
+    Ok(rows)
 }
 
-/// The median in the line `NAME best 1.234 ms, median 2.345 ms`; a comment may follow the name of the plain one.
-fn median(printed: &str, name: &str) -> Option<f64> {
+/// Medians, in milliseconds.
+#[derive(Debug, PartialEq)]
+struct Times {
+    /// Until the program executes, where that can be known.
+    start: Option<f64>,
+    end: f64,
+}
+
+/// The numbers in the line of a name: best and median until it executes, best and median until its end.
+fn times(printed: &str, name: &str) -> Option<Times> {
     let of = |line: &str| {
-        let (front, rest) = line.split_once(" best ")?;
-        let front = front.trim();
-        let is_it = front == name || (name == "plain" && front.starts_with("plain"));
-        let (_, median) = rest.split_once("median")?;
-        is_it.then(|| median.trim().trim_end_matches("ms").trim().parse().ok())?
+        let rest = line.strip_prefix(name)?.strip_prefix("  ")?;
+        let numbers: Vec<f64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match *numbers.as_slice() {
+            [_, end] => Some(Times { start: None, end }),
+            [_, start, _, end] => Some(Times { start: Some(start), end }),
+            _ => None,
+        }
     };
     printed.lines().find_map(of)
 }
@@ -152,11 +165,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_each_kind_is_found() {
-        let printed = "plain, to its end    best    0.812 ms, median    0.901 ms\n\
-                       full                 best    3.401 ms, median    3.702 ms\n\
-                       full, networked      best    3.701 ms, median    4.102 ms\n";
-        let found = ["plain", "full", "full, networked", "light"].map(|name| median(printed, name));
-        assert_eq!(found, [Some(0.901), Some(3.702), Some(4.102), None]);
+    fn the_medians_of_each_kind_are_found() {
+        let printed = "ms, best / median      until it executes         until its end\n\
+                       plain                                   -         0.81 / 0.90\n\
+                       full                         3.40 / 3.70         4.40 / 4.80\n\
+                       full, networked              3.70 / 4.10         4.70 / 5.10\n";
+        assert_eq!(times(printed, "plain"), Some(Times { start: None, end: 0.9 }));
+        assert_eq!(times(printed, "full"), Some(Times { start: Some(3.7), end: 4.8 }));
+        assert_eq!(times(printed, "full, networked"), Some(Times { start: Some(4.1), end: 5.1 }));
+        assert_eq!(times(printed, "bubblewrap"), None);
     }
 }

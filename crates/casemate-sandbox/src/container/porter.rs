@@ -28,7 +28,7 @@ pub(crate) fn serve(ports: impl Iterator<Item = OsString>) -> i32 {
     let ports: Option<BTreeSet<u16>> = ports.map(|port| port.to_str()?.parse().ok()).collect();
     let (Some(ports), Ok(control)) = (ports, connect()) else { return EXIT_USAGE };
     if let Err(errno) = room::open_doors(&ports, &control) {
-        Message::Failed(Failure::new(Stage::Doorway, errno)).send(&control);
+        Message::Failed(Failure::new(Stage::Sockets, errno)).send(&control);
         return EXIT_FAILED;
     }
     // Casemate never sends anything: what comes is its end of the socket.

@@ -9,6 +9,7 @@ use super::plan::{
     Quantity, Refusal, Right, Rule, Step, Tcp,
 };
 use super::{Access, CellSpec, Grant, Limits, Network, Profile, network};
+use crate::figures::HostStats;
 
 /// The devices that programs expect. There is no terminal among them.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
@@ -279,6 +280,7 @@ impl Draft<'_> {
         for path in ["/tmp", "/dev/shm"] {
             self.push(Layer::Tmp, Phase::Enter, Action::Tmpfs { path: path.into(), bytes, files });
         }
+        self.figures();
         let mut grants = self.spec.grants.clone();
         grants.sort_by_key(|grant| grant.path.components().count());
         for grant in &grants {
@@ -292,6 +294,16 @@ impl Draft<'_> {
         }
         self.push(proc.0, Phase::Enter, Action::Proc(proc.1));
         self.step(Layer::Files, Phase::Enter, Action::Pivot);
+    }
+
+    /// What is shown of the host's state.
+    fn figures(&mut self) {
+        if self.spec.host_stats == HostStats::Shown {
+            for name in HostStats::FILES {
+                self.step(Layer::Files, Phase::Enter, Action::Figure { name: name.to_owned() });
+            }
+            self.step(Layer::Files, Phase::Enter, Action::Figures);
+        }
     }
 
     /// What of the host is not shown as it is: hidden, the cell's own, or granted in another way.
@@ -352,6 +364,9 @@ impl Draft<'_> {
         if self.plan.kind == Kind::Full {
             let right = if self.spec.watched.is_some() { Right::Read } else { Right::List };
             rules.push(ours("/".into(), right));
+            if self.spec.host_stats == HostStats::Shown {
+                rules.push(ours(HostStats::FOLDER.into(), Right::Ask));
+            }
             rules.extend(["/tmp", "/dev/shm"].map(|path| ours(path.into(), Right::Write)));
         }
         rules.extend(self.spec.grants.iter().map(|grant| {

@@ -4,14 +4,17 @@
 //! with the number of that step, and one that is additional is reported and left out.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::plan::{Action, Need, Phase, Plan};
+use crate::figures::HostStats;
 use crate::message::{Failure, Message, Received, Stage, receive_with_descriptors};
 
 mod doors;
+mod figures;
 mod identity;
 mod limit;
 mod listener;
@@ -116,6 +119,8 @@ impl Entry<'_> {
             Action::Bind { path, .. } | Action::BindIfThere { path, .. } | Action::Device { path } => {
                 self.site()?.attach(path)?;
             }
+            Action::Figure { name } => self.site()?.attach(&Path::new(HostStats::FOLDER).join(name))?,
+            Action::Figures => figures::open(self.site.as_ref().ok_or(Errno::INVAL)?, self.control)?,
             Action::Tmpfs { path, bytes, files } => self.site()?.tmpfs(path, *bytes, *files)?,
             Action::Proc(source) => self.site()?.proc(*source)?,
             Action::Text { path, text } => self.site()?.write(path, text)?,

@@ -79,6 +79,8 @@ pub(crate) enum Right {
     Write,
     /// Reading and writing what exists: devices and `/proc`.
     Use,
+    /// Reading files and speaking to sockets.
+    Ask,
     /// Reading the names in folders.
     List,
 }
@@ -147,6 +149,12 @@ pub(crate) enum Action {
     Device {
         path: PathBuf,
     },
+    /// A file of the host's `/proc`, by its name, in [`crate::HostStats::FOLDER`].
+    Figure {
+        name: String,
+    },
+    /// Hands sockets in that folder to casemate.
+    Figures,
     Tmpfs {
         path: PathBuf,
         bytes: u64,

@@ -25,6 +25,7 @@ use crate::containment::{Containment, ProcView, Refused, Report};
 use crate::doorway;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::figures::{self, Figures};
 use crate::group::{Events, Group, Groups};
 use crate::learn::Observer;
 use crate::message::{Failure, Message, Received, Stage, receive, receive_with_descriptors};
@@ -75,6 +76,8 @@ pub(super) struct Start {
     pub(super) skipped: Vec<(usize, i32)>,
     /// What has come out of the cell's network namespace.
     pub(super) doorway: Option<Doorway>,
+    /// Where the cell asks for figures of the host.
+    pub(super) figures: Option<Figures>,
 }
 
 /// A cell whose first process exists; whether the program could be started is still to come.
@@ -292,7 +295,14 @@ impl Ward {
                     return;
                 }
                 // The kernel cuts off what we have no free descriptors for.
-                None => Err(Failure::new(Stage::Doorway, Errno::MFILE)),
+                None => Err(Failure::new(Stage::Sockets, Errno::MFILE)),
+            },
+            Message::Figures => match figures::take_in(descriptors) {
+                Some(figures) => {
+                    self.start.figures = Some(figures);
+                    return;
+                }
+                None => Err(Failure::new(Stage::Sockets, Errno::MFILE)),
             },
             Message::Listener => match self.observer.take().zip(descriptors.into_iter().next()) {
                 Some((observer, listener)) => match observer.begin(listener) {

@@ -24,6 +24,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod attack;
 mod attacks;
 mod bench;
+mod cycles;
+mod figures;
 mod ground;
 mod later;
 mod lessons;
@@ -47,6 +49,9 @@ const LATER: &str = "--later";
 
 /// The first argument of a server that runs into a limit.
 const WASTE: &str = "--waste";
+
+/// The first argument of a server that asks for figures.
+const ASK: &str = "--ask";
 
 /// The first argument of a server that plays a part in front of its doors.
 const PASSAGE: &str = "--passage";
@@ -88,7 +93,7 @@ fn main() -> ExitCode {
                 }));
             }
         }
-        let full: &[_] = if kind == Kind::Full { &[passages::ALL, lessons::ALL] } else { &[] };
+        let full: &[_] = if kind == Kind::Full { &[passages::ALL, lessons::ALL, figures::ALL] } else { &[] };
         let owners = if kind == Kind::Full && is_root { owners::ALL } else { &[] };
         let programs = programs::ALL.iter().chain(full.iter().copied().flatten()).chain(owners);
         for (name, body) in programs.chain(limits::ALL).chain(groups) {
@@ -116,6 +121,7 @@ fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
     Some(match part {
         ATTACK => attack::play(&rest[0], &rest[1..]),
         WASTE => limits::waste(&rest[0]),
+        ASK => figures::ask(&rest[0]),
         PASSAGE => match passages::pass(&rest[0]) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -126,6 +132,7 @@ fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
         LATER => later::play(),
         LESSON => lessons::play(),
         "--bench" => bench::run(),
+        "--cycles" => cycles::run(&rest[0]),
         _ => return None,
     })
 }

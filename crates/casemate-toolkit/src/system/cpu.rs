@@ -93,7 +93,7 @@ pub(super) struct Load {
 }
 
 pub(super) async fn stats(procfs: &Procfs, interval: Duration) -> Result<Stats, Fault> {
-    let sample = Sample::take(interval, || procfs.read("stat", times)).await?;
+    let sample = Sample::take(interval, || async move { procfs.read("stat", times) }).await?;
     let load_average = procfs.read("loadavg", load)?;
     let all = sample.after.all.since(&sample.before.all);
     let per_cpu = sample.after.each.iter().filter_map(|(cpu, after)| {

@@ -5,12 +5,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Fault;
-use super::procfs::Procfs;
+use super::procfs::{Procfs, ask};
+use super::provider::Question;
 use super::sample::percent;
 use crate::parameter::{Arguments, Kind, Parameter};
 use crate::tool::{Effect, Tool};
@@ -61,6 +62,8 @@ pub(super) const TOOL: Tool = Tool {
 
 /// File systems that are reported at most; a host of many containers has thousands.
 const REPORTED_MAX: usize = 100;
+/// Mounts that a cell is told of at most.
+const TOLD_MAX: usize = 2000;
 /// How long a file system may take to answer. Local ones take microseconds; a remote one may be gone.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
 /// One look at the file systems at a time, so that one that never answers costs one thread and not more.
@@ -80,6 +83,13 @@ pub(super) struct FileSystem {
     source: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(flatten)]
+    pub(super) space: Space,
+}
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Space {
     pub(super) read_only: bool,
     total_bytes: u64,
     used_bytes: u64,
@@ -92,58 +102,90 @@ pub(super) struct FileSystem {
 }
 
 pub(super) async fn stats(procfs: &Procfs, arguments: &Arguments) -> Result<Stats, Fault> {
-    let mounts = procfs.read("self/mountinfo", parse)?;
-    match arguments.text(&PATH) {
-        None => measure(worth_reporting(mounts)).await,
-        Some(path) => measure(vec![holder(mounts, path)?]).await,
-    }
+    report(procfs, |mounts| match arguments.text(&PATH) {
+        None => Ok(worth_reporting(mounts)),
+        Some(path) => holder(mounts, path).map(|holder| vec![holder]),
+    })
+    .await
 }
 
 /// All file systems that are worth a look.
 pub(super) async fn all(procfs: &Procfs) -> Result<Stats, Fault> {
-    measure(worth_reporting(procfs.read("self/mountinfo", parse)?)).await
+    report(procfs, |mounts| Ok(worth_reporting(mounts))).await
 }
 
-/// Asks the file systems on a thread that may be left behind, since nothing can interrupt that system call.
-async fn measure(mounts: Vec<Mount>) -> Result<Stats, Fault> {
-    let look = async {
-        let permit = LOOK.acquire().await.ok()?;
-        let (answer, answered) = oneshot::channel();
-        let ask = move || {
-            let _permit = permit;
-            // Nobody may be waiting any more.
-            let _ = answer.send(mounts.into_iter().filter_map(Mount::measured).collect::<Vec<_>>());
-        };
-        std::thread::Builder::new().name("statvfs".to_owned()).spawn(ask).ok()?;
-        answered.await.ok()
+async fn report(
+    procfs: &Procfs,
+    choose: impl FnOnce(Vec<Mount>) -> Result<Vec<Mount>, Fault>,
+) -> Result<Stats, Fault> {
+    let mounts = match procfs {
+        Procfs::Whole(_) => measure(choose(procfs.read("self/mountinfo", parse)?)?).await?,
+        Procfs::Told(folder) => choose(ask(folder, Question::FileSystems, understand).await?)?,
     };
-    let found = tokio::time::timeout(ANSWER_TIME_MAX, look).await.ok().flatten();
-    let mut file_systems = found.ok_or(Fault::Stalled)?;
+    let mut file_systems: Vec<_> = mounts.into_iter().filter_map(Mount::reported).collect();
     let left_out = file_systems.len().saturating_sub(REPORTED_MAX);
     file_systems.truncate(REPORTED_MAX);
     Ok(Stats { file_systems, left_out })
 }
 
+/// What a cell is told: every mount that can be seen, with its space.
+pub(super) async fn told(procfs: &Procfs) -> Result<String, Fault> {
+    let mut mounts = visible(procfs.read("self/mountinfo", parse)?);
+    mounts.truncate(TOLD_MAX);
+    Ok(json!(measure(mounts).await?).to_string())
+}
+
+fn understand(told: &str) -> Option<Vec<Mount>> {
+    serde_json::from_str(told).ok()
+}
+
+/// Asks the file systems on a thread that may be left behind, since nothing can interrupt that system call.
+async fn measure(mut mounts: Vec<Mount>) -> Result<Vec<Mount>, Fault> {
+    let look = async {
+        let permit = LOOK.acquire().await.ok()?;
+        let (answer, answered) = oneshot::channel();
+        let ask = move || {
+            let _permit = permit;
+            for mount in &mut mounts {
+                mount.space = Space::of(&mount.point);
+            }
+            // Nobody may be waiting any more.
+            let _ = answer.send(mounts);
+        };
+        std::thread::Builder::new().name("statvfs".to_owned()).spawn(ask).ok()?;
+        answered.await.ok()
+    };
+    let found = tokio::time::timeout(ANSWER_TIME_MAX, look).await.ok().flatten();
+    found.ok_or(Fault::Stalled)
+}
+
 /// A line of `/proc/self/mountinfo`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Mount {
     device: String,
     point: String,
     kind: String,
     source: String,
+    /// Unknown until it was measured.
+    space: Option<Space>,
 }
 
 impl Mount {
+    /// Nothing for what has no space that is known.
+    fn reported(self) -> Option<FileSystem> {
+        let Mount { point, kind, source, space, .. } = self;
+        space.map(|space| FileSystem { mount_point: point, source, kind, space })
+    }
+}
+
+impl Space {
     /// Nothing for a file system that has no blocks (those that only show the kernel's state) or cannot be asked.
-    fn measured(self) -> Option<FileSystem> {
-        let found = statvfs(self.point.as_str()).ok().filter(|found| found.f_blocks > 0)?;
+    fn of(point: &str) -> Option<Space> {
+        let found = statvfs(point).ok().filter(|found| found.f_blocks > 0)?;
         let StatVfs { f_frsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree, .. } = found;
         let bytes = |blocks: u64| blocks.saturating_mul(f_frsize);
         let used = f_blocks.saturating_sub(f_bfree);
-        Some(FileSystem {
-            mount_point: self.point,
-            source: self.source,
-            kind: self.kind,
+        Some(Space {
             read_only: found.f_flag.contains(StatVfsMountFlags::RDONLY),
             total_bytes: bytes(f_blocks),
             used_bytes: bytes(used),
@@ -168,7 +210,7 @@ fn line(text: &str) -> Option<Mount> {
     let mut back = back.split(' ');
     let (kind, source) = (back.next()?, back.next()?);
     let [point, source] = [point, source].map(unescape);
-    Some(Mount { device: device.to_owned(), point, kind: kind.to_owned(), source })
+    Some(Mount { device: device.to_owned(), point, kind: kind.to_owned(), source, space: None })
 }
 
 /// The kernel writes blanks and backslashes as octal numbers: `\040`.
@@ -257,6 +299,7 @@ mod tests {
             point: "/media/with blank".to_owned(),
             kind: "vfat".to_owned(),
             source: "/dev/sd\\x".to_owned(),
+            space: None,
         };
         assert_eq!(mounts[6], expected);
     }

@@ -116,10 +116,11 @@ pub(super) async fn check(procfs: &Procfs, arguments: &Arguments) -> Result<Heal
     match &disks {
         Err(_) => checks.push(compare("disk_percent", measured(&disks, |_| 0.0), limit(&DISK))),
         Ok(disks) => {
-            for disk in disks.file_systems.iter().filter(|disk| !disk.read_only) {
-                for (name, value) in
-                    [("disk_percent", disk.used_percent), ("files_percent", disk.files_used_percent)]
-                {
+            for disk in disks.file_systems.iter().filter(|disk| !disk.space.read_only) {
+                for (name, value) in [
+                    ("disk_percent", disk.space.used_percent),
+                    ("files_percent", disk.space.files_used_percent),
+                ] {
                     let check = compare(name, Ok(value), limit(&DISK));
                     checks.push(Check { of: Some(disk.mount_point.clone()), ..check });
                 }

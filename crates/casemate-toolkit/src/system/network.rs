@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::procfs::Procfs;
+use super::procfs::{Procfs, ask};
+use super::provider::Question;
 use super::sample::{Sample, per_second};
 use super::{Fault, INTERVAL, interval};
 use crate::parameter::{Arguments, Kind, Parameter};
@@ -91,7 +92,7 @@ impl Direction {
 }
 
 pub(super) async fn stats(procfs: &Procfs, arguments: &Arguments) -> Result<Stats, Fault> {
-    let sample = Sample::take(interval(arguments), || procfs.read("self/net/dev", parse)).await?;
+    let sample = Sample::take(interval(arguments), || links(procfs)).await?;
     let wanted = arguments.text(&INTERFACE);
     if let Some(wanted) = wanted
         && !sample.after.iter().any(|link| link.name == wanted)
@@ -115,6 +116,13 @@ pub(super) async fn stats(procfs: &Procfs, arguments: &Arguments) -> Result<Stat
         interfaces: interfaces.collect(),
         watched_ms: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+async fn links(procfs: &Procfs) -> Result<Vec<Link>, Fault> {
+    match procfs {
+        Procfs::Whole(_) => procfs.read("self/net/dev", parse),
+        Procfs::Told(folder) => ask(folder, Question::Interfaces, parse).await,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

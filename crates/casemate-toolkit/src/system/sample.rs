@@ -16,13 +16,14 @@ pub(super) struct Sample<T> {
 
 impl<T> Sample<T> {
     /// Reads, waits and reads again.
-    pub(super) async fn take(
+    pub(super) async fn take<F: Future<Output = Result<T, Fault>>>(
         interval: Duration,
-        read: impl Fn() -> Result<T, Fault>,
+        read: impl Fn() -> F,
     ) -> Result<Sample<T>, Fault> {
-        let (before, start) = (read()?, Instant::now());
+        let (before, start) = (read().await?, Instant::now());
         tokio::time::sleep(interval).await;
-        Ok(Sample { before, after: read()?, lasted: start.elapsed() })
+        let lasted = start.elapsed();
+        Ok(Sample { before, after: read().await?, lasted })
     }
 }
 

@@ -131,3 +131,53 @@ async fn an_interface_or_a_path_that_does_not_exist_is_named() {
     let disk = of(folder.path(), "get_disk_stats", serde_json::json!({ "path": "srv" })).await.unwrap_err();
     assert_eq!(disk, "`path` has to be absolute and without `..`, not \"srv\"");
 }
+
+/// A cell's folder whose host is `host`, told by a provider of its own.
+async fn cell_on(host: TempDir, test: impl AsyncFnOnce(&System, &Path)) {
+    let cell = tempfile::tempdir().unwrap();
+    for name in ["stat", "loadavg", "meminfo"] {
+        std::fs::copy(host.path().join(name), cell.path().join(name)).unwrap();
+    }
+    let listen = |name: &str| {
+        let listener = std::os::unix::net::UnixListener::bind(cell.path().join(name)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    };
+    let sockets = provider::Sockets { file_systems: listen(FILE_SYSTEMS), interfaces: listen(INTERFACES) };
+    let procfs = Procfs::Whole(host.path().to_owned());
+    let system = System::told(cell.path().to_owned());
+    tokio::select! {
+        error = provider::tell(sockets, &procfs) => panic!("{error}"),
+        () = test(&system, host.path()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_cell_is_told_what_it_cannot_see() {
+    cell_on(proc(), async |system, _| {
+        let none = serde_json::json!({});
+        let disks = call(system, "get_disk_stats", none.clone()).await.unwrap();
+        let points: Vec<_> = disks["file_systems"].as_array().unwrap().iter().collect();
+        assert_eq!(points.len(), 1, "{disks}");
+        assert_eq!((&points[0]["mount_point"], &points[0]["source"]), (&"/".into(), &"/dev/vda".into()));
+        assert!(points[0]["total_bytes"].as_u64().unwrap() > 0);
+        let held = call(system, "get_disk_stats", serde_json::json!({ "path": "/srv" })).await.unwrap();
+        assert_eq!(held["file_systems"][0]["mount_point"], "/");
+        let network = call(system, "get_network_stats", none.clone()).await.unwrap();
+        assert_eq!(network["interfaces"][0]["received"]["bytes"], 7);
+        for tool in system.tools() {
+            call(system, tool.name, none.clone()).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_casemate_does_not_know_it_does_not_tell() {
+    cell_on(proc(), async |system, host| {
+        std::fs::remove_file(host.join("self/net/dev")).unwrap();
+        let network = call(system, "get_network_stats", serde_json::json!({})).await.unwrap_err();
+        assert!(network.ends_with("/interfaces: casemate does not tell"), "{network}");
+    })
+    .await;
+}

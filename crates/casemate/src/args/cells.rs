@@ -58,6 +58,9 @@ pub struct Room {
     /// Let it read and change a file or folder
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
+    /// Show it where programs and libraries lie; links stay links
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Vec<PathBuf>,
     /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be env:NAME or file:PATH
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
     pub env: Vec<Variable>,
@@ -73,11 +76,14 @@ pub struct Room {
     /// Let its package run its install scripts, in a cell without network, when it is installed
     #[arg(long)]
     pub install_scripts: bool,
+    /// Let it see figures of the whole host: memory, processors, disks, network
+    #[arg(long)]
+    pub host_stats: bool,
     /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
     #[arg(long, conflicts_with = "network")]
     pub light: bool,
     /// No cell: it may do everything that you may
-    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "cpu", "processes", "install_scripts", "light"])]
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "host_stats", "runtime", "memory", "cpu", "processes", "install_scripts", "light"])]
     pub allow_unsandboxed: bool,
 }
 
@@ -121,6 +127,29 @@ pub enum Sandbox {
             casemate sandbox explain [OPTIONS] -- <COMMAND> [ARGS]..."
     )]
     Explain(Box<Which>),
+    /// Watch a server at work, and tell what it should be granted
+    #[command(
+        long_about = "Watch a server at work, and tell what it should be granted.\n\n\
+            It runs in a full cell that shows what you see of this host, but for keys, credentials, histories and the \
+            like, and changes nothing that it was not granted; names that it may not reach are refused. Its streams are \
+            ours: put `casemate sandbox learn --` before its command in a client's configuration and use it, or write to \
+            it by hand. At its end, or at Ctrl-C, the smallest grants that would have done are told on standard error, as \
+            lines of its entry and as options of `casemate run`; with --json as one object.",
+        override_usage = "casemate sandbox learn [OPTIONS] <SERVER>\n       \
+            casemate sandbox learn [OPTIONS] -- <COMMAND> [ARGS]..."
+    )]
+    Learn(Box<Learn>),
+}
+
+/// `casemate sandbox learn`
+#[derive(Debug, clap::Args)]
+pub struct Learn {
+    /// Write what was learned into a file as well; clients hide what a server says
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Who is watched.
+    #[command(flatten)]
+    pub which: Which,
 }
 
 /// A configured server, or one that is typed.
@@ -139,11 +168,13 @@ pub struct Which {
 }
 
 /// What says something about a typed server, and so nothing about a configured one.
-const TYPED: [&str; 11] = [
+const TYPED: [&str; 13] = [
+    "host_stats",
     "name",
     "network",
     "read",
     "write",
+    "runtime",
     "env",
     "memory",
     "cpu",

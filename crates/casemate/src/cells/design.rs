@@ -9,7 +9,7 @@ use casemate_mcp::names::ServerName;
 use casemate_net::Policy;
 use casemate_registry::Prepared;
 use casemate_sandbox::environment::{self, Variable};
-use casemate_sandbox::{Access, CellSpec, Grant, Kind, Network, Spec};
+use casemate_sandbox::{Access, CellSpec, Grant, HostStats, Kind, Network, Spec};
 
 use super::runtime::Runtime;
 use super::scratch::Scratch;
@@ -133,6 +133,10 @@ impl Draft<'_> {
             runtime: runtime.chain(self.room.runtime.iter().cloned()).chain(links).collect(),
             grants,
             network: network(self.room),
+            host_stats: match self.room.host_stats {
+                true => HostStats::Shown,
+                false => HostStats::Hidden,
+            },
             limits: self.room.limits,
             account: self.room.account,
             ..CellSpec::new(self.room.kind)

@@ -26,9 +26,9 @@ pub struct Surroundings {
     /// Where a container engine is looked for.
     pub(super) engine: Search,
     /// Keys, records and sockets: who reads them, or speaks there, has all that we have.
-    private: Vec<PathBuf>,
+    pub(super) private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
-    config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 impl Surroundings {

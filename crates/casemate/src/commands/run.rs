@@ -24,7 +24,8 @@ use crate::wiring::recorder::Log;
 
 mod raw;
 mod served;
-mod signals;
+pub(crate) mod signals;
+pub(crate) mod streams;
 
 /// Runs the command to its end.
 pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {

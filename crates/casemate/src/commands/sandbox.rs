@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 
 mod explain;
+mod learn;
 mod probe;
 mod subject;
 
@@ -16,6 +17,7 @@ pub fn run(context: &Context, sandbox: &Sandbox) -> anyhow::Result<Exit> {
     match sandbox {
         Sandbox::Probe => probe::run(context),
         Sandbox::Explain(which) => explain::run(context, which),
+        Sandbox::Learn(learn) => learn::run(context, learn),
     }
 }
 

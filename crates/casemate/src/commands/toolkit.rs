@@ -22,3 +22,16 @@ pub fn run(context: &Context, toolkit: &Toolkit) -> anyhow::Result<Exit> {
     served.context("cannot write to the client")?;
     Ok(Exit::Success)
 }
+
+#[cfg(test)]
+mod tests {
+    use casemate_sandbox::HostStats;
+    use casemate_toolkit::system;
+
+    #[test]
+    fn a_cell_has_the_hosts_figures_where_the_built_in_server_looks() {
+        assert_eq!(HostStats::FOLDER, system::FOLDER);
+        assert_eq!(HostStats::FILE_SYSTEMS, system::FILE_SYSTEMS);
+        assert_eq!(HostStats::INTERFACES, system::INTERFACES);
+    }
+}

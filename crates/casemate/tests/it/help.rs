@@ -109,6 +109,11 @@ fn the_long_help_has_the_reference() {
               Data is in casemate/ below it, unless CASEMATE_HOME is set. Default: ~/.local/share.
           XDG_STATE_HOME
               Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set. Default: ~/.local/state.
+          DOCKER_HOST
+              The container engine for servers with an `image`: unix:// and the path of its socket. Default:
+              the first of the usual sockets that answers.
+          XDG_RUNTIME_DIR
+              Where the sockets of this user's container engines are. Default: none.
           HOME
               The home folder, from which the XDG defaults follow. Default: none.
           CLAUDE_CONFIG_DIR
@@ -179,6 +184,7 @@ fn help_of_add() {
                                          name below that one
                   --read <PATH>          Let it read a file or folder
                   --write <PATH>         Let it read and change a file or folder
+                  --runtime <PATH>       Show it where programs and libraries lie; links stay links
                   --env <NAME[=VALUE]>   Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be
                                          env:NAME or file:PATH
                   --memory <SIZE>        Most memory, for example 512MiB [default: 1GiB]
@@ -186,6 +192,8 @@ fn help_of_add() {
                   --processes <NUMBER>   Most processes and threads [default: 256]
                   --install-scripts      Let its package run its install scripts, in a cell without network,
                                          when it is installed
+                  --host-stats           Let it see figures of the whole host: memory, processors, disks,
+                                         network
                   --light                A light cell, for hosts that forbid user namespaces: no network, and
                                          the host's files have names
                   --allow-unsandboxed    No cell: it may do everything that you may

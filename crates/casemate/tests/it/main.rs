@@ -13,6 +13,7 @@ mod help;
 mod home;
 mod images;
 mod keys;
+mod learning;
 mod packages;
 mod people;
 mod real;

@@ -16,6 +16,7 @@ use rustix::mount::{
     UnmountFlags,
 };
 
+use crate::figures::HostStats;
 use crate::room::Access;
 use crate::room::kernel::{self, Depth};
 use crate::room::plan::{Action, Plan, ProcSource};
@@ -64,14 +65,21 @@ impl Site {
         for (number, step) in plan.steps.iter().enumerate() {
             let (path, opened) = match &step.action {
                 Action::Bind { path, access, account: None } => {
-                    (path, open(path, attributes(*access), ResolveFlags::NO_SYMLINKS).map(Some))
+                    (path.clone(), open(path, attributes(*access), ResolveFlags::NO_SYMLINKS).map(Some))
                 }
                 Action::Bind { path, account: Some(_), .. } => {
-                    (path, mounts.next().ok_or(Errno::INVAL).and_then(Found::tree).map(Some))
+                    (path.clone(), mounts.next().ok_or(Errno::INVAL).and_then(Found::tree).map(Some))
                 }
-                Action::BindIfThere { path, access } => (path, open_if_there(path, attributes(*access))),
+                Action::BindIfThere { path, access } => {
+                    (path.clone(), open_if_there(path, attributes(*access)))
+                }
+                Action::Figure { name } => {
+                    let quiet = attributes(Access::Read) | libc::MOUNT_ATTR_NOEXEC;
+                    let found = open(&Path::new("/proc").join(name), quiet, ResolveFlags::empty());
+                    (Path::new(HostStats::FOLDER).join(name), found.map(Some))
+                }
                 Action::Device { path } => (
-                    path,
+                    path.clone(),
                     open(path, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC, ResolveFlags::NO_SYMLINKS)
                         .map(Some),
                 ),
@@ -82,7 +90,7 @@ impl Site {
                 _ => continue,
             };
             if let Some(opened) = opened.map_err(|errno| (number, errno))? {
-                site.found.insert(path.clone(), opened);
+                site.found.insert(path, opened);
             }
         }
         Ok(site)
@@ -174,7 +182,7 @@ impl Site {
     }
 
     /// The folder that a path lies in, made where it does not exist, and the path's last part.
-    fn folder_of<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Errno> {
+    pub(super) fn folder_of<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Errno> {
         let name = path.file_name().ok_or(Errno::INVAL)?;
         let mut folder = self.root.as_ref().ok_or(Errno::INVAL)?.try_clone().map_err(|_| Errno::MFILE)?;
         for part in path.parent().into_iter().flat_map(Path::components).skip(1) {

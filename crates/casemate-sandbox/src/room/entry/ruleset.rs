@@ -56,6 +56,9 @@ fn of(right: Right, abi: ABI) -> BitFlags<AccessFs> {
         Right::Read => AccessFs::from_read(abi),
         Right::Write => AccessFs::from_all(abi),
         Right::List => AccessFs::ReadDir.into(),
+        Right::Ask => {
+            (AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::ResolveUnix) & AccessFs::from_all(abi)
+        }
         Right::Use => {
             let device = AccessFs::ReadDir
                 | AccessFs::ReadFile

@@ -63,7 +63,7 @@ fn share(controller: Controller, most: u64) -> String {
 fn ruleset(version: u8, rules: &[Rule], tcp: Tcp) -> Vec<Told> {
     let network = if tcp == Tcp::Denied { ", no TCP" } else { "" };
     let mut told = vec![Told { what: format!("Landlock, version {version}{network}"), paths: Vec::new() }];
-    for right in [Right::List, Right::Read, Right::Use, Right::Write] {
+    for right in [Right::List, Right::Read, Right::Use, Right::Ask, Right::Write] {
         let paths = rules.iter().filter(|rule| rule.right == right).map(|rule| rule.path.clone());
         let paths: Vec<PathBuf> = paths.collect();
         if !paths.is_empty() {

@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::HostStats;
 use crate::room::{Cgroups, Hierarchy, Limits, Network, Obstacle, Version};
 
 /// A host that can do everything, for an ordinary user.
@@ -119,6 +120,28 @@ fn the_full_cell_of_an_ordinary_user() {
              57  required    seccomp           only the system calls of the profile `standard`
         "#]],
     );
+}
+
+#[test]
+fn figures_of_the_host_are_four_more_steps_of_a_full_cell() {
+    let added = |kind: Kind| {
+        let plain = Plan::of(&spec(kind), &host()).unwrap();
+        let plan = Plan::of(&CellSpec { host_stats: HostStats::Shown, ..spec(kind) }, &host()).unwrap();
+        let added = plan.steps.iter().filter(|step| !plain.steps.contains(step));
+        added.map(|step| step.to_string() + "\n").collect::<String>()
+    };
+    let (steps, rules) =
+        added(Kind::Full).split_once("additional").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    expect![[r#"
+        required    files             the host's /proc/loadavg readable, as /run/host-stats/loadavg
+        required    files             the host's /proc/meminfo readable, as /run/host-stats/meminfo
+        required    files             the host's /proc/stat readable, as /run/host-stats/stat
+        required    files             casemate tells of file systems and interfaces in /run/host-stats
+    "#]]
+    .assert_eq(&steps);
+    assert!(rules.contains(", /run/host-stats readable and answering, "), "{rules}");
+    // It sees all of that anyway.
+    assert_eq!(added(Kind::Light), "");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     Absent, Action, CELL_HOSTNAME, CELL_USER, Enforced, Namespace, Need, Plan, ProcSource, Quantity, Refusal,
     Right, Step, Tcp,
 };
+use crate::figures::HostStats;
 use crate::room::network::Ports;
 use crate::room::{Access, Controller};
 
@@ -57,6 +58,12 @@ impl fmt::Display for Action {
                 write!(f, "{} {access}, if the host has it", path.display())
             }
             Action::Device { path } => write!(f, "the device {}", path.display()),
+            Action::Figure { name } => {
+                write!(f, "the host's /proc/{name} readable, as {}/{name}", HostStats::FOLDER)
+            }
+            Action::Figures => {
+                write!(f, "casemate tells of file systems and interfaces in {}", HostStats::FOLDER)
+            }
             Action::Tmpfs { path, bytes, files } => {
                 write!(f, "an empty {} of {bytes} bytes in {files} files at most", path.display())
             }
@@ -111,6 +118,7 @@ impl Right {
             Right::Read => "readable",
             Right::Write => "writable",
             Right::Use => "usable",
+            Right::Ask => "readable and answering",
             Right::List => "listable",
         }
     }

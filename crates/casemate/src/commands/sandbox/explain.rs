@@ -6,7 +6,7 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::{Enclosure, ImageSource, Program, Room};
 use casemate_gateway::upstream::Launch;
 use casemate_gateway::upstream::report::Limit;
-use casemate_sandbox::{Kind, Need, Plan, Spawner};
+use casemate_sandbox::{HostStats, Kind, Need, Plan, Spawner};
 use casemate_store::RecordLog;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,8 @@ struct Explanation {
     /// What it may reach over the network.
     network: Vec<String>,
     limits: Vec<Limit>,
+    /// Whether it sees figures of the whole host.
+    host_stats: bool,
     layers: Vec<Layer>,
     /// What is not part of it, although it could be.
     absent: Vec<Gap>,
@@ -153,6 +155,7 @@ impl Explanation {
         };
         explanation.environment.sort();
         let Some(cell) = &spec.cell else { return explanation };
+        explanation.host_stats = cell.host_stats != HostStats::Hidden;
         explanation.sees = reasons.seen(cell);
         explanation.limits = cells::limits(&cell.limits, cell.required);
         match cells.plan(&launch.server, design) {
@@ -208,6 +211,7 @@ impl Explanation {
             sees: Vec::new(),
             network: Vec::new(),
             limits: Vec::new(),
+            host_stats: false,
             layers: Vec::new(),
             absent: Vec::new(),
             not_promised,

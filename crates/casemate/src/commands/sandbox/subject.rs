@@ -1,6 +1,6 @@
 //! The server that a command is about: a configured one, or one that was typed.
 
-use casemate_config::PackageSources;
+use casemate_config::{Loaded, PackageSources};
 use casemate_gateway::upstream::Launch;
 use casemate_mcp::names::ServerName;
 
@@ -24,20 +24,32 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Finds it.
+    /// Finds it, to look at: references of a configured one to secrets are not followed.
     pub(super) fn of(context: &Context, which: &Which) -> anyhow::Result<Subject> {
+        Subject::find(context, which, configuration::inspect)
+    }
+
+    /// Finds it, to start it.
+    pub(super) fn to_run(context: &Context, which: &Which) -> anyhow::Result<Subject> {
+        Subject::find(context, which, |context| configuration::load(context, None))
+    }
+
+    fn find(
+        context: &Context,
+        which: &Which,
+        read: impl FnOnce(&Context) -> anyhow::Result<Loaded>,
+    ) -> anyhow::Result<Subject> {
         match &which.server {
             None => {
                 let Server { launch, packages, .. } = Server::of(context, &which.typed)?;
                 Ok(Subject { launch, packages, spelling: Spelling::Flags })
             }
-            Some(name) => configured(context, name),
+            Some(name) => configured(read(context)?, name),
         }
     }
 }
 
-fn configured(context: &Context, name: &ServerName) -> anyhow::Result<Subject> {
-    let loaded = configuration::inspect(context)?;
+fn configured(loaded: Loaded, name: &ServerName) -> anyhow::Result<Subject> {
     let entry = loaded.snapshot.servers.get(name).ok_or_else(|| {
         Failure::new(Exit::Failure, format!("no server called {name} is configured"))
             .hint("`casemate list` shows those that are; a command comes after `--`")

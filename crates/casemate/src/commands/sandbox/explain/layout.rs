@@ -75,6 +75,9 @@ impl Explanation {
             [] => row("network", "none"),
             named => row("network", &format!("{}, and nothing else", named.join(", "))),
         }
+        if self.host_stats {
+            row("figures", "of the whole host: memory, processors, disks, network");
+        }
         let limits = self.limits.iter().map(|limit| {
             let setting = limit.setting.strip_prefix("limits.").unwrap_or(&limit.setting);
             format!("{setting} {}", limit.value)
