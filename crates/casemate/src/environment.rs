@@ -115,7 +115,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: PATH,
-        about: "Where `doctor` and the package runners look for npx, uvx, node and python3.",
+        about: "Where `doctor` and the package clients look for npm, uv, node and python3.",
         default: "empty",
     },
     Variable {

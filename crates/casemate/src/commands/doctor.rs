@@ -1,6 +1,7 @@
 //! `casemate doctor`: looks for what could keep Casemate from working, and changes nothing.
 
 use casemate_gateway::snapshot::{Enclosure, ServerEntry, Source};
+use casemate_registry::Asked;
 use casemate_sandbox::{CellSpec, Containment, Host, Kind, Plan, Spawner};
 use casemate_store::Store;
 use serde::Serialize;
@@ -123,7 +124,10 @@ impl Findings {
             );
             self.hint(format!("remove allow_unsandboxed from [servers.{name}], and grant what it needs: `read`, `write`, `network`"));
         }
-        if command.program.contains('/') || context.environment.server_finds(&command.program) {
+        // What is prepared is not started by its package runner.
+        let is_prepared = matches!(command.enclosure, Enclosure::Cell(_))
+            && Asked::recognize(&command.program, &command.args).is_some();
+        if is_prepared || command.program.contains('/') || context.environment.server_finds(&command.program) {
             return;
         }
         self.add("server", Verdict::Wrong, format!("{}: `{}` is not installed", entry.name, command.program));
@@ -228,7 +232,7 @@ impl Findings {
     }
 
     fn programs(&mut self, context: &Context) {
-        for (program, purpose) in [("npx", "servers from npm"), ("uvx", "servers from PyPI")] {
+        for (program, purpose) in [("npm", "servers from npm"), ("python3", "servers from PyPI")] {
             match context.environment.program(program) {
                 Some(path) => self.add("program", Verdict::Good, path.display().to_string()),
                 None => self.add(

@@ -339,3 +339,11 @@ fn doctor_finds_what_is_wrong() {
     home.run(&["remove", "a"]).ok();
     home.run(&["doctor"]).ok();
 }
+
+#[test]
+fn doctor_misses_no_package_runner_of_what_is_prepared() {
+    let home = Home::new();
+    home.run(&["add", "everything", "--", "bunx", "everything@1.0.0"]).ok();
+    let found = home.run(&["doctor"]).ok();
+    assert!(!found.contains("bunx"), "{found}");
+}
