@@ -52,7 +52,14 @@ pub struct DestinationFault {
     hint: String,
 }
 
-/// The addresses that stand for names within a cell.
+/// The addresses that stand for names within a cell, 28.127.0.0/16. Programs must hold them public: those that guard
+/// against forged requests refuse every name whose address is a loopback, private or reserved one. These are in nobody's
+/// use on the public internet (their owner does not announce them), and in a cell they lead to casemate like all others.
+#[cfg(not(test))]
+pub(crate) const SYNTHETIC: [u8; 2] = [28, 127];
+
+/// In tests of this crate there is no cell, and what a client dials must arrive on the host's loopback interface.
+#[cfg(test)]
 pub(crate) const SYNTHETIC: [u8; 2] = [127, 1];
 
 /// The port of the cell's own name server, which is no way out (RFC 1035 section 4.2).
@@ -303,8 +310,8 @@ fn address(address: IpAddr, reach: Option<Reach>) -> Result<Place, DestinationFa
             Err(fault(format!("{address} is the address of no single machine"), hint))
         }
         _ if is_synthetic(address) => Err(fault(
-            format!("{address} is among those that stand for names within a cell, 127.1.0.0/16"),
-            "let what listens there listen on 127.0.0.1",
+            format!("{address} is among those that stand for names within a cell"),
+            "grant the machine by its name; casemate uses these addresses for itself",
         )),
         _ => Ok(Place::Address(address)),
     }

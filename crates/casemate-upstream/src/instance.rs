@@ -1,7 +1,7 @@
 //! One running conversation with a server, whatever carries it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use casemate_mcp::call::{Call, Notice};
@@ -38,6 +38,22 @@ pub(super) struct Seed {
     pub(super) era: Option<Era>,
     /// Ends whatever grows from it.
     pub(super) stop: CancellationToken,
+    /// Whether its process runs: what comes before may be the preparing of a package, what comes after is the handshake.
+    pub(super) launched: AtomicBool,
+}
+
+impl Seed {
+    /// Why a start that took too long did, for a person.
+    fn late(&self, time: Duration) -> String {
+        let ms = time.as_millis();
+        if self.entry.source.program().is_some() && !self.launched.load(Ordering::Relaxed) {
+            return format!(
+                "it was not launched within {ms} ms; a package that is being prepared goes on, and a later call finds it \
+                 (timeout.start; `casemate prepare` does it ahead of time)"
+            );
+        }
+        format!("its handshake was not done within {ms} ms (timeout.start)")
+    }
 }
 
 /// What one message of a server may be. An answer has an envelope around its result, and a large one may well have
@@ -111,9 +127,7 @@ impl Instance {
         };
         let opened = tokio::select! {
             opened = work => opened,
-            () = tokio::time::sleep(time) => {
-                Err(Fault::Start { why: format!("its handshake was not done within {} ms", time.as_millis()) })
-            }
+            () = tokio::time::sleep(time) => Err(Fault::Start { why: seed.late(time) }),
             () = seed.stop.cancelled() => Err(Fault::Stopping),
         };
         let opened = opened.inspect_err(|_| seed.stop.cancel())?;

@@ -10,7 +10,7 @@ use crate::name::Name;
 /// longest time ago gives way.
 pub(super) const NAMES_MAX: usize = 4096;
 
-/// The last of 127.1.0.0/16 that is given. An address that was given up is given again only after all others, so that
+/// The last of the [`SYNTHETIC`] addresses that is given, by its lower half. An address that was given up is given again only after all others, so that
 /// whoever still remembers it finds nobody there, rather than somebody else.
 const LAST: u16 = 65_534;
 

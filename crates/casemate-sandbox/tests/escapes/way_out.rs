@@ -22,7 +22,8 @@ pub(crate) fn pass(name: &str) -> io::Result<()> {
     let port = name.strip_prefix("reach-").and_then(|port| port.parse().ok());
     let port: u16 = port.ok_or_else(|| Error::other("no such part"))?;
     let found: Vec<SocketAddr> = (GRANTED, port).to_socket_addrs()?.collect();
-    expect(found == [SocketAddr::from(([127, 1, 0, 1], port))])?;
+    // An address that programs hold public: a guard against forged requests lets it pass.
+    expect(found == [SocketAddr::from(([28, 127, 0, 1], port))])?;
     let mut text = [0; 5];
     TcpStream::connect((GRANTED, port))?.read_exact(&mut text)?;
     expect(&text == b"hello")?;

@@ -1,5 +1,6 @@
 //! The process behind a conversation: started, listened to, and ended for certain.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, 
     let host = &seed.host;
     let launch = Launch { server: seed.entry.name.clone(), program: program.clone() };
     let process = host.launcher.launch(launch).await.map_err(|why| Fault::Start { why })?;
+    seed.launched.store(true, Ordering::Relaxed);
     let life = Life::below(&seed.stop);
     let (input, read_bytes) = Counted::new(process.stdin);
     let wire = Arc::new(Wire {

@@ -127,7 +127,8 @@ impl Findings {
         // What is prepared is not started by its package runner.
         let is_prepared = matches!(command.enclosure, Enclosure::Cell(_))
             && Asked::recognize(&command.program, &command.args).is_some();
-        if is_prepared || command.program.contains('/') || context.environment.server_finds(&command.program) {
+        if is_prepared || command.program.contains('/') || context.environment.server_finds(&command.program)
+        {
             return;
         }
         self.add("server", Verdict::Wrong, format!("{}: `{}` is not installed", entry.name, command.program));
