@@ -39,7 +39,7 @@ pub(super) struct Seed {
     /// Ends whatever grows from it.
     pub(super) stop: CancellationToken,
     /// Whether its process runs: what comes before may be the preparing of a package, what comes after is the handshake.
-    pub(super) launched: AtomicBool,
+    pub(super) launched: Arc<AtomicBool>,
 }
 
 impl Seed {

@@ -1,7 +1,7 @@
 //! The task behind each instance: starts it once for all who wait, looks after it, and notes its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use casemate_mcp::json::Members;
 use tokio::sync::watch;
@@ -100,7 +100,7 @@ impl Start {
             offered: self.key.offered.members().unwrap_or_else(Members::empty),
             era,
             stop: self.stop.clone(),
-            launched: AtomicBool::new(false),
+            launched: Arc::default(),
         };
         Instance::open(seed).await.map(Arc::new)
     }
