@@ -44,7 +44,7 @@ impl NewServer {
 }
 
 /// The value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum NewValue {
     /// A text.
     Text(String),
@@ -52,6 +52,8 @@ pub enum NewValue {
     Texts(Vec<String>),
     /// A whole number.
     Number(i64),
+    /// A number.
+    Fraction(f64),
     /// On or off.
     Switch(bool),
 }
@@ -285,6 +287,7 @@ impl NewValue {
             NewValue::Text(text) => text.as_str().into(),
             NewValue::Texts(texts) => texts.iter().map(String::as_str).collect::<Array>().into(),
             NewValue::Number(number) => (*number).into(),
+            NewValue::Fraction(number) => (*number).into(),
             NewValue::Switch(on) => (*on).into(),
         }
     }

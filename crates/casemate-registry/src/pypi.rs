@@ -17,7 +17,7 @@ use crate::asked::Asked;
 use crate::errand::{Errand, Outcome, Runner};
 use crate::error::Error;
 use crate::package::Ecosystem;
-use crate::runtime::Python;
+use crate::runtime::{self, Python};
 use crate::shelf::{self, Place};
 use crate::sources::{CA_BUNDLE, Sources};
 
@@ -121,18 +121,29 @@ impl PyPi<'_> {
         let listed = self.place.work().join(LISTED);
         let mut args = words(&["install", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"]);
         args.push(listed.into());
-        if let Client::Uv(_) = self.client {
-            args.extend(words(&["--link-mode", "copy", "--compile-bytecode"]));
-        }
+        // Compiling is ours: a client that does it starts the tree's Python, and that runs what packages have put into `.pth`.
+        args.extend(match self.client {
+            Client::Uv(_) => words(&["--link-mode", "copy"]),
+            Client::Pip => words(&["--no-compile"]),
+        });
         let outcome = self.run(&args, self.online()).await?;
         if !outcome.exit.is_success() {
             return Err(self.complaint(&outcome, &asked.packages).await);
         }
         // A wheel may bring a program of that name.
         match fs::read_link(self.place.tree().join(PYTHON)) {
-            Ok(link) if link == self.python.program => Ok(()),
+            Ok(link) if link == self.python.program => self.compile().await,
             _ => Err(Error::unfit(&self.title(asked), "it replaces the Python that is to run it")),
         }
+    }
+
+    /// Compiles everything to byte code, offline, by the host's Python, which knows nothing of the packages. What does not
+    /// compile (templates, examples for other versions) is none of our business.
+    async fn compile(&self) -> Result<(), Error> {
+        let mut args = words(&["-I", "-m", "compileall", "-q"]);
+        args.push(self.place.tree().join(&self.python.about.packages).into());
+        let program = self.python.program.clone();
+        self.runner.run(self.errand("compileall", (program, args), Policy::default())).await.map(|_| ())
     }
 
     /// The newest version of a package that runs here.
@@ -152,10 +163,10 @@ impl PyPi<'_> {
 
     /// All versions of a package, also those that exist as source alone; the newest first. uv has no such question.
     pub(crate) async fn versions(&self, name: &str) -> Vec<String> {
-        let pip = PyPi { client: &Client::Pip, ..*self };
-        let Ok(outcome) = pip.run(&words(&["index", "versions", name]), self.online()).await else {
-            return Vec::new();
-        };
+        // Not by the tree's Python: where an installation has failed, the tree may hold anything.
+        let args = words(&["-I", "-m", "pip", "index", "versions", name]);
+        let errand = self.errand("pip", (self.python.program.clone(), args), self.online());
+        let Ok(outcome) = self.runner.run(errand).await else { return Vec::new() };
         let said = String::from_utf8_lossy(&outcome.stdout);
         let list = said.lines().find_map(|line| line.trim().strip_prefix("Available versions:"));
         let versions = list.unwrap_or_default().split(',').map(|version| version.trim().to_owned());
@@ -198,13 +209,11 @@ impl PyPi<'_> {
     async fn run(&self, args: &[OsString], reach: Policy) -> Result<Outcome, Error> {
         let python = self.place.tree().join(PYTHON);
         let mut all: Vec<OsString>;
-        let mut runtime = self.python.runtime();
         let program = match self.client {
             Client::Uv(uv) => {
                 all = vec!["pip".into()];
                 all.extend(args.iter().cloned());
                 all.extend(["--python".into(), python.into()]);
-                runtime.extend(crate::runtime::beyond_the_distribution([uv.clone()]));
                 uv.clone()
             }
             Client::Pip => {
@@ -214,22 +223,27 @@ impl PyPi<'_> {
                 self.python.program.clone()
             }
         };
-        let errand = Errand {
-            tool: self.client.name(),
+        self.runner.run(self.errand(self.client.name(), (program, all), reach)).await
+    }
+
+    fn errand(&self, tool: &'static str, (program, args): (PathBuf, Vec<OsString>), reach: Policy) -> Errand {
+        let mut runtime = self.python.runtime();
+        runtime.extend(runtime::beyond_the_distribution([program.clone()]));
+        Errand {
+            tool,
             program,
-            args: all,
-            env: self.environment(),
+            args,
+            env: self.environment(!reach.is_empty()),
             cwd: self.place.work(),
             write: vec![self.place.tree(), self.place.work()],
             runtime,
             read: self.sources.wheels.clone(),
             reach,
-        };
-        self.runner.run(errand).await
+        }
     }
 
     /// Every setting that matters, so that no file of the host's has a say.
-    fn environment(&self) -> Vec<Variable> {
+    fn environment(&self, online: bool) -> Vec<Variable> {
         let work = self.place.work();
         let wheels: Vec<String> =
             self.sources.wheels.iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
@@ -243,9 +257,12 @@ impl PyPi<'_> {
             settings.push(("SSL_CERT_FILE", bundle));
         }
         settings.retain(|(_, value)| !value.is_empty());
-        let index = self.sources.pypi.full_url();
-        let mut secret = vec![("PIP_INDEX_URL", index.clone()), ("UV_DEFAULT_INDEX", index)];
-        if let Some(proxy) = &self.sources.proxy {
+        let mut secret = Vec::new();
+        if online {
+            let index = self.sources.pypi.full_url();
+            secret.extend([("PIP_INDEX_URL", index.clone()), ("UV_DEFAULT_INDEX", index)]);
+        }
+        if let Some(proxy) = self.sources.proxy.as_ref().filter(|_| online) {
             let names = ["PIP_PROXY", "HTTP_PROXY", "HTTPS_PROXY"];
             secret.extend(names.map(|name| (name, proxy.full_url())));
         }

@@ -13,6 +13,9 @@ pub struct Unpinned {
     cure: Cure,
 }
 
+/// The program's own arguments, which are not shown.
+const MORE: &str = "…";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cure {
     /// The same line with versions put in.
@@ -82,18 +85,32 @@ impl Unpinned {
 
     /// What to write into the configuration. The program's own arguments are not shown: there may be secrets in them.
     pub fn hint(&self, found: &BTreeMap<Wanted, String>) -> String {
+        self.hint_of(found, |words| {
+            let quoted = words.iter().map(|word| match word.as_str() {
+                MORE => MORE.to_owned(),
+                word => serde_json::Value::from(word).to_string(),
+            });
+            format!("command = [{}]", quoted.collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    /// The same for where command lines are written in another way. The last of the words is `…` where the program's
+    /// arguments follow.
+    pub fn hint_of(
+        &self,
+        found: &BTreeMap<Wanted, String>,
+        written: impl FnOnce(&[String]) -> String,
+    ) -> String {
         let line = match &self.cure {
             Cure::Say(hint) => return hint.clone(),
             Cure::Fill(line) => line,
         };
-        let words = line.filled(found);
-        let shown =
-            words.iter().take(line.runner).map(|word| serde_json::Value::from(word.as_str()).to_string());
-        let mut shown: Vec<String> = shown.collect();
+        let mut words = line.filled(found);
         if words.len() > line.runner {
-            shown.push("…".to_owned());
+            words.truncate(line.runner);
+            words.push(MORE.to_owned());
         }
-        let mut hint = format!("write command = [{}]", shown.join(", "));
+        let mut hint = format!("write {}", written(&words));
         let missing: Vec<String> = self
             .wanted()
             .filter(|wanted| !found.contains_key(wanted))

@@ -79,7 +79,7 @@ pub use overrun::{Certainty, Limit, Overrun};
 pub use role::reenter;
 pub use room::{
     Absent, Access, CellSpec, Cgroups, Controller, Enforced, Grant, Hierarchy, Host, Kind, Layer, Limits,
-    Need, Network, Obstacle, Plan, Profile, Refusal, Step, Version,
+    Need, Network, Obstacle, Plan, Profile, Refusal, Step, Told, Version,
 };
 pub use spawner::{Options, Spawner, spawn_detached};
 pub use spec::Spec;

@@ -37,7 +37,7 @@ pub(crate) use network::fault as fault_of_ports;
 pub(crate) use owners::Loan;
 pub(crate) use plan::CELL_USER;
 use plan::Mapper;
-pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step};
+pub use plan::{Absent, Enforced, Need, Plan, Refusal, Step, Told};
 
 /// What a cell encloses. Without one, a server is merely contained: it cannot leak processes, but it sees the host.
 #[derive(Debug, Clone, PartialEq, Eq)]

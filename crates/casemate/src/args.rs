@@ -113,6 +113,8 @@ pub enum Command {
     Stop(servers::Named),
     /// Stop a server's processes and start it anew
     Restart(servers::Named),
+    /// Install the packages of servers ahead of time
+    Prepare(servers::Prepare),
     /// Show what a server wrote to stderr
     Logs(servers::Logs),
     /// Call a tool and print its answer

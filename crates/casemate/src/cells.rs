@@ -11,25 +11,31 @@ use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::Rules;
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
-use casemate_registry::{Asked, Error, Packages, Scripts, Unpinned};
-use casemate_sandbox::{CellIo, Host, Spawner};
+use casemate_registry::{Asked, Packages, Scripts, Unpinned};
+use casemate_sandbox::{CellIo, Error, Host, Plan, Spawner};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::wiring::recorder::Log;
 use design::Package;
 use image::Containers;
+use learning::Start;
+use refused::Asking;
 use running::Attendant;
 use story::Story;
 
 pub use design::Design;
-pub use refused::Refused;
+pub use image::engine;
+pub use refused::{Refused, Spelling};
+pub use report::limits;
 pub use running::Running;
 pub use surroundings::Surroundings;
+pub(crate) use surroundings::real;
 
 mod design;
 mod figures;
 mod image;
+mod learning;
 mod ledger;
 mod refused;
 mod report;
@@ -53,6 +59,8 @@ pub struct Cells {
     log: Option<Arc<Log>>,
     /// Knows the addresses of what servers may reach.
     resolver: Arc<dyn Resolver>,
+    /// How those who read a refusal spell settings.
+    spelling: Spelling,
 }
 
 /// A cell that was started.
@@ -80,14 +88,33 @@ impl Cells {
             packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
             log: None,
             resolver: Arc::new(SystemResolver::new()),
+            spelling: Spelling::Entry,
+        }
+    }
+
+    /// The same for servers whose settings are spelled so.
+    #[must_use]
+    pub fn spelled(self, spelling: Spelling) -> Cells {
+        Cells { spelling, ..self }
+    }
+
+    /// Removes what a casemate of this installation left behind when it was killed: containers, and packages that were
+    /// never finished.
+    pub async fn sweep(self: Arc<Self>) {
+        self.containers.sweep().await;
+        if let Ok(packages) = &self.packages
+            && let Err(error) = packages.sweep().await
+        {
+            tracing::warn!(%error, "leftovers of packages stay");
         }
     }
 
     /// The same for servers that are packages. A mistake in what says where they come from is told at their starts: others
     /// have no part in it.
     #[must_use]
-    pub fn preparing(self, packages: Result<Packages, Error>) -> Cells {
-        Cells { packages: packages.map_err(|error| Refused::by_registry(&error)), ..self }
+    pub fn preparing(self, packages: Result<Packages, casemate_registry::Error>) -> Cells {
+        let packages = packages.map_err(|error| Refused::by_registry(&error, self.spelling));
+        Cells { packages, ..self }
     }
 
     /// The same with records: of each start, without which nothing is started, of each end, and of what servers try to
@@ -116,6 +143,16 @@ impl Cells {
         }
     }
 
+    /// What this host makes of a design: the plan of its cell, or why there is none. Nothing for a server without a cell.
+    pub fn plan(&self, server: &ServerName, design: &Design) -> Option<Result<Plan, Refused>> {
+        let cell = design.spec.cell.as_ref()?;
+        let refused = |refusal| {
+            let program = design.spec.program.clone();
+            Refused::by_sandbox(&Error::NoCell { program, refusal }, &self.asking(server, design))
+        };
+        Some(Plan::of(cell, self.host()).map_err(refused))
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -141,13 +178,23 @@ impl Cells {
     /// What stands in the way.
     pub async fn open(&self, server: &ServerName, design: Design) -> Result<Opened, Refused> {
         let cell = self.spawner.spawn(design.spec.clone()).await;
-        let mut cell = cell.map_err(|error| Refused::by_sandbox(&error, server, design.room.as_ref()))?;
+        let cell = cell.map_err(|error| Refused::by_sandbox(&error, &self.asking(server, &design)))?;
+        self.opened(server, design, Start { cell, lessons: None })
+    }
+
+    /// Looks after a cell from its first moment on.
+    fn opened(&self, server: &ServerName, design: Design, mut start: Start) -> Result<Opened, Refused> {
         let (story, remarks) = Story::new(server.as_str(), self.log.clone());
         let story = Arc::new(story);
-        let network = cell.doorway.take().map(|doorway| (doorway, self.rules(design.room.as_ref(), &story)));
-        let figures = cell.figures.take();
-        let (io, handle) = cell.split();
-        let report = report::of(&design, handle.report());
+        let network = start.cell.doorway.take().map(|doorway| {
+            let rules = self.rules(design.room.as_ref(), &story);
+            (doorway, Rules { witness: start.witness(Arc::clone(&rules.witness)), ..rules })
+        });
+        let figures = start.cell.figures.take();
+        let sees = start.sees();
+        let (io, handle) = start.cell.split();
+        let mut report = report::of(&design, handle.report());
+        report.grants.extend(sees);
         // Leaving here drops the handle, which kills what was started.
         design.remarks.iter().for_each(|remark| story.say(remark));
         story.started(&design.spec.program.to_string_lossy(), &report)?;
@@ -157,6 +204,10 @@ impl Cells {
         }
         let attendant = Attendant { handle, design: Some(design), story, network };
         Ok(Opened { io, remarks, running: attendant.attend(&self.tracker, report) })
+    }
+
+    fn asking<'a>(&self, server: &'a ServerName, design: &'a Design) -> Asking<'a> {
+        Asking { server, room: design.room.as_ref(), spelling: self.spelling }
     }
 
     /// What holds for the network of a cell.
@@ -189,12 +240,12 @@ impl Cells {
         match asked {
             Ok(asked) => {
                 let prepared = packages.prepare(&asked, scripts).await;
-                let prepared = prepared.map_err(|error| Refused::by_registry(&error))?;
+                let prepared = prepared.map_err(|error| Refused::by_registry(&error, self.spelling))?;
                 Ok((report::origin(&asked, &prepared), prepared))
             }
             Err(unpinned) => {
                 let found = packages.current(&unpinned).await;
-                Err(Refused::new(unpinned.to_string(), unpinned.hint(&found)))
+                Err(Refused::unpinned(&unpinned, &found, self.spelling))
             }
         }
     }

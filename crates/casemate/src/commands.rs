@@ -22,6 +22,7 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod prepare;
 pub mod run;
 pub mod sandbox;
 pub mod service;
@@ -47,6 +48,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Start(args) => control::act(context, &args.server, Action::Start),
         Command::Stop(args) => control::act(context, &args.server, Action::Stop),
         Command::Restart(args) => control::act(context, &args.server, Action::Restart),
+        Command::Prepare(args) => prepare::run(context, &args),
         Command::Logs(args) => control::logs(context, &args),
         Command::Call(args) => call::run(context, &args),
         Command::Import(args) => edit::import(context, &args),

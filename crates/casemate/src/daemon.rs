@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_auth::KeySecret;
-use casemate_config::{Loaded, Process};
+use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
@@ -107,11 +107,8 @@ impl Daemon {
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let packages = packages::of(&context, sources, start.spawner.clone(), life);
-        let cells = Cells::new(start.spawner, Surroundings::of(&context)?, tracker.clone());
-        let cells = Arc::new(cells.preparing(packages).recording(Arc::clone(&log)));
-        let swept = Arc::clone(&cells);
-        tracker.spawn(async move { swept.sweep().await });
+        let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
+        tracker.spawn(Arc::clone(&cells).sweep());
         let limits = &start.loaded.snapshot.limits;
         let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -221,6 +218,17 @@ fn watch(context: &Context) -> Option<Watch> {
             None
         }
     }
+}
+
+/// What starts servers.
+fn cells(
+    context: &Context,
+    (spawner, sources): (Spawner, &PackageSources),
+    life: Life,
+) -> anyhow::Result<Cells> {
+    let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
+    let packages = packages::of(context, sources, spawner.clone(), life);
+    Ok(Cells::new(spawner, Surroundings::of(context)?, tracker).preparing(packages).recording(log))
 }
 
 /// What servers run on, and what they have to say outside of calls.

@@ -10,7 +10,7 @@ use casemate_sandbox::Spawner;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cells::errands;
+use crate::cells::{errands, real};
 use crate::context::Context;
 use crate::wiring::recorder::Log;
 
@@ -65,7 +65,7 @@ fn sources(written: &PackageSources, told: Sources) -> Result<Sources, Error> {
     })
 }
 
-/// Where prepared packages are kept.
+/// Where prepared packages are kept. What cells are shown lies behind no link, and a home often does.
 pub fn folder(context: &Context) -> PathBuf {
-    context.paths.data().join("packages")
+    real(&context.paths.data().join("packages"))
 }

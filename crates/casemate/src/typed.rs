@@ -86,13 +86,43 @@ fn compile(context: &Context, name: &ServerName, typed: &Typed) -> anyhow::Resul
     }
     input.file = Some(File { path: context.paths.config().to_owned(), text: document.text() });
     let loaded = configuration::compile_unresolved(&input)?;
-    Ok(loaded.map_err(|problems| mistakes(&problems))?)
+    Ok(loaded.map_err(|problems| mistakes(name, &problems))?)
 }
 
-fn mistakes(problems: &Problems) -> Failure {
-    let listed = configuration::listed(problems).into_iter();
-    let listed = listed.map(|problem| Problem { place: "command line".to_owned(), ..problem });
+/// What the entry's code has found wrong, in the words of the command line.
+fn mistakes(name: &ServerName, problems: &Problems) -> Failure {
+    let listed = configuration::listed(problems).into_iter().map(|problem| Problem {
+        place: "command line".to_owned(),
+        message: as_flags(name, &problem.message),
+        hint: problem.hint.map(|hint| as_flags(name, &hint)),
+    });
     Failure::new(Exit::Usage, "the server cannot be run so").problems(listed.collect())
+}
+
+/// A sentence about the keys of an entry, as one about flags.
+fn as_flags(name: &ServerName, text: &str) -> String {
+    let mut text = text.to_owned();
+    for key in [
+        "network",
+        "read",
+        "write",
+        "runtime",
+        "memory",
+        "cpu",
+        "processes",
+        "install_scripts",
+        "host_stats",
+        "cell",
+        "allow_unsandboxed",
+    ] {
+        let flag = format!("--{}", key.replace('_', "-"));
+        for spelled in
+            [format!("servers.{name}.limits.{key}"), format!("servers.{name}.{key}"), format!("`{key}`")]
+        {
+            text = text.replace(&spelled, &flag);
+        }
+    }
+    text.replace(&format!(" in [servers.{name}]"), "")
 }
 
 /// What of it a file could hold. Arguments and variables are put in afterwards: they may be secrets, which a file must
@@ -110,7 +140,7 @@ fn new_server(typed: &Typed) -> anyhow::Result<NewServer> {
 /// # Errors
 /// A path that cannot be granted.
 pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
-    let Room { network, read, write, memory, processes, light, allow_unsandboxed, .. } = room;
+    let Room { network, read, write, memory, cpu, processes, light, allow_unsandboxed, .. } = room;
     let text = |text: &String| NewValue::Text(text.clone());
     let mut settings = Vec::new();
     if *light {
@@ -119,16 +149,31 @@ pub fn settings(room: &Room) -> anyhow::Result<Vec<(&'static str, NewValue)>> {
     if *allow_unsandboxed {
         settings.push(("allow_unsandboxed", NewValue::Switch(true)));
     }
+    if room.host_stats {
+        settings.push(("host_stats", NewValue::Switch(true)));
+    }
+    if room.install_scripts {
+        settings.push(("install_scripts", NewValue::Switch(true)));
+    }
     for (key, paths) in [("read", read), ("write", write)] {
         let paths = paths.iter().map(|path| granted(path)).collect::<anyhow::Result<Vec<_>>>()?;
         if !paths.is_empty() {
             settings.push((key, NewValue::Texts(paths)));
         }
     }
+    let absolute = |path: &PathBuf| {
+        let path = std::path::absolute(path)?;
+        path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    let runtime = room.runtime.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?;
+    if !runtime.is_empty() {
+        settings.push(("runtime", NewValue::Texts(runtime)));
+    }
     if !network.is_empty() {
         settings.push(("network", NewValue::Texts(network.clone())));
     }
     settings.extend(memory.iter().map(|size| ("limits.memory", text(size))));
+    settings.extend(cpu.iter().map(|number| ("limits.cpu", NewValue::Fraction(*number))));
     settings.extend(processes.iter().map(|count| ("limits.processes", NewValue::Number((*count).into()))));
     Ok(settings)
 }

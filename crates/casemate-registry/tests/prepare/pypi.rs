@@ -17,6 +17,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("pypi::another_file_than_was_promised_is_refused", another_file_than_was_promised_is_refused),
     ("pypi::another_file_than_before_is_refused", another_file_than_before_is_refused),
     ("pypi::source_is_neither_fetched_nor_run", source_is_neither_fetched_nor_run),
+    ("pypi::nothing_of_a_wheel_runs_while_it_is_installed", nothing_of_a_wheel_runs_while_it_is_installed),
     ("pypi::what_does_not_exist_is_told", what_does_not_exist_is_told),
     ("pypi::a_registry_that_is_away_is_told", a_registry_that_is_away_is_told),
     ("pypi::a_dependency_from_elsewhere_is_refused", a_dependency_from_elsewhere_is_refused),
@@ -125,6 +126,29 @@ fn source_is_neither_fetched_nor_run() {
     let fault = world.prepare("uvx user==1.0", Scripts::Allowed).unwrap_err();
     assert!(matches!(&fault, Error::NoWheel { package, .. } if package == "source 1.0"), "{fault}");
     assert_eq!(world.registry.asked(".tar.gz"), 0);
+}
+
+/// Python runs these lines whenever it starts in that environment.
+const PTH: &str = "import sys; open(sys.prefix + '/mark', 'w').close()\n";
+
+fn nothing_of_a_wheel_runs_while_it_is_installed() {
+    let world = World::new();
+    let wheel = Wheel::new("x", "1.0", "def main(): print('started')\n").script("x", "x:main");
+    world.registry.publish_wheel(&wheel.file("x.pth", PTH));
+    if let Some(uv) = crate::real::uv() {
+        let packages = world.packages_searching(vec![uv]);
+        world.runtime.block_on(packages.prepare(&asked("uvx x==1.0"), Scripts::Never)).unwrap();
+        let lock = world.found("/lock").pop().unwrap();
+        assert!(fs::read_to_string(&lock).unwrap().contains(r#""installer": "uv""#));
+        assert!(world.found("mark").is_empty());
+        fs::remove_file(lock.with_file_name("seal")).unwrap();
+    }
+    let prepared = world.prepare("uvx x==1.0", Scripts::Never).unwrap();
+    assert_eq!(prepared.origin, Origin::Installed);
+    assert!(world.found("mark").is_empty());
+    assert!(!world.found("x.pth").is_empty());
+    let (exit, said) = world.run(&prepared);
+    assert!(exit == Exit::Code(0) && said == "started\n", "{exit:?} {said}");
 }
 
 fn what_does_not_exist_is_told() {

@@ -155,14 +155,19 @@ fn server_fetch() {
     expect("pipx run --spec mcp-server-fetch==2026.10.24 mcp-server-fetch", None, "fetch");
 }
 
+/// The folder with the uv of the cache.
+pub(crate) fn uv() -> Option<PathBuf> {
+    let folder = cache()?.join("uv/bin").canonicalize().ok().filter(|folder| folder.join("uv").is_file());
+    if folder.is_none() {
+        eprintln!("not tried, because the test cache has no uv/bin/uv: everything by uv");
+    }
+    folder
+}
+
 /// As [`server_time`], by the uv that the cache has in `uv/bin`.
 fn by_uv() {
-    let uv = cache().unwrap().join("uv/bin");
-    if !uv.join("uv").is_file() {
-        eprintln!("not tried, because {} has no uv", uv.display());
-        return;
-    }
-    let site = Site::with("prepared-by-uv", |settings| settings.search = vec![uv.canonicalize().unwrap()]);
+    let Some(uv) = uv() else { return };
+    let site = Site::with("prepared-by-uv", |settings| settings.search = vec![uv]);
     expect_at(&site, "uvx mcp-server-time==2026.10.19", None, "get_current_time");
     let lock = std::fs::read_to_string(site.prepare("uvx mcp-server-time==2026.10.19").lock).unwrap();
     assert!(lock.contains(r#""installer": "uv""#), "{lock}");

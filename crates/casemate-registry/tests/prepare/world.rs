@@ -39,9 +39,18 @@ impl World {
     }
 
     pub(crate) fn packages(&self) -> Packages {
+        self.packages_from(self.sources())
+    }
+
+    /// Those that find programs in these folders first.
+    pub(crate) fn packages_searching(&self, search: Vec<PathBuf>) -> Packages {
+        Packages::new(self.spawner.clone(), Settings { search, ..settings(&self.folder(), self.sources()) })
+    }
+
+    fn sources(&self) -> Sources {
         let npm = Source::parse(&self.registry.url()).unwrap();
         let pypi = Source::parse(&format!("{}simple/", self.registry.url())).unwrap();
-        self.packages_from(Sources { npm, pypi, ..Sources::default() })
+        Sources { npm, pypi, ..Sources::default() }
     }
 
     pub(crate) fn packages_from(&self, sources: Sources) -> Packages {

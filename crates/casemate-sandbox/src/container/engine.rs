@@ -76,8 +76,6 @@ pub(super) struct Inner {
     /// Our own program as an image, once it was needed.
     own_image: OnceCell<String>,
     forbidden: Forbidden,
-    /// The filter of system calls, in the form that the engine takes.
-    filter: String,
     installation: String,
     owner: Owner,
 }
@@ -120,8 +118,6 @@ impl Engine {
         let probe = timeout(PROBE_TIME, About::of(Wire::new(socket))).await;
         let (about, wire) = probe.map_err(ContainerError::lost("its version"))??;
         let inner = Inner {
-            filter: filter(&about, &search.folder)
-                .map_err(ContainerError::lost("the filter of system calls"))?,
             forbidden: Forbidden::new(&about, search.home.as_deref()),
             wire,
             about,
@@ -147,7 +143,7 @@ impl Engine {
     /// Starts a server in a container of its own and returns once it is executing. The image is fetched if it is not here,
     /// which may take minutes. Dropping the future undoes what was done so far.
     pub async fn start(&self, spec: &ImageSpec) -> Result<Container, ContainerError> {
-        let Inner { wire, about, tasks, folder, forbidden, filter, installation, owner, .. } = &*self.inner;
+        let Inner { wire, about, tasks, folder, forbidden, installation, owner, .. } = &*self.inner;
         if tasks.is_closed() {
             return Err(ContainerError::Closed);
         }
@@ -163,7 +159,9 @@ impl Engine {
             None => None,
             Some(_) => Some(names(folder).map_err(ContainerError::lost("the address of its name server"))?),
         };
-        let blueprint = blueprint::draft(spec, &image, &Surroundings { about, filter, labels, names });
+        let filter = filter(about, folder).map_err(ContainerError::lost("the filter of system calls"))?;
+        let surroundings = Surroundings { about, filter: &filter, labels, names };
+        let blueprint = blueprint::draft(spec, &image, &surroundings);
         let overrides = spec.overrides.clone();
         let task = Task { name: sweep::name(&spec.label, number()?), blueprint, doors, overrides };
         let (reply, answer) = oneshot::channel();

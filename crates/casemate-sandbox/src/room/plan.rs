@@ -16,7 +16,9 @@ use super::owners::Loan;
 use super::{Access, CellSpec, Profile};
 use crate::containment::Containment;
 use crate::group::Share;
+pub use telling::Told;
 
+mod telling;
 mod wording;
 
 /// Whether a cell may exist without a step.
@@ -267,6 +269,10 @@ pub struct Enforced {
     pub ports: Option<BTreeSet<u16>>,
 }
 
+/// What to do where the server's account does not exist, as in a container with few users.
+const ROOT_OF_FEW: &str = "run casemate as an ordinary user, or as root of the host or of a container in which all users \
+                           exist (/proc/self/uid_map says which do)";
+
 impl Plan {
     /// Works out what is to be done, or what stands in the way. Touches nothing.
     pub fn of(spec: &CellSpec, host: &Host) -> Result<Plan, Refusal> {
@@ -348,7 +354,12 @@ impl Plan {
     /// Why there is no cell when a step has failed.
     pub(crate) fn refusal(&self, number: usize, error: &io::Error) -> Option<Refusal> {
         let Step { layer, action, .. } = self.steps.get(number)?;
-        Some(Refusal { layer: *layer, reason: format!("{action}: {error}"), remedy: layer.remedy() })
+        let remedy = match action {
+            // Root may do everything but make users exist.
+            Action::MapUser { by: Mapper::Casemate, .. } | Action::Become { .. } => ROOT_OF_FEW,
+            _ => layer.remedy(),
+        };
+        Some(Refusal { layer: *layer, reason: format!("{action}: {error}"), remedy })
     }
 
     /// What is in force after every step was taken but those in `skipped`, each with the kernel's answer.

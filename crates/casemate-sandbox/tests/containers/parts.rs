@@ -67,24 +67,25 @@ pub(crate) fn play(part: &str, args: &[String]) -> ExitCode {
             }
         }
         // On this side: one that starts a container and ends when it is told to, or is killed.
-        "casemate" => {
-            let [socket, image, installation] = args else { panic!("{args:?}") };
-            let docker = Docker::running(std::path::Path::new(socket), image);
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            runtime.block_on(async {
-                let engine = Engine::find(&search(&docker, installation)).await.unwrap();
-                let mut spec = ImageSpec::new(image.parse().unwrap(), "left");
-                spec.args = vec![crate::PART.to_owned(), "stubborn".to_owned()];
-                spec.network = Network::Ports([DOOR].into());
-                let container = engine.start(&spec).await.unwrap();
-                writeln!(out, "ready").unwrap();
-                tokio::task::block_in_place(|| std::io::stdin().lock().read_to_end(&mut Vec::new())).unwrap();
-                drop(container);
-                engine.close().await;
-            });
-        }
+        "casemate" => casemate(args),
         other => panic!("no part {other}"),
     }
     ExitCode::SUCCESS
+}
+
+fn casemate(args: &[String]) {
+    let [socket, image, installation] = args else { panic!("{args:?}") };
+    let docker = Docker::running(std::path::Path::new(socket), image);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let engine = Engine::find(&search(&docker, installation)).await.unwrap();
+        let mut spec = ImageSpec::new(image.parse().unwrap(), "left");
+        spec.args = vec![crate::PART.to_owned(), "stubborn".to_owned()];
+        spec.network = Network::Ports([DOOR].into());
+        let container = engine.start(&spec).await.unwrap();
+        println!("ready");
+        tokio::task::block_in_place(|| std::io::stdin().lock().read_to_end(&mut Vec::new())).unwrap();
+        drop(container);
+        engine.close().await;
+    });
 }

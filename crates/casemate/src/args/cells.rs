@@ -58,20 +58,32 @@ pub struct Room {
     /// Let it read and change a file or folder
     #[arg(long, value_name = "PATH")]
     pub write: Vec<PathBuf>,
+    /// Show it where programs and libraries lie; links stay links
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Vec<PathBuf>,
     /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be env:NAME or file:PATH
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
     pub env: Vec<Variable>,
     /// Most memory, for example 512MiB [default: 1GiB]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
+    /// Most processors that it may keep busy, for example 0.5 [default: 2]
+    #[arg(long, value_name = "NUMBER")]
+    pub cpu: Option<f64>,
     /// Most processes and threads [default: 256]
     #[arg(long, value_name = "NUMBER")]
     pub processes: Option<u32>,
+    /// Let its package run its install scripts, in a cell without network, when it is installed
+    #[arg(long)]
+    pub install_scripts: bool,
+    /// Let it see figures of the whole host: memory, processors, disks, network
+    #[arg(long)]
+    pub host_stats: bool,
     /// A light cell, for hosts that forbid user namespaces: no network, and the host's files have names
     #[arg(long, conflicts_with = "network")]
     pub light: bool,
     /// No cell: it may do everything that you may
-    #[arg(long, conflicts_with_all = ["network", "read", "write", "memory", "processes", "light"])]
+    #[arg(long, conflicts_with_all = ["network", "read", "write", "host_stats", "runtime", "memory", "cpu", "processes", "install_scripts", "light"])]
     pub allow_unsandboxed: bool,
 }
 
@@ -105,7 +117,72 @@ pub enum Sandbox {
             Cells of both kinds are really made, which takes some milliseconds and leaves nothing behind. \
             Exits with 0 when full cells can be had, and with 1 when only light ones can, or none.")]
     Probe,
+    /// Show the cell that a server gets, step by step
+    #[command(
+        long_about = "Show the cell that a server gets, step by step.\n\n\
+            What it sees of the host and why, which variables it has (never their values), what it may reach and use, \
+            and every layer of its cell with what is done for it. The server is a configured one, or a command that is \
+            typed as for `casemate run`. Nothing is started; exits with 1 when there can be no such cell.",
+        override_usage = "casemate sandbox explain [OPTIONS] <SERVER>\n       \
+            casemate sandbox explain [OPTIONS] -- <COMMAND> [ARGS]..."
+    )]
+    Explain(Box<Which>),
+    /// Watch a server at work, and tell what it should be granted
+    #[command(
+        long_about = "Watch a server at work, and tell what it should be granted.\n\n\
+            It runs in a full cell that shows what you see of this host, but for keys, credentials, histories and the \
+            like, and changes nothing that it was not granted; names that it may not reach are refused. Its streams are \
+            ours: put `casemate sandbox learn --` before its command in a client's configuration and use it, or write to \
+            it by hand. At its end, or at Ctrl-C, the smallest grants that would have done are told on standard error, as \
+            lines of its entry and as options of `casemate run`; with --json as one object.",
+        override_usage = "casemate sandbox learn [OPTIONS] <SERVER>\n       \
+            casemate sandbox learn [OPTIONS] -- <COMMAND> [ARGS]..."
+    )]
+    Learn(Box<Learn>),
 }
+
+/// `casemate sandbox learn`
+#[derive(Debug, clap::Args)]
+pub struct Learn {
+    /// Write what was learned into a file as well; clients hide what a server says
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Who is watched.
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// A configured server, or one that is typed.
+#[derive(Debug, clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("which").required(true).args(["server", "command"])),
+    mut_args(|arg| if TYPED.contains(&arg.get_id().as_str()) { arg.conflicts_with("server") } else { arg })
+)]
+pub struct Which {
+    /// A configured server
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub server: Option<ServerName>,
+    /// Another one.
+    #[command(flatten)]
+    pub typed: Typed,
+}
+
+/// What says something about a typed server, and so nothing about a configured one.
+const TYPED: [&str; 13] = [
+    "host_stats",
+    "name",
+    "network",
+    "read",
+    "write",
+    "runtime",
+    "env",
+    "memory",
+    "cpu",
+    "processes",
+    "install_scripts",
+    "light",
+    "allow_unsandboxed",
+];
 
 /// `casemate service`
 #[derive(Debug, Subcommand)]

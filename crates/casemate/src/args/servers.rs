@@ -67,6 +67,19 @@ impl Setting {
     }
 }
 
+/// `casemate prepare`
+#[derive(Debug, clap::Args)]
+#[command(long_about = "Install the packages of servers ahead of time.\n\n\
+        A server that names a package of npm or PyPI (`npx -y x@1.2.3`, `uvx x==1.2.3`) is installed at its first start, \
+        which takes a while and needs the registry. This does it now, and shows what was installed, where, and the digest \
+        that stands for all of it. What was prepared before is checked, file by file.\n\n\
+        Exits with 1 when any could not be prepared; one whose version is not written is refused with the line to write.")]
+pub struct Prepare {
+    /// Names of servers [default: all that are enabled and come from a registry]
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub servers: Vec<ServerName>,
+}
+
 /// `casemate logs`
 #[derive(Debug, clap::Args)]
 pub struct Logs {

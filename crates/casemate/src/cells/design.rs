@@ -183,10 +183,14 @@ impl Draft<'_> {
 
     fn scratch(&self) -> Result<Scratch, Refused> {
         Scratch::make(self.room.account).map_err(|error| {
-            Refused::new(
-                format!("a folder of its own cannot be made in /var/tmp: {error}"),
-                "look whether the disk is full",
-            )
+            let hint = match error.kind() {
+                // The account of a server of root's, in a container with few users.
+                std::io::ErrorKind::InvalidInput => {
+                    "run casemate as an ordinary user, or where all users exist"
+                }
+                _ => "look whether the disk is full",
+            };
+            Refused::new(format!("a folder of its own cannot be made in /var/tmp: {error}"), hint)
         })
     }
 }
@@ -250,7 +254,7 @@ fn check_plain(path: &Path) -> Result<(), Refused> {
     let real = path.canonicalize().map_err(|error| {
         Refused::new(
             format!("{} is granted and cannot be found: {error}", path.display()),
-            "make it, or take it out of the server's entry",
+            "make it, or do not grant it",
         )
     })?;
     if real == path {

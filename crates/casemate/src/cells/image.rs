@@ -105,15 +105,20 @@ impl Cells {
         })
     }
 
-    /// Removes containers that a casemate of this installation left behind when it was killed.
-    pub async fn sweep(&self) {
-        self.containers.sweep().await;
-    }
-
     /// Starts no more containers and waits until those are gone that nobody holds, half a minute at most.
     pub async fn close(&self) {
         self.containers.close().await;
     }
+}
+
+/// The name of the engine that containers of an installation would have. Changes nothing.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub async fn engine(paths: &Paths, environment: &Environment) -> Result<String, Refused> {
+    let found = Engine::find(&search(paths, environment)).await.map_err(|error| refused(&error))?;
+    let about = found.about();
+    Ok(format!("{}, at {}", about.name, about.socket.display()))
 }
 
 /// What is asked of the engine.

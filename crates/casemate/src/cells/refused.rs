@@ -1,9 +1,11 @@
 //! Why a server is not started.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use casemate_gateway::snapshot::Room;
 use casemate_mcp::names::ServerName;
+use casemate_registry::{Unpinned, Wanted};
 use casemate_sandbox::{Error, Kind, Layer};
 
 /// Why a server is not started, and what to do.
@@ -22,36 +24,106 @@ impl Refused {
     }
 
     /// What stood in the way of a package.
-    pub(super) fn by_registry(error: &casemate_registry::Error) -> Refused {
+    pub(crate) fn by_registry(error: &casemate_registry::Error, spelling: Spelling) -> Refused {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        Refused::new(format!("{error}{cause}"), error.hint())
+        let hint = match (error, spelling) {
+            (casemate_registry::Error::NeedsScripts { package }, Spelling::Flags) => format!(
+                "if you trust {package} and all that it depends on, add --install-scripts; they run in a cell without network"
+            ),
+            _ => error.hint(),
+        };
+        Refused::new(format!("{error}{cause}"), hint)
     }
 
-    /// What the sandbox said, and which ways out the configuration has.
-    pub(super) fn by_sandbox(error: &Error, server: &ServerName, room: Option<&Room>) -> Refused {
+    /// A package whose version was not written, with those that were looked up.
+    pub(crate) fn unpinned(
+        unpinned: &Unpinned,
+        found: &BTreeMap<Wanted, String>,
+        spelling: Spelling,
+    ) -> Refused {
+        let hint = match spelling {
+            Spelling::Entry => unpinned.hint(found),
+            Spelling::Flags => unpinned.hint_of(found, |words| format!("-- {}", words.join(" "))),
+        };
+        Refused::new(unpinned.to_string(), hint)
+    }
+
+    /// What the sandbox said, and which ways out there are.
+    pub(super) fn by_sandbox(error: &Error, asking: &Asking<'_>) -> Refused {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         let what = format!("{error}{cause}");
         let hint = error.hint();
-        let Some(room) = room else { return Refused::new(what, hint) };
+        let Some(room) = asking.room else { return Refused::new(what, hint) };
         match error {
             Error::NoCell { refusal, .. } if is_the_hosts(refusal.layer) => {
-                let weaker = match room.kind {
-                    Kind::Full => "cell = \"light\" asks for a weaker one without network, and ",
-                    Kind::Light => "",
-                };
-                let hint = format!(
-                    "{hint}. In [servers.{server}], {weaker}allow_unsandboxed = true does without; `casemate doctor` shows \
-                     what this host can enforce"
-                );
-                Refused::new(what, hint)
+                Refused::new(what, format!("{hint}. {}", asking.weaker(room.kind)))
             }
             Error::NotInPath { .. }
             | Error::NoProgram { .. }
             | Error::NoInterpreter { .. }
             | Error::NotExecutable { .. }
-            | Error::Directory { .. } => Refused::new(what, format!("{hint}; {}", missing(server))),
+            | Error::Directory { .. } => Refused::new(what, format!("{hint}; {}", asking.missing())),
             _ => Refused::new(what, hint),
         }
+    }
+}
+
+/// How settings are spelled by those who can change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// As keys of a server's entry.
+    Entry,
+    /// As flags of `casemate run`.
+    Flags,
+}
+
+impl Spelling {
+    /// Where a list was written.
+    pub fn said(self, key: &str) -> String {
+        match self {
+            Spelling::Entry => format!("`{key}` in its entry"),
+            Spelling::Flags => format!("--{}", key.replace('_', "-")),
+        }
+    }
+}
+
+/// Who was refused something.
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) server: &'a ServerName,
+    /// What its entry asks for; nothing for one without a cell.
+    pub(super) room: Option<&'a Room>,
+    pub(super) spelling: Spelling,
+}
+
+impl Asking<'_> {
+    /// What to do where the host cannot enforce what was asked for.
+    fn weaker(&self, kind: Kind) -> String {
+        let server = self.server;
+        let (place, light, none, shows) = match self.spelling {
+            Spelling::Entry => {
+                (format!("In [servers.{server}], "), "cell = \"light\"", "allow_unsandboxed = true", "doctor")
+            }
+            Spelling::Flags => (String::new(), "--light", "--allow-unsandboxed", "sandbox probe"),
+        };
+        let light = match kind {
+            Kind::Full => format!("{light} asks for a weaker one without network, and "),
+            Kind::Light => String::new(),
+        };
+        format!("{place}{light}{none} does without; `casemate {shows}` shows what this host can enforce")
+    }
+
+    /// What to do about a server that does not find what it needs.
+    fn missing(&self) -> String {
+        let server = self.server;
+        let (names, learn) = match self.spelling {
+            Spelling::Entry => (format!("`read = […]` in [servers.{server}] names"), server.to_string()),
+            Spelling::Flags => ("--read and --write name".to_owned(), "-- COMMAND".to_owned()),
+        };
+        format!(
+            "in its cell it sees its own program and the host's libraries, and of the rest what {names} \
+             (`casemate sandbox learn {learn}` finds out what it needs)"
+        )
     }
 }
 
@@ -66,13 +138,5 @@ fn is_the_hosts(layer: Layer) -> bool {
             | Layer::OpenFiles
             | Layer::FileSize
             | Layer::Tmp
-    )
-}
-
-/// What to do about a server that does not find what it needs.
-fn missing(server: &ServerName) -> String {
-    format!(
-        "in its cell it sees its own program and the host's libraries, and of the rest what `read = […]` in \
-         [servers.{server}] names (`casemate sandbox learn {server}` finds out what it needs)"
     )
 }

@@ -65,7 +65,7 @@ fn absences(enforced: &Enforced) -> Vec<Absence> {
 }
 
 /// The limits by the names of their settings.
-pub(super) fn limits(limits: &Limits, kind: Kind) -> Vec<Limit> {
+pub fn limits(limits: &Limits, kind: Kind) -> Vec<Limit> {
     let limit = |setting: &str, value: String| Limit { setting: format!("limits.{setting}"), value };
     let mut named = vec![
         limit("memory", show_size(limits.memory_bytes)),

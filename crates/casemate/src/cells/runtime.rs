@@ -102,7 +102,7 @@ fn locate(program: &Path, cwd: Option<&Path>, search: &[PathBuf]) -> Result<Path
             )),
             Err(error) => Err(Refused::new(
                 format!("the program {} cannot be found: {error}", path.display()),
-                "check the path; a relative one starts at the server's `cwd`",
+                "check the path; a relative one starts at the working directory",
             )),
         };
     }

@@ -26,9 +26,9 @@ pub struct Surroundings {
     /// Where a container engine is looked for.
     pub(super) engine: Search,
     /// Keys, records and sockets: who reads them, or speaks there, has all that we have.
-    private: Vec<PathBuf>,
+    pub(super) private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
-    config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 impl Surroundings {
@@ -81,7 +81,7 @@ impl Surroundings {
 }
 
 /// A path without links, as far as it exists: what is granted has none either.
-pub(super) fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,
         (Err(_), Some(parent), Some(name)) => real(parent).join(name),

@@ -12,7 +12,7 @@ use crate::control::wire::{Request, Status};
 use crate::exit::Exit;
 use crate::failure::Account;
 use crate::output::{Page, Report, Tone};
-use crate::{configuration, paths};
+use crate::{cells, configuration, paths};
 
 /// Looks at everything, and fails when something would fail later.
 pub fn run(context: &Context) -> anyhow::Result<Exit> {
@@ -27,6 +27,10 @@ pub fn run(context: &Context) -> anyhow::Result<Exit> {
     context.output.print(&findings)?;
     let failed = findings.0.iter().any(|finding| finding.verdict == Verdict::Wrong);
     Ok(if failed { Exit::Failure } else { Exit::Success })
+}
+
+fn is_image(entry: &ServerEntry) -> bool {
+    matches!(entry.source, Source::Image(_))
 }
 
 #[derive(Debug, Serialize)]
@@ -103,6 +107,9 @@ impl Findings {
         for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
             self.server(context, entry);
         }
+        if loaded.snapshot.servers.values().any(|entry| entry.enabled && is_image(entry)) {
+            self.engine(context);
+        }
     }
 
     fn server(&mut self, context: &Context, entry: &ServerEntry) {
@@ -121,6 +128,21 @@ impl Findings {
         }
         self.add("server", Verdict::Wrong, format!("{}: `{}` is not installed", entry.name, command.program));
         self.hint("install it, or write its absolute path into the configuration");
+    }
+
+    /// Images need one.
+    fn engine(&mut self, context: &Context) {
+        let found = context
+            .small_runtime()
+            .map(|runtime| runtime.block_on(cells::engine(&context.paths, &context.environment)));
+        match found {
+            Ok(Ok(engine)) => self.add("containers", Verdict::Good, engine),
+            Ok(Err(refused)) => {
+                self.add("containers", Verdict::Wrong, refused.what);
+                self.hint(refused.hint);
+            }
+            Err(error) => self.wrong("containers", &error),
+        }
     }
 
     fn keys(&mut self, context: &Context) -> anyhow::Result<()> {

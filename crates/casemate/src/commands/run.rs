@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::cells::Run;
-use crate::cells::{Cells, Design, Refused, Surroundings};
+use crate::cells::{Cells, Design, Refused, Spelling, Surroundings};
 use crate::context::Context;
 use crate::daemon::FAREWELL;
 use crate::exit::Exit;
@@ -24,7 +24,8 @@ use crate::wiring::recorder::Log;
 
 mod raw;
 mod served;
-mod signals;
+pub(crate) mod signals;
+pub(crate) mod streams;
 
 /// Runs the command to its end.
 pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
@@ -39,7 +40,7 @@ pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
     let packages = packages::of(context, &server.packages, spawner.clone(), life);
-    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone()).spelled(Spelling::Flags);
     let cells = cells.preparing(packages).recording(Arc::clone(&log));
     let reports = context.global.verbose > 0;
     let place = Place { output: context.output, reports, cells, tracker, stop, log };
@@ -64,6 +65,9 @@ impl Place {
     /// Works out the cell, and tells of what the command may stumble over.
     async fn design(&self, launch: &Launch) -> anyhow::Result<Design> {
         let design = self.cells.design(launch).await.map_err(not_started)?;
+        if let Some(Err(refused)) = self.cells.plan(&launch.server, &design) {
+            return Err(not_started(refused));
+        }
         self.warn_of_unseen(&design, launch);
         Ok(design)
     }

@@ -66,6 +66,9 @@ impl<T: AsRef<str>> From<T> for Entry {
     }
 }
 
+/// How wide the lines of an [`Page::item`] may be: on any terminal.
+const ITEM_WIDTH: usize = 80;
+
 /// Text that is being laid out.
 #[derive(Debug)]
 pub struct Page {
@@ -106,6 +109,27 @@ impl Page {
         let label = self.toned(tone, label);
         let message = text::safe(message).replace('\n', "\n    ");
         let _ = writeln!(self.text, "{label} {message}");
+    }
+
+    /// Adds a name and, from a column on, a text of words; what does not fit goes on below its beginning.
+    pub fn item(&mut self, column: usize, [name, text]: &[Entry; 2]) {
+        let width = name.text.chars().count();
+        // The text stands apart from a name that is longer than its column.
+        let begin = if width == 0 { column } else { column.max(width + 1) };
+        let mut lead = self.toned(name.tone, &name.text);
+        lead.extend(std::iter::repeat_n(' ', begin - width));
+        let mut line = String::new();
+        for word in text.text.split(' ') {
+            if !line.is_empty() && begin + line.chars().count() + 1 + word.chars().count() > ITEM_WIDTH {
+                self.line(&format!("{lead}{}", self.toned(text.tone, &line)));
+                (lead, line) = (" ".repeat(begin), String::new());
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&format!("{lead}{}", self.toned(text.tone, &line)));
     }
 
     /// Adds a table without borders. Columns are as wide as their longest cell; the last is not padded.
@@ -167,6 +191,21 @@ hint: one
         let expected =
             expected.replace("state      last", "state       last").replace("running    x", "running     x");
         assert_eq!(table(Style::Plain), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_on_below() {
+        let mut page = Page::new(Style::Plain);
+        let words = "word ".repeat(17);
+        page.item(4, &["a".into(), words.trim_end().into()]);
+        page.item(4, &["longer".into(), "\x1b and".into()]);
+        page.item(4, &["".into(), "/a/path/without/any/space".repeat(5).into()]);
+        let expected = format!(
+            "a   {}word\n    word word\nlonger \\u{{1b}} and\n    {}\n",
+            "word ".repeat(14),
+            "/a/path/without/any/space".repeat(5)
+        );
+        assert_eq!(page.finish(), expected);
     }
 
     #[test]

@@ -56,6 +56,31 @@ fn a_host_without_user_namespaces_says_what_to_change() {
     assert!(ended.stdout.contains("hint: allow user namespaces"), "{}", ended.shown());
 }
 
+/// In a container whose root is the only user there is, a server of root's cannot be given an account. What was told was
+/// a broken pipe.
+#[test]
+fn root_of_a_world_without_other_users_is_told_the_true_reason() {
+    let home = Home::new();
+    for (options, reason, remedy) in [
+        (
+            &["--raw"][..],
+            "gets no cell: identity: user and group 1000 inside",
+            "run casemate as an ordinary user",
+        ),
+        (&["--raw", "--light"], "a folder of its own cannot be made", "run casemate as an ordinary user"),
+    ] {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-Ur", CASEMATE, "run"]).args(options).args(["--", "true"]);
+        let ended = home.ended(&command.env("CASEMATE_HOME", home.root()).output().unwrap());
+        if ended.stderr.starts_with("unshare:") {
+            return skipped(&format!("this machine has no user namespaces: {}", ended.stderr));
+        }
+        assert_eq!(ended.code, Some(125), "{}", ended.shown());
+        assert!(ended.stderr.contains(reason) && ended.stderr.contains(remedy), "{}", ended.shown());
+        assert!(!ended.stderr.contains("Broken pipe"), "{}", ended.shown());
+    }
+}
+
 #[test]
 fn streams_and_the_exit_code_pass_through() {
     for person in Person::with_cells() {
@@ -172,7 +197,7 @@ fn the_report_is_told_when_it_is_asked_for() {
     let Some(person) = Person::with_cells().into_iter().next() else { return };
     let home = person.home();
     let told = raw(person, &home, &["-v", "--", "true"]);
-    assert!(told.stderr.starts_with("casemate: full cell ("), "{}", told.shown());
+    assert!(told.stderr.contains("casemate: full cell ("), "{}", told.shown());
     assert_eq!(raw(person, &home, &["--", "true"]).shown(), "exit 0\n");
     let open = raw(person, &home, &["-v", "--allow-unsandboxed", "--", "true"]);
     assert!(open.stderr.contains("casemate: no cell; held together by "), "{}", open.shown());

@@ -14,55 +14,56 @@ fn the_short_help_fits_on_a_screen() {
     check(
         &["-h"],
         &expect![[r#"
-        exit 0
-        --- stdout
-        One guarded gate in front of all your MCP servers
+            exit 0
+            --- stdout
+            One guarded gate in front of all your MCP servers
 
-        Usage: casemate [OPTIONS] <COMMAND>
+            Usage: casemate [OPTIONS] <COMMAND>
 
-        Commands:
-          up           Run the gateway until it is told to stop
-          down         Stop the running gateway
-          connect      Speak MCP on stdin and stdout with the gateway, starting one when none runs
-          add          Add a server to the configuration
-          list         List the servers and how they are
-          show         Show one server: its configuration, its state, its tools
-          remove       Remove a server from the configuration
-          enable       Let clients see a server again
-          disable      Keep a server in the configuration, but serve it to nobody
-          start        Start a server now instead of at its first call
-          stop         Stop a server; calls to it are refused until it is started again
-          restart      Stop a server's processes and start it anew
-          logs         Show what a server wrote to stderr
-          call         Call a tool and print its answer
-          import       Add the servers of any client's `mcpServers` JSON
-          run          Run a command in a cell: put `casemate run --` before any server's command
-          sandbox      Show what cells can be had here
-          service      Keep the gateway running with systemd
-          install      Put Casemate into a client's configuration
-          uninstall    Take Casemate out of a client's configuration
-          key          Create, list and revoke API keys
-          config       Check and explain the configuration
-          doctor       Look for what could keep Casemate from working
-          explain      Explain an error code, for example CM1207
-          completions  Print shell completions
-          man          Print the manual page
+            Commands:
+              up           Run the gateway until it is told to stop
+              down         Stop the running gateway
+              connect      Speak MCP on stdin and stdout with the gateway, starting one when none runs
+              add          Add a server to the configuration
+              list         List the servers and how they are
+              show         Show one server: its configuration, its state, its tools
+              remove       Remove a server from the configuration
+              enable       Let clients see a server again
+              disable      Keep a server in the configuration, but serve it to nobody
+              start        Start a server now instead of at its first call
+              stop         Stop a server; calls to it are refused until it is started again
+              restart      Stop a server's processes and start it anew
+              prepare      Install the packages of servers ahead of time
+              logs         Show what a server wrote to stderr
+              call         Call a tool and print its answer
+              import       Add the servers of any client's `mcpServers` JSON
+              run          Run a command in a cell: put `casemate run --` before any server's command
+              sandbox      Show what cells can be had here
+              service      Keep the gateway running with systemd
+              install      Put Casemate into a client's configuration
+              uninstall    Take Casemate out of a client's configuration
+              key          Create, list and revoke API keys
+              config       Check and explain the configuration
+              doctor       Look for what could keep Casemate from working
+              explain      Explain an error code, for example CM1207
+              completions  Print shell completions
+              man          Print the manual page
 
-        Options:
-          -h, --help     Print help (see more with '--help')
-          -V, --version  Print version
+            Options:
+              -h, --help     Print help (see more with '--help')
+              -V, --version  Print version
 
-        Global options:
-              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
-                               folders]
-              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
-                               installation]
-              --json           Print data as JSON on stdout, and errors as JSON on stderr
-          -v, --verbose...     Log more; twice for details, three times for everything
-              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+            Global options:
+                  --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                                   folders]
+                  --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                                   installation]
+                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+              -v, --verbose...     Log more; twice for details, three times for everything
+                  --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
 
-        Start here: `casemate up`, then `casemate install claude-code`.
-    "#]],
+            Start here: `casemate up`, then `casemate install claude-code`.
+        "#]],
     );
 }
 
@@ -108,6 +109,11 @@ fn the_long_help_has_the_reference() {
               Data is in casemate/ below it, unless CASEMATE_HOME is set. Default: ~/.local/share.
           XDG_STATE_HOME
               Sockets are in casemate/run/ below it, unless CASEMATE_HOME is set. Default: ~/.local/state.
+          DOCKER_HOST
+              The container engine for servers with an `image`: unix:// and the path of its socket. Default:
+              the first of the usual sockets that answers.
+          XDG_RUNTIME_DIR
+              Where the sockets of this user's container engines are. Default: none.
           HOME
               The home folder, from which the XDG defaults follow. Default: none.
           CLAUDE_CONFIG_DIR
@@ -178,10 +184,16 @@ fn help_of_add() {
                                          name below that one
                   --read <PATH>          Let it read a file or folder
                   --write <PATH>         Let it read and change a file or folder
+                  --runtime <PATH>       Show it where programs and libraries lie; links stay links
                   --env <NAME[=VALUE]>   Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be
                                          env:NAME or file:PATH
                   --memory <SIZE>        Most memory, for example 512MiB [default: 1GiB]
+                  --cpu <NUMBER>         Most processors that it may keep busy, for example 0.5 [default: 2]
                   --processes <NUMBER>   Most processes and threads [default: 256]
+                  --install-scripts      Let its package run its install scripts, in a cell without network,
+                                         when it is installed
+                  --host-stats           Let it see figures of the whole host: memory, processors, disks,
+                                         network
                   --light                A light cell, for hosts that forbid user namespaces: no network, and
                                          the host's files have names
                   --allow-unsandboxed    No cell: it may do everything that you may

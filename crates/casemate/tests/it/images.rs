@@ -110,8 +110,12 @@ fn without_an_engine_the_start_says_where_one_was_looked_for() {
     let _gateway = gateway(&home, &docker, "");
     let refused = home.run(&["start", "boxed"]);
     assert_eq!(refused.code, Some(1), "{}", refused.shown());
-    for word in ["no container engine answers: [HOME]/none.sock", "start Docker or Podman"] {
-        assert!(refused.stderr.contains(word), "{word}: {}", refused.shown());
+    let host = format!("unix://{}", nowhere.display());
+    let doctor = home.command(&["doctor"]).env("DOCKER_HOST", host).output().unwrap();
+    for told in [refused.stderr, home.ended(&doctor).stdout] {
+        for word in ["no container engine answers: [HOME]/none.sock", "start Docker or Podman"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
     }
 }
 

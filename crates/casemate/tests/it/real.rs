@@ -4,6 +4,7 @@
 //! skipped, and say so. Each of them proves at its end that no process stayed behind.
 
 mod at_once;
+mod cells;
 mod inspector;
 mod parts;
 mod runner;

@@ -148,9 +148,9 @@ fn a_server_that_cannot_be_run_is_told_at_once() {
     };
     let cases: [(&[&str], i32, &str); 8] = [
         (&["--", "no-such-program"], 125, "no program is called"),
-        (&["--read", "/etc", "--", "true"], 2, "/etc"),
+        (&["--read", "/etc", "--", "true"], 2, "command line: --read: \"/etc\" is a top folder"),
         (&["--read", "/no/such/folder", "--", "true"], 2, "/no/such/folder cannot be granted"),
-        (&["--memory", "5", "--", "true"], 2, "is not a size"),
+        (&["--memory", "5", "--", "true"], 2, "--memory: \"5\" is not a size"),
         (&["--network", "example.org", "--", "true"], 2, "example.org"),
         (&["--network", "example.org:443", "--light", "--", "true"], 2, "cannot be used with"),
         (&["--env", "UNSET", "--", "true"], 2, "the variable UNSET is not set"),

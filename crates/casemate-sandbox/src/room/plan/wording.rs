@@ -113,7 +113,7 @@ impl fmt::Display for Access {
 }
 
 impl Right {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Right::Read => "readable",
             Right::Write => "writable",

@@ -130,9 +130,11 @@ fn what_is_no_program_is_told_with_a_way_out() {
     let disk = Disk::new();
     let file = disk.path("notes.txt");
     std::fs::write(&file, "").unwrap();
-    for (program, word) in
-        [(file, "chmod +x"), (disk.path("none"), "cwd"), ("no-such-thing".into(), "absolute path")]
-    {
+    for (program, word) in [
+        (file, "chmod +x"),
+        (disk.path("none"), "working directory"),
+        ("no-such-thing".into(), "absolute path"),
+    ] {
         let refused = Runtime::find(&program, None, &[]).unwrap_err();
         assert!(refused.hint.contains(word), "{refused}");
     }

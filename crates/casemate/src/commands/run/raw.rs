@@ -1,12 +1,10 @@
 //! The cell alone: what the command says and hears passes through, and so do signals and its end.
 
 use casemate_gateway::upstream::{Launch, ProcessHandle};
-use casemate_sandbox::{CellIo, Exit as Ended};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_util::task::TaskTracker;
+use casemate_sandbox::Exit as Ended;
 
-use super::Place;
 use super::signals::{self, Signals};
+use super::{Place, streams};
 use crate::cells::Opened;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -21,7 +19,7 @@ pub(super) fn run(context: &Context, place: Place, launch: &Launch) -> anyhow::R
         let opened = place.cells.open(&launch.server, design).await;
         let Opened { io, mut remarks, running } = opened.map_err(super::not_started)?;
         place.tell(&running.report());
-        let outputs = connect(io);
+        let outputs = streams::connect(io);
         let ended = loop {
             tokio::select! {
                 ended = running.cell().wait() => break ended,
@@ -38,24 +36,6 @@ pub(super) fn run(context: &Context, place: Place, launch: &Launch) -> anyhow::R
     // A thread may wait for our standard input, and nothing will make it stop.
     runtime.shutdown_background();
     Ok(Exit::Command(code(ended?)))
-}
-
-/// Joins the command's streams with ours. The tasks that are waited for are those of its outputs.
-fn connect(io: CellIo) -> TaskTracker {
-    let CellIo { stdin, stdout, stderr } = io;
-    let (inputs, outputs) = (TaskTracker::new(), TaskTracker::new());
-    inputs.spawn(pass(tokio::io::stdin(), stdin));
-    outputs.spawn(pass(stdout, tokio::io::stdout()));
-    outputs.spawn(pass(stderr, tokio::io::stderr()));
-    outputs.close();
-    outputs
-}
-
-/// Passes bytes on as they come. When one side is gone the other is let go, and so learns of it.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    if tokio::io::copy(&mut from, &mut to).await.is_ok() {
-        let _ = to.flush().await;
-    }
 }
 
 fn code(ended: Ended) -> u8 {

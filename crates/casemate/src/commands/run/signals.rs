@@ -7,15 +7,15 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The exit code with which a shell passes a signal on.
-pub(super) fn code(signal: i32) -> u8 {
+pub(crate) fn code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
 /// The signals that are passed on: those that ask a program to end, to read its files anew, or whatever it likes.
-pub(super) struct Signals(Vec<(i32, Signal)>);
+pub(crate) struct Signals(Vec<(i32, Signal)>);
 
 impl Signals {
-    pub(super) fn listen() -> anyhow::Result<Signals> {
+    pub(crate) fn listen() -> anyhow::Result<Signals> {
         let kinds = [
             SignalKind::terminate(),
             SignalKind::interrupt(),
@@ -30,7 +30,7 @@ impl Signals {
     }
 
     /// The number of the next one. Cancel-safe.
-    pub(super) async fn next(&mut self) -> i32 {
+    pub(crate) async fn next(&mut self) -> i32 {
         std::future::poll_fn(|context| {
             for (number, signal) in &mut self.0 {
                 if signal.poll_recv(context).is_ready() {

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use casemate_sandbox::{
-    Absent, Access, CellSpec, Controller, Enforced, Error, Host, Kind, Layer, Obstacle, Plan, Refusal,
-    Spawner, Spec, environment,
+    Access, CellSpec, Controller, Enforced, Error, Host, Kind, Layer, Obstacle, Plan, Refusal, Spawner, Spec,
+    environment,
 };
 use serde::Serialize;
 
+use super::Gap;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -90,13 +91,6 @@ struct Cell {
     states: Vec<(Layer, State)>,
     #[serde(skip)]
     refusal: Option<Refusal>,
-}
-
-/// Something that is not in force.
-#[derive(Debug, Serialize)]
-struct Gap {
-    layer: &'static str,
-    reason: String,
 }
 
 /// Something that stands in the way.
@@ -200,12 +194,6 @@ fn able(host: &Host) -> Host {
         seccomp: Ok(()),
         landlock: Some(u8::MAX),
         ..host.clone()
-    }
-}
-
-impl Gap {
-    fn of(absent: &Absent) -> Gap {
-        Gap { layer: absent.layer.as_str(), reason: absent.reason.clone() }
     }
 }
 

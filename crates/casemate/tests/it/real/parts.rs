@@ -1,6 +1,6 @@
 //! What is installed from the public registries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::home::skipped;
 
@@ -19,6 +19,11 @@ impl Parts {
                 None
             }
         }
+    }
+
+    /// The cache folder itself.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The folder whose `node_modules` holds the TypeScript SDKs.

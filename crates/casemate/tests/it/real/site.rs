@@ -164,7 +164,7 @@ impl Said {
         said
     }
 
-    fn of(result: &Value) -> Said {
+    pub(super) fn of(result: &Value) -> Said {
         let parts = result["content"].as_array().unwrap().iter().filter_map(|part| part["text"].as_str());
         Said { text: parts.collect::<Vec<_>>().join("\n"), is_error: result["isError"] == true }
     }
