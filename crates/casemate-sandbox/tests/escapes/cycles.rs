@@ -39,7 +39,7 @@ pub(crate) fn run(count: &str) -> ExitCode {
 fn turn(world: &World, count: usize) {
     // What is made once, at the first of each kind, is no leak.
     (0..ENDS.len() * 4).for_each(|number| cycle(world, number));
-    let (before, kernel, resident) = (left(), kept(), resident_kib());
+    let (before, kernel, resident) = (calm(), kept(), resident_kib());
     let begun = Instant::now();
     (0..count).for_each(|number| cycle(world, number));
     let lasted = begun.elapsed();
@@ -85,6 +85,19 @@ fn outfit(world: &World, spec: &mut Spec, number: usize) {
     }
     if number % 4 >= 2 {
         cell.host_stats = HostStats::Shown;
+    }
+}
+
+/// What there is once the spawner has tidied up behind the last cell, of which there is no event.
+pub(crate) fn calm() -> (usize, usize, String) {
+    let mut last = left();
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = left();
+        if now == last {
+            return now;
+        }
+        last = now;
     }
 }
 

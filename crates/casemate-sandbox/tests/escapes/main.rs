@@ -25,6 +25,8 @@ mod attack;
 mod attacks;
 mod bench;
 mod cycles;
+#[cfg(target_arch = "x86_64")]
+mod faults;
 mod figures;
 mod ground;
 mod later;
@@ -33,6 +35,8 @@ mod limits;
 mod owners;
 mod passages;
 mod programs;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
 mod way_out;
 mod world;
 
@@ -49,6 +53,12 @@ const LATER: &str = "--later";
 
 /// The first argument of a server that runs into a limit.
 const WASTE: &str = "--waste";
+
+/// The first argument of a run in which system calls are made to fail.
+const FAULTS: &str = "--faults";
+
+/// The first argument of the process in it that starts cells.
+const START: &str = "--start";
 
 /// The first argument of a server that asks for figures.
 const ASK: &str = "--ask";
@@ -132,6 +142,10 @@ fn play(part: &str, rest: &[String]) -> Option<ExitCode> {
         LATER => later::play(),
         LESSON => lessons::play(),
         "--bench" => bench::run(),
+        #[cfg(target_arch = "x86_64")]
+        FAULTS => faults::run(&rest[0]),
+        #[cfg(target_arch = "x86_64")]
+        START => faults::start(&rest[0]),
         "--cycles" => cycles::run(&rest[0]),
         _ => return None,
     })

@@ -67,11 +67,15 @@ pub(super) fn drop_capabilities() -> Result<(), Errno> {
 }
 
 fn empty_bounding_set() -> Result<(), Errno> {
+    if !rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        // Not ours to decide, and without new privileges it means nothing.
+        return Ok(());
+    }
     for capability in kernel::CAPABILITIES {
         match kernel::unbound(capability) {
             Ok(()) => {}
-            // Beyond the last one that this kernel knows, or not ours to decide.
-            Err(Errno::INVAL | Errno::PERM) => break,
+            // Beyond the last one that this kernel knows.
+            Err(Errno::INVAL) => break,
             Err(errno) => return Err(errno),
         }
     }
