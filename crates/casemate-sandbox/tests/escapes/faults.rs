@@ -153,7 +153,9 @@ impl Play {
             let Some(call) = hit else { continue };
             if outcome.starts_with("refused: ") {
                 refused += 1;
-            } else if outcome == whole && is_moot(call, who == Who::First && at < ours) || lacks_additional(&outcome) {
+            } else if outcome == whole && is_moot(call, who == Who::First && at < ours)
+                || lacks_additional(&outcome)
+            {
                 moot += 1;
             } else {
                 let outcome = if outcome == whole { "as without it" } else { &outcome };
@@ -178,7 +180,8 @@ fn is_moot(call: c_long, is_before_ours: bool) -> bool {
 
 /// Whether a report says that something is absent, and everything that is absent may be.
 fn lacks_additional(outcome: &str) -> bool {
-    let mut lacking = outcome.split("; without ").skip(1).map(|text| text.split(' ').next().unwrap()).peekable();
+    let mut lacking =
+        outcome.split("; without ").skip(1).map(|text| text.split(' ').next().unwrap()).peekable();
     lacking.peek().is_some() && lacking.all(|layer| ADDITIONAL.contains(&layer))
 }
 
