@@ -99,7 +99,9 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn design(&self, package: Option<Package>) -> Result<Design, Refused> {
+        self.surroundings.check_place()?;
         let mut grants = grants(self.room, self.surroundings)?;
+        self.room.runtime.iter().try_for_each(|path| self.surroundings.check_runtime(path))?;
         let (origin, start) = match package {
             Some((origin, prepared)) => (Some(origin), packaged(prepared, &mut grants)),
             None => (None, self.installed(&mut grants)?),

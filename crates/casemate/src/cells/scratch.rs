@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+mod removal;
+
 /// Every user can pass through it, since a server of root's is another user, and it is on a disk.
 const PARENT: &str = "/var/tmp";
 
@@ -58,6 +60,16 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = removal::remove(self.path()) {
+            tracing::warn!(path = %self.path().display(), %error, "a server's folder cannot be removed");
+        }
+        // Nothing is left for it to remove; and what could not be is not walked through again.
+        self.folder.disable_cleanup(true);
+    }
+}
+
 /// Between the making of a folder and its lock another casemate may take it for one that was left behind.
 fn is_swept(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
@@ -80,8 +92,10 @@ fn sweep_one(path: &PathBuf) -> io::Result<()> {
     if !found.is_dir() || !(us.is_root() || found.uid() == us.as_raw()) {
         return Ok(());
     }
-    match File::open(path)?.try_lock() {
-        Ok(()) => std::fs::remove_dir_all(path),
+    // What belongs to somebody else may have become something else meanwhile, and its server may have closed it.
+    let folder = File::from(removal::open(rustix::fs::CWD, path.as_os_str())?);
+    match folder.try_lock() {
+        Ok(()) => removal::remove(path),
         Err(TryLockError::WouldBlock) => Ok(()),
         Err(TryLockError::Error(error)) => Err(error),
     }
@@ -96,6 +110,7 @@ mod tests {
         let used = Scratch::make(12_345).unwrap();
         let left = tempfile::Builder::new().prefix(PREFIX).tempdir_in(PARENT).unwrap();
         std::fs::write(left.path().join("file"), "").unwrap();
+        std::fs::set_permissions(left.path(), Permissions::from_mode(0o000)).unwrap();
         sweep();
         assert!(used.path().exists());
         assert!(!left.path().exists());

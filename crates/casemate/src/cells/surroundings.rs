@@ -1,8 +1,10 @@
 //! What all servers of an installation have in common.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use casemate_sandbox::CellSpec;
 use casemate_sandbox::container::Search;
 use casemate_sandbox::environment::Variable;
 
@@ -29,6 +31,8 @@ pub struct Surroundings {
     pub(super) private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
     pub(super) config: PathBuf,
+    /// The symbolic links on the way to all of these: who may change one chooses what we find there next time.
+    pub(super) links: Vec<PathBuf>,
 }
 
 impl Surroundings {
@@ -48,12 +52,30 @@ impl Surroundings {
             engine: super::image::search(paths, environment),
             private: vec![real(paths.data()), real(paths.run())],
             config: real(paths.config()),
+            links: [paths.data(), paths.run(), paths.config()].into_iter().flat_map(links).collect(),
         })
+    }
+
+    /// Refuses every cell when what is ours lies among the programs that each of them sees.
+    pub(super) fn check_place(&self) -> Result<(), Refused> {
+        for runtime in CellSpec::RUNTIME {
+            if let Some(private) = self.private.iter().find(|private| is_within(private, Path::new(runtime)))
+            {
+                return Err(Refused::new(
+                    format!(
+                        "every cell sees {runtime}, and casemate's own keys and sockets lie in {}",
+                        private.display()
+                    ),
+                    "choose another folder for them with --home or CASEMATE_HOME",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what would show a server our keys, records or sockets.
     pub(super) fn check_read(&self, path: &Path) -> Result<(), Refused> {
-        let meets = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
+        let meets = |private: &&PathBuf| is_within(private, path) || is_within(path, private);
         match self.private.iter().find(meets) {
             None => Ok(()),
             Some(private) => Err(Refused::new(
@@ -67,17 +89,62 @@ impl Surroundings {
         }
     }
 
+    /// The same for what lies under a path that may be a link, or behind one.
+    pub(super) fn check_runtime(&self, path: &Path) -> Result<(), Refused> {
+        self.check_read(path)?;
+        self.check_read(&real(path))
+    }
+
     /// The same for what it may change.
     pub(super) fn check_write(&self, path: &Path) -> Result<(), Refused> {
         self.check_read(path)?;
-        if self.config.starts_with(path) {
+        if is_within(&self.config, path) {
             return Err(Refused::new(
                 format!("{} would let it change casemate's configuration", path.display()),
                 "grant the folders beside it that the server needs, or move the configuration",
             ));
         }
-        Ok(())
+        match self.links.iter().find(|link| link.starts_with(path)) {
+            None => Ok(()),
+            Some(link) => Err(Refused::new(
+                format!(
+                    "{} would let it change the link {}, through which casemate finds its own files",
+                    path.display(),
+                    link.display()
+                ),
+                "grant the folders beside it that the server needs, or put the files where the link is",
+            )),
+        }
     }
+}
+
+/// Whether a path leads into a folder, by name or because both are the same to the kernel: a folder that is mounted a second
+/// time, or whose file system does not tell upper from lower case, has more names than one.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let sought = identity(folder);
+    path.starts_with(folder) || sought.is_some() && path.ancestors().any(|part| identity(part) == sought)
+}
+
+/// How many links are followed, as the kernel does it (`path_resolution(7)`).
+const LINKS_MAX: usize = 40;
+
+/// The links that are followed on the way to a path, each where it really lies.
+fn links(path: &Path) -> Vec<PathBuf> {
+    let mut links: Vec<PathBuf> = Vec::new();
+    let mut ahead = vec![path.to_owned()];
+    while let Some(path) = ahead.pop() {
+        for part in path.ancestors() {
+            let (Some(folder), Some(name)) = (part.parent(), part.file_name()) else { continue };
+            let place = real(folder).join(name);
+            let Ok(to) = place.read_link() else { continue };
+            if links.len() < LINKS_MAX && !links.contains(&place) {
+                ahead.push(real(folder).join(to));
+                links.push(place);
+            }
+        }
+    }
+    links
 }
 
 /// A path without links, as far as it exists: what is granted has none either.
@@ -103,6 +170,7 @@ mod tests {
             engine: Search::default(),
             private: private.map(PathBuf::from).to_vec(),
             config: "/home/ada/.config/casemate/casemate.toml".into(),
+            links: Vec::new(),
         }
     }
 
@@ -122,6 +190,28 @@ mod tests {
         for path in ["/home/ada/notes", "/home/ada/.local/share/casemate-notes", "/srv"] {
             assert_eq!(surroundings.check_write(Path::new(path)), Ok(()), "{path}");
         }
+    }
+
+    #[test]
+    fn an_installation_among_the_programs_gets_no_cells() {
+        let mut surroundings = surroundings();
+        assert_eq!(surroundings.check_place(), Ok(()));
+        surroundings.private = vec!["/usr/local/casemate/data".into()];
+        assert!(surroundings.check_place().unwrap_err().what.contains("/usr/local/casemate/data"));
+    }
+
+    #[test]
+    fn a_second_name_of_a_folder_is_that_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("one/inner")).unwrap();
+        std::fs::create_dir(folder.path().join("other")).unwrap();
+        // A link stands for a mount here: the kernel tells the same of both.
+        std::os::unix::fs::symlink(folder.path().join("one"), folder.path().join("two")).unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(is_within(&at("two/inner"), &at("one")));
+        assert!(is_within(&at("one/inner"), &at("two")));
+        assert!(!is_within(&at("other"), &at("one")));
+        assert!(!is_within(&at("one"), &at("one/inner")));
     }
 
     #[test]

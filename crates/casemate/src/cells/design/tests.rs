@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
@@ -149,4 +150,44 @@ fn without_a_cell_everything_is_as_a_person_wrote_it() {
     assert!(design.spec.cell.is_none() && design.room.is_none());
     assert_eq!(design.spec.program, "npx");
     assert!(design.spec.cwd.unwrap().ends_with("cm/data/home"));
+}
+
+#[test]
+fn runtime_does_not_show_what_is_ours_directly_or_behind_a_link() {
+    let site = Site::new();
+    let link = site.folder("w").join("link");
+    std::os::unix::fs::symlink(site.folder("cm/data"), &link).unwrap();
+    for path in [site.folder("cm/data"), site.folder(""), link.clone(), link.join("records")] {
+        for kind in [Kind::Full, Kind::Light] {
+            let refused = site.design(|_, room| {
+                room.kind = kind;
+                room.runtime = vec![path.clone()];
+            });
+            let what = refused.err().map(|refused| refused.what).unwrap_or_default();
+            assert!(what.contains("casemate's own keys"), "{}: {what}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_to_our_configuration_or_keys_cannot_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for name in ["cm", "big", "dots", "far", "beside"] {
+        std::fs::create_dir(root.join(name)).unwrap();
+    }
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(root.join(to), root.join(at)).unwrap();
+    link("big/data", "cm/data");
+    link("dots/casemate.toml", "cm/casemate.toml");
+    link("far/casemate.toml", "dots/casemate.toml");
+    std::fs::DirBuilder::new().mode(0o700).create(root.join("big/data")).unwrap();
+    std::fs::write(root.join("far/casemate.toml"), "").unwrap();
+    let environment = Environment::of([("CASEMATE_HOME", root.join("cm"))]);
+    let paths = Paths::resolve(&environment, None, None).unwrap();
+    let surroundings = Surroundings::at(&paths, &environment).unwrap();
+    let site = Site { folder, surroundings };
+    for name in ["dots", "far", "cm"] {
+        assert!(site.design(|_, room| room.write = vec![root.join(name)]).is_err(), "{name}");
+    }
+    site.design(|_, room| room.write = vec![root.join("beside")]).unwrap();
 }
