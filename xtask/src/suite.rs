@@ -84,7 +84,7 @@ impl Step {
             Step::Tests => tests(&Cache::open()?),
             Step::Readme => readme::run(&Cache::open()?),
             Step::Conformance => conformance::run(&Cache::open()?),
-            Step::Cells => cells(options.cycles()),
+            Step::Cells => cells(options),
             Step::Kills => kills::run(&Cache::open()?, options.kills()),
             Step::Endurance => bench::endure(Duration::from_secs(60 * options.minutes)),
         }
@@ -170,12 +170,13 @@ fn tests(cache: &Cache) -> Result<()> {
     )
 }
 
-/// The escape suite has a mode for that: cells are made of the program that asks for them.
-fn cells(cycles: usize) -> Result<()> {
-    let cycles = cycles.to_string();
-    process::run(
-        process::cargo()
-            .args(["test", "--locked", "--quiet", "--workspace", "--test", "escapes", "--"])
-            .args(["--cycles", &cycles]),
-    )
+/// The escape suite has modes for that: cells are made of the program that asks for them. In its tests, some of the system
+/// calls of a start are made to fail; with --soak all of them are.
+fn cells(options: &Options) -> Result<()> {
+    let escapes = |mode: [&str; 2]| {
+        let test = ["test", "--locked", "--quiet", "--workspace", "--test", "escapes", "--"];
+        process::run(process::cargo().args(test).args(mode))
+    };
+    escapes(["--cycles", &options.cycles().to_string()])?;
+    if options.soak { escapes(["--faults", "1"]) } else { Ok(()) }
 }

@@ -29,8 +29,8 @@ const EXIT_FAILED: i32 = 125;
 pub(crate) fn run(role: Role, identity: Identity) -> Option<i32> {
     let control = syscall::inherited(CONTROL)?;
     let order = syscall::inherited(ORDER)?;
-    rustix::net::sockopt::socket_type(&control).ok()?;
     syscall::block_signals();
+    rustix::net::sockopt::socket_type(&control).ok()?;
     let ended = match role {
         Role::Cell(containment) => {
             guard(containment, identity, Papers { control: &control, order, plan: None })
@@ -83,8 +83,11 @@ fn guard(containment: Containment, identity: Identity, papers: Papers<'_>) -> Re
     let signals = syscall::signal_descriptor().map_err(|errno| Failure::new(Stage::Fork, errno))?;
     let role = if papers.plan.is_some() { Role::Room(containment) } else { Role::Cell(containment) };
     let server = server::start(role, papers)?;
-    Message::Started(server.as_raw_pid()).send(control);
-    let exit = watch(server, control, &signals);
+    let exit = match Message::Started(server.as_raw_pid()).deliver(control) {
+        Ok(()) => watch(server, control, &signals),
+        // Casemate would wait for that forever; now it sees our end.
+        Err(_) => None,
+    };
     let exit = match containment {
         // The kernel kills what is left in our namespace when we end.
         Containment::PidNamespace | Containment::UserNamespace => exit.unwrap_or(Exit::KILLED),

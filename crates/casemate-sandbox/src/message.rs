@@ -178,8 +178,13 @@ impl Message {
 
     /// Sends without blocking and without SIGPIPE. A casemate that is gone does not need to hear it.
     pub(crate) fn send(self, control: &OwnedFd) {
+        let _ = self.deliver(control);
+    }
+
+    /// The same for what casemate must hear.
+    pub(crate) fn deliver(self, control: &OwnedFd) -> Result<(), Errno> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let _ = retry_on_intr(|| rustix::net::send(control, &self.encode(), flags));
+        retry_on_intr(|| rustix::net::send(control, &self.encode(), flags)).map(drop)
     }
 }
 

@@ -27,28 +27,26 @@ pub(crate) fn block_signals() {
 }
 
 /// Gives every signal its default disposition and unblocks all: what a program expects when it starts.
-pub(crate) fn reset_signals() {
+pub(crate) fn reset_signals() -> Result<(), Errno> {
     // The kernel's sigaction: SIG_DFL, no flags, no restorer, an empty mask. Asked directly, since libc keeps
     // signals 32 and 33 to itself, and whoever started casemate may have ignored them.
     let default = [0_u64; 4];
-    for signal in 1..=SIGNAL_MAX {
-        // SAFETY: SIG_DFL installs no code. Signals that cannot be changed make the call fail, without effect.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                ptr::null::<u64>(),
-                size_of::<u64>(),
-            );
+    // These two cannot be changed by anybody.
+    for signal in (1..=SIGNAL_MAX).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let (new, old) = (default.as_ptr(), ptr::null::<u64>());
+        // SAFETY: SIG_DFL installs no code, and the size is that of the kernel's set of signals.
+        let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old, size_of::<u64>()) };
+        if result == -1 {
+            return Err(last_errno());
         }
     }
     let mut none = MaybeUninit::uninit();
     // SAFETY: sigemptyset initializes the set it is given, and pthread_sigmask only reads it.
-    unsafe {
+    let errno = unsafe {
         libc::sigemptyset(none.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-    }
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
+    };
+    if errno == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(errno)) }
 }
 
 /// A descriptor that becomes readable when a signal is pending. The signals must be blocked.

@@ -22,33 +22,44 @@ pub(super) fn start(role: Role, papers: Papers<'_>) -> Result<Pid, Failure> {
     let (verdict, say) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(fork_failed)?;
     let Some(server) = syscall::fork().map_err(fork_failed)? else {
         // Only a failed start comes back here.
-        let tell = |message: Message| {
-            let _ = retry_on_intr(|| rustix::io::write(&say, &message.encode()));
-        };
+        let tell = |message: Message| retry_on_intr(|| rustix::io::write(&say, &message.encode())).map(drop);
         let outfit = Outfit { role, parent, plan, control };
         let failure = carry_out(&outfit, order, tell);
-        tell(Message::Failed(failure));
+        let _ = tell(Message::Failed(failure));
         std::process::exit(super::EXIT_FAILED);
     };
     drop((say, order));
     syscall::close_stdio();
     loop {
         let mut bytes = [0; MESSAGE_BYTES];
-        // The pipe closes on exec: its end without a failure is the good news.
+        // The pipe closes on exec: its end without a failure is the good news, unless it is that of the process.
         let failure = match retry_on_intr(|| rustix::io::read(&verdict, &mut bytes)) {
-            Ok(0) => return Ok(server),
+            Ok(0) if !died_before_exec(server) => return Ok(server),
+            Ok(0) => Failure::new(Stage::Ended, Errno::CHILD),
             Ok(_) | Err(_) => match Message::decode(&bytes) {
-                Some(skipped @ Message::Skipped { .. }) => {
-                    skipped.send(control);
-                    continue;
-                }
+                Some(skipped @ Message::Skipped { .. }) => match skipped.deliver(control) {
+                    Ok(()) => continue,
+                    Err(errno) => fork_failed(errno),
+                },
                 Some(Message::Failed(failure)) => failure,
                 _ => fork_failed(Errno::IO),
             },
         };
+        // It may run, and we not know.
+        let _ = rustix::process::kill_process(server, Signal::KILL);
         let _ = retry_on_intr(|| rustix::process::waitpid(Some(server), WaitOptions::empty()));
         return Err(failure);
     }
+}
+
+/// Whether a process that has closed its end of the pipe never came to execute a program. One that we may not look at has.
+fn died_before_exec(server: Pid) -> bool {
+    /// "Forked but didn't exec" (PF_FORKNOEXEC of the kernel's sched.h), in the ninth field of proc_pid_stat(5).
+    const FORKED_ONLY: u32 = 0x40;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.as_raw_pid())).unwrap_or_default();
+    // The second field is a name in parentheses, which may contain anything.
+    let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6));
+    flags.and_then(|flags| flags.parse().ok()).is_some_and(|flags: u32| flags & FORKED_ONLY != 0)
 }
 
 /// What the process that becomes the server is to be before it does.
@@ -60,7 +71,7 @@ struct Outfit<'a> {
 }
 
 /// Becomes the program of the order; what comes back is why that failed.
-fn carry_out(outfit: &Outfit<'_>, order: OwnedFd, tell: impl FnMut(Message)) -> Failure {
+fn carry_out(outfit: &Outfit<'_>, order: OwnedFd, tell: impl FnMut(Message) -> Result<(), Errno>) -> Failure {
     let text = match order::read(order) {
         Ok(text) => text,
         Err(_) => return Failure::new(Stage::Order, Errno::IO),
@@ -74,12 +85,14 @@ fn carry_out(outfit: &Outfit<'_>, order: OwnedFd, tell: impl FnMut(Message)) -> 
     if let Some(Err(errno)) = order.cwd.map(rustix::process::chdir) {
         return Failure::new(Stage::Directory, errno);
     }
-    syscall::reset_signals();
-    execute(&order)
+    match syscall::reset_signals() {
+        Ok(()) => execute(&order),
+        Err(errno) => Failure::new(Stage::Fork, errno),
+    }
 }
 
 /// Leaves everything of casemate behind.
-fn settle(outfit: &Outfit<'_>, tell: impl FnMut(Message)) -> Result<(), Failure> {
+fn settle(outfit: &Outfit<'_>, tell: impl FnMut(Message) -> Result<(), Errno>) -> Result<(), Failure> {
     let failed = |errno| Failure::new(Stage::Fork, errno);
     rustix::process::setsid().map_err(failed)?;
     syscall::close_on_exec_from(3).map_err(failed)?;

@@ -40,11 +40,16 @@ pub(crate) fn await_casemate(control: &OwnedFd) -> Result<Vec<OwnedFd>, Failure>
 /// casemate.
 pub(crate) fn enter(plan: &Plan, control: &OwnedFd, mounts: Vec<OwnedFd>) -> Result<(), Failure> {
     let mut entry = Entry { plan, control, mounts, site: None };
-    take(plan, Phase::Enter, |action| entry.step(action), |skipped| skipped.send(control))
+    take(plan, Phase::Enter, |action| entry.step(action), |skipped| skipped.deliver(control))
 }
 
-/// Carries out what the server has to, just before its exec. `skip` hears of steps that were left out.
-pub(crate) fn confine(plan: &Plan, control: &OwnedFd, skip: impl FnMut(Message)) -> Result<(), Failure> {
+/// Carries out what the server has to, just before its exec. `skip` hears of steps that were left out; what it cannot pass
+/// on ends the start, since a layer would be reported that is not there.
+pub(crate) fn confine(
+    plan: &Plan,
+    control: &OwnedFd,
+    skip: impl FnMut(Message) -> Result<(), Errno>,
+) -> Result<(), Failure> {
     take(plan, Phase::Confine, |action| confine_step(action, control), skip)
 }
 
@@ -59,7 +64,7 @@ fn take(
     plan: &Plan,
     phase: Phase,
     mut act: impl FnMut(&Action) -> Result<(), Fault>,
-    mut skip: impl FnMut(Message),
+    mut skip: impl FnMut(Message) -> Result<(), Errno>,
 ) -> Result<(), Failure> {
     for (number, step) in plan.phase(phase) {
         // A step that is made to fail is left undone, as one that the kernel has refused.
@@ -67,7 +72,8 @@ fn take(
         let Err(Fault { errno, at }) = taken else { continue };
         let number = at.unwrap_or(number);
         match step.need {
-            Need::Additional => skip(Message::Skipped { step: number, errno: errno.raw_os_error() }),
+            Need::Additional => skip(Message::Skipped { step: number, errno: errno.raw_os_error() })
+                .map_err(|errno| Failure::new(Stage::Step(number), errno))?,
             Need::Required => return Err(Failure::new(Stage::Step(number), errno)),
         }
     }

@@ -30,25 +30,35 @@ const MOOT: &[(c_long, &str)] = &[
     (libc::SYS_set_robust_list, "there are no locks to be shared"),
     (libc::SYS_set_tid_address, "there are no threads to be joined"),
     (libc::SYS_rseq, "libc does without"),
-    (libc::SYS_prlimit64, "libc guesses the size of the stack; limits themselves are steps"),
     (libc::SYS_getrandom, "libc takes other noise for its tables"),
     (libc::SYS_access, "there is no /etc/ld.so.preload to be found"),
     (libc::SYS_poll, "the standard streams are there; waiting is tried again"),
     (libc::SYS_fcntl, "debug builds look whether a descriptor is open before they close it"),
+    (libc::SYS_statx, "the size of a buffer is not known in advance"),
     (libc::SYS_close, "the kernel closes in any case"),
-    (libc::SYS_rt_sigaction, "only SIGPIPE, which is blocked here, and reset before the server"),
-    (libc::SYS_sendto, "a message that casemate misses is a start that it gives up"),
+    (libc::SYS_getrlimit, "a limit that cannot be read is taken to be no lower than the new one"),
+    (libc::SYS_lseek, "the size of a buffer is not known in advance"),
+    (libc::SYS_sendto, "that /proc is the cell's own is not reported then"),
 ];
 
-/// The same for calls that are made before our first own one, by the loader and the runtime.
+/// The same for calls of the loader and the runtime, and the blocking of signals, which are blocked already: all that the
+/// first process does before it knows its plan.
 const MOOT_BEFORE: &[(c_long, &str)] = &[
+    (libc::SYS_sched_getaffinity, "the runtime guesses the size of the stack"),
+    (libc::SYS_gettid, "the runtime guesses the size of the stack"),
+    (libc::SYS_rt_sigaction, "no handler is needed; the server gets none"),
+    (libc::SYS_rt_sigprocmask, "whoever made this process has blocked them"),
     (libc::SYS_openat, "the loader looks in the next folder, the runtime guesses the size of the stack"),
     (libc::SYS_read, "the loader looks in the next folder, the runtime guesses the size of the stack"),
     (libc::SYS_newfstatat, "the loader looks in the next folder, the runtime guesses the size of the stack"),
 ];
 
-/// Our first own call: is there a control socket?
-const OURS: c_long = libc::SYS_getsockopt;
+/// The same once the server was forked: who cannot be looked at is taken to have executed its program.
+const MOOT_AFTER: &[(c_long, &str)] =
+    &[(libc::SYS_openat, "/proc is not there"), (libc::SYS_read, "/proc cannot be read")];
+
+/// The calls that make a process. The first of them in the first process makes the server.
+const FORKS: [c_long; 3] = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork];
 
 /// What is injected, in turns.
 const ERRORS: [i32; 2] = [libc::EPERM, libc::ENOMEM];
@@ -142,9 +152,16 @@ impl Play {
     /// What went wrong, a line for each.
     fn run(mut self, stride: usize) -> Vec<String> {
         let (whole, calls) = self.round("check", None);
-        let ours = calls.first.iter().position(|call| *call == OURS).unwrap();
+        // The last thing before the plan is read; seccomp and the rest come later.
+        let own = 1 + calls.first.iter().rposition(|call| *call == libc::SYS_getsockopt).unwrap();
+        let fork = calls.first.iter().position(|call| FORKS.contains(call)).unwrap();
         let ends = [(Who::First, started(&calls.first)), (Who::Server, calls.server.len())];
         let faults = ends.iter().flat_map(|(who, end)| (0..*end).map(|at| (*who, at)));
+        let also = |who, at| match who {
+            Who::First if at <= own => MOOT_BEFORE,
+            Who::First if at > fork => MOOT_AFTER,
+            _ => &[],
+        };
         let (mut wrong, mut refused, mut moot) = (Vec::new(), 0, 0);
         for (number, (who, at)) in faults.enumerate().filter(|(number, _)| number % stride == 0) {
             let fault = Fault { who, at, errno: ERRORS[number / stride % ERRORS.len()] };
@@ -153,13 +170,14 @@ impl Play {
             let Some(call) = hit else { continue };
             if outcome.starts_with("refused: ") {
                 refused += 1;
-            } else if outcome == whole && is_moot(call, who == Who::First && at < ours)
-                || lacks_additional(&outcome)
-            {
+            } else if lacks_additional(&outcome, &whole) || outcome == whole && is_moot(call, also(who, at)) {
                 moot += 1;
             } else {
                 let outcome = if outcome == whole { "as without it" } else { &outcome };
-                wrong.push(format!("{} cell, {fault:?}, system call {call}: {outcome}", self.kind));
+                wrong.push(format!(
+                    "{} cell, {fault:?}, system call {call}: {outcome} ({own} {fork}) {:?}",
+                    self.kind, calls.first
+                ));
             }
         }
         self.round("check", None);
@@ -173,21 +191,22 @@ impl Play {
 }
 
 /// Whether a call may fail without a consequence.
-fn is_moot(call: c_long, is_before_ours: bool) -> bool {
-    let before = if is_before_ours { MOOT_BEFORE } else { &[] };
-    MOOT.iter().chain(before).any(|(moot, _)| *moot == call)
+fn is_moot(call: c_long, also: &[(c_long, &str)]) -> bool {
+    MOOT.iter().chain(also).any(|(moot, _)| *moot == call)
 }
 
-/// Whether a report says that something is absent, and everything that is absent may be.
-fn lacks_additional(outcome: &str) -> bool {
-    let mut lacking =
-        outcome.split("; without ").skip(1).map(|text| text.split(' ').next().unwrap()).peekable();
-    lacking.peek().is_some() && lacking.all(|layer| ADDITIONAL.contains(&layer))
+/// Whether a report says that more is absent than usual, and that all of this may be.
+fn lacks_additional(outcome: &str, whole: &str) -> bool {
+    let lacking = |text: &str| -> Vec<String> {
+        text.split("; without ").skip(1).map(|layer| layer.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let (more, usual) = (lacking(outcome), lacking(whole));
+    let mut more = more.iter().filter(|layer| !usual.contains(layer)).peekable();
+    more.peek().is_some() && more.all(|layer| ADDITIONAL.contains(&layer.as_str()))
 }
 
 /// How many calls the first process makes until it says that the server runs: its first message after the fork.
 fn started(calls: &[c_long]) -> usize {
-    let forks = [libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork];
-    let fork = calls.iter().position(|call| forks.contains(call)).unwrap();
+    let fork = calls.iter().position(|call| FORKS.contains(call)).unwrap();
     fork + calls[fork..].iter().position(|call| *call == libc::SYS_sendto).unwrap() + 1
 }

@@ -113,6 +113,8 @@ fn main() -> ExitCode {
             }));
         }
     }
+    #[cfg(target_arch = "x86_64")]
+    trials.push(Trial::test("every_system_call_that_fails_refuses_the_start", || Ok(faults::sample()?)));
     if is_root {
         trials.push(Trial::test("what_the_host_mounts_later_does_not_come_in", || {
             later::nothing_comes_in();

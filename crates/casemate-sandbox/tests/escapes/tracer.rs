@@ -71,6 +71,7 @@ struct Info {
     _arch: [u32; 1],
     _pointers: [u64; 2],
     number: u64,
+    arguments: [u64; 6],
 }
 
 const ENTRY: u8 = 1;
@@ -174,7 +175,11 @@ impl Tracer {
             }
             return;
         }
-        let number = info.number.cast_signed();
+        let number = match (info.number.cast_signed(), info.arguments[2]) {
+            // Without a new limit it is the older call for reading one.
+            (libc::SYS_prlimit64, 0) => libc::SYS_getrlimit,
+            (number, _) => number,
+        };
         let calls = match traced.who {
             Who::First => &mut self.calls.first,
             Who::Server => &mut self.calls.server,
@@ -183,8 +188,11 @@ impl Tracer {
         if let Some(fault) = self.fault.filter(hits)
             && !FINAL.contains(&number)
         {
-            // One that every filter allows and that changes nothing is made in its place.
-            change(pid, |registers| registers.orig_rax = libc::SYS_getpid.cast_unsigned());
+            // A descriptor is closed whatever close(2) says. Of all others nothing is done; what is done in their place every
+            // filter allows.
+            if number != libc::SYS_close {
+                change(pid, |registers| registers.orig_rax = libc::SYS_getpid.cast_unsigned());
+            }
             traced.pending = Some(fault.errno);
             self.calls.hit = Some(number);
         }
