@@ -134,6 +134,7 @@ impl Play {
     fn new(kind: Kind) -> Play {
         let mut starter = Command::new(std::env::current_exe().unwrap());
         starter.args([START, kind.as_str()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        #[expect(clippy::zombie_processes, reason = "the process that calls this ends soon after it")]
         let mut starter = starter.spawn().unwrap();
         let (ask, mut answers) =
             (starter.stdin.take().unwrap(), BufReader::new(starter.stdout.take().unwrap()));
@@ -165,7 +166,7 @@ impl Play {
         let (mut wrong, mut refused, mut moot) = (Vec::new(), 0, 0);
         for (number, (who, at)) in faults.enumerate().filter(|(number, _)| number % stride == 0) {
             let fault = Fault { who, at, errno: ERRORS[number / stride % ERRORS.len()] };
-            let question = if number / stride % 16 == 0 { "check" } else { "go" };
+            let question = if (number / stride).is_multiple_of(16) { "check" } else { "go" };
             let (outcome, Calls { hit, .. }) = self.round(question, Some(fault));
             let Some(call) = hit else { continue };
             if outcome.starts_with("refused: ") {
