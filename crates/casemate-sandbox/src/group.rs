@@ -165,7 +165,7 @@ impl Groups {
             if !named || lock(&folder).is_err() {
                 continue;
             }
-            tracing::info!(folder = %folder.display(), "removing the control groups of a casemate that is gone");
+            tracing::debug!(folder = %folder.display(), "removing the control groups of a casemate that is gone");
             // A casemate that has moved itself may have started one that outlives it.
             let own = folder.join(SELF);
             for group in folders(&folder).into_iter().filter(|group| *group != own) {
