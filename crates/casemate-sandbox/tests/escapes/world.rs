@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -112,7 +112,10 @@ impl World {
         for name in ["outside/socket", "outside/log"] {
             open_to_all(&folder.path().join(name), 0o777);
         }
-        let bystander = Command::new("sleep").arg("1000").env("SECRET", "yes").spawn().unwrap();
+        // It ends with us, however we end, and holds on to nothing that somebody waits for.
+        let mut bystander = Command::new("cat");
+        bystander.env("SECRET", "yes").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let bystander = bystander.spawn().unwrap();
         // SAFETY: makes a segment of the kernel's; nothing is mapped.
         let memory = unsafe { libc::shmget(libc::IPC_PRIVATE, 4096, 0o666 | libc::IPC_CREAT) };
         let facts = Facts {
