@@ -118,6 +118,14 @@ pub trait Source {
     /// # Errors
     /// What the system says.
     fn read_file(&self, path: &Path) -> std::io::Result<String>;
+
+    /// The text of a file with rules, which is no secret.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_rules(&self, path: &Path) -> std::io::Result<String> {
+        self.read_file(path)
+    }
 }
 
 /// Whether the text can be the name of an environment variable.

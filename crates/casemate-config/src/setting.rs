@@ -92,6 +92,8 @@ pub enum Word {
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Kinds of personal data.
+    Personal,
 }
 
 /// The names that a person chooses within a key.

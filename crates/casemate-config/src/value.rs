@@ -319,6 +319,7 @@ impl Kind {
             Kind::Words(Word::Server) => "a list of servers",
             Kind::Words(Word::Path) => "a list of absolute paths",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
+            Kind::Words(Word::Personal) => "a list of `mail`, `phone`, `card`, `iban`, `national-id`",
             Kind::Given => "a text, \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
             Kind::Shown => "1 to 48 letters, digits, `-` and `_`",
             Kind::Json => "any value that JSON has",

@@ -106,6 +106,10 @@ codes! {
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.
     BadSchema = "CM1502", Upstream;
+    /// The arguments hold something that a rule keeps from passing.
+    ArgumentsBlocked = "CM1503", Policy;
+    /// The definition of what is called holds something that a rule keeps from passing.
+    DefinitionBlocked = "CM1504", Upstream;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// The server does not run and could not be started, or cannot be reached.
@@ -126,6 +130,8 @@ codes! {
     Canceled = "CM1708", Caller;
     /// The server used more than it may and was ended.
     OverLimit = "CM1709", Upstream;
+    /// The answer holds something that a rule keeps from passing.
+    AnswerBlocked = "CM1801", Upstream;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

@@ -22,6 +22,7 @@ mod instance;
 mod level;
 mod life;
 mod listen;
+mod masks;
 mod outlet;
 mod probe;
 mod process;
@@ -40,6 +41,7 @@ use casemate_mcp::json::Raw;
 
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use fault::Fault;
+pub use masks::Masks;
 pub use host::Host;
 pub use process::{Exit, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 pub use server::Server;

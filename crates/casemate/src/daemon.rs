@@ -245,6 +245,7 @@ pub fn host(
         stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+        masks: Arc::default(),
         result_bytes_max: limits.result_bytes_max,
     };
     (Arc::new(host), noticed)

@@ -179,7 +179,10 @@ impl<'a> Compiler<'a> {
         let mut values = BTreeMap::new();
         for (name, given, origin) in at.given(key).into_iter().filter(|_| enabled) {
             match given.resolve(self.folder, self.source) {
-                Ok(value) => drop(values.insert(name.to_owned(), value)),
+                Ok(value) => {
+                    self.remember(&format!("{}.{key}.{name}", at.key), given, &value);
+                    values.insert(name.to_owned(), value);
+                }
                 Err(fault) => self.refuse(origin.clone(), fault),
             }
         }

@@ -2,6 +2,7 @@
 
 mod cells;
 mod gateway;
+mod inspect;
 mod packages;
 mod rules;
 mod servers;
@@ -12,9 +13,17 @@ use super::Setting;
 
 /// All settings, in the order in which they are shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
-    [gateway::SETTINGS, servers::SETTINGS, cells::SETTINGS, packages::SETTINGS, rules::SETTINGS]
-        .into_iter()
-        .flatten()
+    [
+        gateway::SETTINGS,
+        servers::SETTINGS,
+        cells::SETTINGS,
+        inspect::SERVER_SETTINGS,
+        packages::SETTINGS,
+        inspect::SETTINGS,
+        rules::SETTINGS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const fn ms(milliseconds: u64) -> Duration {

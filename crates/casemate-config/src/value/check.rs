@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use casemate_inspect::Personal;
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
 use casemate_policy::Pattern;
@@ -89,7 +90,14 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         }
         Word::Path => path(text),
         Word::Destination => destination(text),
+        Word::Personal => personal(text),
     }
+}
+
+fn personal(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Personal::ALL.iter().map(|kind| kind.as_str()).collect();
+    let fault = || Fault::new(format!("{} is no kind of personal data", quoted(text)));
+    Personal::parse(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn destination(text: &str) -> Result<(), Fault> {

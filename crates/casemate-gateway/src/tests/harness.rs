@@ -27,7 +27,7 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Identities, Intent, Outcome, Recorder};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
+    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
     Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
@@ -70,6 +70,7 @@ impl Harness {
             notices,
             http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
             client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+            masks: Arc::default(),
             result_bytes_max: limits.result_bytes_max,
         };
         let gate = Gate::start(Parts {
@@ -119,6 +120,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         profiles: BTreeMap::new(),
         roles: Roles::compile([(RoleName::parse("reader").unwrap(), reader)]).unwrap(),
         limits,
+        inspecting: Inspecting::default(),
     }
 }
 

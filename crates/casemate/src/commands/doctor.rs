@@ -105,6 +105,9 @@ impl Findings {
         } else {
             self.add("configuration", Verdict::Good, "none yet; the built-in one holds");
         }
+        for remark in &loaded.remarks {
+            self.add("configuration", Verdict::Note, remark);
+        }
         for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
             self.server(context, entry);
         }
