@@ -3,7 +3,7 @@
 //! What a clean message costs is decided here, so the pass is made for the case that nothing is found: every second
 //! position is looked at, three bytes at a time, in a table of bits that fits the fastest cache. Only where a bit is set
 //! are words compared. An automaton (Aho-Corasick) steps through every byte, each step waiting for the one before:
-//! measured on 1 MiB it takes four times as long, with some hundred words (docs/decisions/0013-inspection.md).
+//! measured on 1 MiB it takes four times as long, with some hundred words (docs/decisions/0018-inspection.md).
 
 #[cfg(test)]
 mod tests;

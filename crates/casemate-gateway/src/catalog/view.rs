@@ -112,7 +112,7 @@ impl View {
             Endpoint::Profile(name) => snapshot.profiles.get(name),
             Endpoint::Joined | Endpoint::Server(_) => None,
         };
-        for (name, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
+        for (_, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
             view.shelves.push(Arc::clone(shelf));
             if let Some(definitions) = shelf.known() {
                 let scope = Scope { shelf, snapshot, joined: endpoint.joins(), profile };

@@ -124,6 +124,7 @@ impl<'g> Record<'g> {
         (effect, rules): (&'static str, &[RuleId]),
     ) -> Result<(), Refusal> {
         let identified = &self.passage.identified;
+        let name = self.masked(name);
         let peer = match &identified.head.peer {
             Peer::Tcp(address) => address.to_string(),
             _ => "unix".to_owned(),
@@ -136,7 +137,7 @@ impl<'g> Record<'g> {
             endpoint: &identified.head.endpoint.to_string(),
             server,
             method: cut(self.method.as_str()),
-            name: cut(&self.masked(name)),
+            name: cut(&name),
             revision: self.revision,
             effect,
             rules,
