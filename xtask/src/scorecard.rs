@@ -93,14 +93,24 @@ fn judged<'a>(place: &str, texts: impl Iterator<Item = &'a str>) -> Result<Vec<V
     let output = child.wait_with_output().context("the judge was lost")?;
     writer.join().map_err(|_| anyhow::anyhow!("nobody wrote to the judge"))??;
     anyhow::ensure!(output.status.success(), "the judge ended with {}", output.status);
-    let printed = String::from_utf8(output.stdout).context("the judge printed something that is not UTF-8")?;
-    printed.lines().map(|line| serde_json::from_str(line).context("the judge printed something else")).collect()
+    let printed =
+        String::from_utf8(output.stdout).context("the judge printed something that is not UTF-8")?;
+    printed
+        .lines()
+        .map(|line| serde_json::from_str(line).context("the judge printed something else"))
+        .collect()
 }
 
 /// Prints precision and recall, for all severities and for the high one alone.
 fn scores(what: &str, (class, texts): (&str, &[Text]), found: &[Vec<Found>]) {
-    say(format_args!("\n{what}: {} texts, {} of them bad", texts.len(), texts.iter().filter(|t| t.is_bad).count()));
-    say("| severity | caught | missed | false alarms | precision | recall |\n| --- | ---: | ---: | ---: | ---: | ---: |");
+    say(format_args!(
+        "\n{what}: {} texts, {} of them bad",
+        texts.len(),
+        texts.iter().filter(|t| t.is_bad).count()
+    ));
+    say(
+        "| severity | caught | missed | false alarms | precision | recall |\n| --- | ---: | ---: | ---: | ---: | ---: |",
+    );
     for least in ["low", "medium", "high"] {
         let counts = Counts::of(texts, found, |finding| {
             finding.class == class && rank(&finding.severity) >= rank(least)

@@ -102,7 +102,16 @@ pub(crate) fn compile(
     builtins: &Builtins,
 ) -> Compiled {
     let accounts = room::accounts(written.scope("servers").names());
-    let mut compiler = Compiler { written, folder, source, builtins, accounts, problems: Vec::new(), secrets: Vec::new(), remarks: Vec::new() };
+    let mut compiler = Compiler {
+        written,
+        folder,
+        source,
+        builtins,
+        accounts,
+        problems: Vec::new(),
+        secrets: Vec::new(),
+        remarks: Vec::new(),
+    };
     let servers = compiler.servers();
     let roles = compiler.roles();
     let inspecting = compiler.inspecting();

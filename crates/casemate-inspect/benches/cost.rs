@@ -17,19 +17,25 @@ const PROSE: &str = "The quick brown fox jumps over the lazy dog, 42 times a day
                      fn main() { let x = [1, 2, 3]; println!(\"{}\", x.len()); }\n\t- item one\n\t- item two: /usr/share/doc\n";
 
 fn main() -> io::Result<()> {
-    let secrets: Vec<Secret> = (0..10).filter_map(|n| Secret::new(&format!("a-secret-value-{n}-k3j5h2g7f8"))).collect();
+    let secrets: Vec<Secret> =
+        (0..10).filter_map(|n| Secret::new(&format!("a-secret-value-{n}-k3j5h2g7f8"))).collect();
     let inspection = Inspection::new(&secrets, &[]);
     let mut out = io::stdout().lock();
     writeln!(out, "| message | bytes | time | per byte | goal |\n| --- | ---: | ---: | ---: | --- |")?;
     let plain = |size| message(&PROSE.repeat(size / PROSE.len() + 1), size);
-    let foreign = "Съешь же ещё этих мягких булок, да выпей чаю. 吾輩は猫である。名前はまだ無い。\n".repeat(20_000);
+    let foreign =
+        "Съешь же ещё этих мягких булок, да выпей чаю. 吾輩は猫である。名前はまだ無い。\n".repeat(20_000);
     for (what, raw, goal) in [
         ("clean, 1 KiB", plain(1 << 10), Some(3.0)),
         ("clean, 4 KiB", plain(4 << 10), Some(10.0)),
         ("clean, 1 MiB", plain(1 << 20), Some(1500.0)),
         ("clean, 1 MiB, Cyrillic and Japanese", message(&foreign, 1 << 20), None),
         ("with emoji, 1 MiB", message(&format!("👩🏽\u{200d}🔬 {PROSE}").repeat(4000), 1 << 20), None),
-        ("with a secret, 1 MiB", message(&format!("a-secret-value-3-k3j5h2g7f8 {}", PROSE.repeat(4000)), 1 << 20), None),
+        (
+            "with a secret, 1 MiB",
+            message(&format!("a-secret-value-3-k3j5h2g7f8 {}", PROSE.repeat(4000)), 1 << 20),
+            None,
+        ),
     ] {
         let micros = median(&inspection, &raw);
         let length = raw.as_bytes().len();

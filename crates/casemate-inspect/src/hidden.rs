@@ -11,7 +11,9 @@ mod tests;
 
 use std::borrow::Cow;
 
-use script::{is_ideograph, is_jamo_vowel, is_mark, is_modifier, is_musical, is_pictograph, is_standard_variant};
+use script::{
+    is_ideograph, is_jamo_vowel, is_mark, is_modifier, is_musical, is_pictograph, is_standard_variant,
+};
 
 /// What a hidden character is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +149,9 @@ fn joins(c: char, (last, next): (Option<char>, Option<char>), start: usize) -> b
             let breaks = |c: Option<char>| c.is_some_and(script::has_no_spaces);
             breaks(last) && breaks(next)
         }
-        '\u{200d}' if last.is_some_and(|last| is_pictograph(last) || is_modifier(last) || last == '\u{fe0f}') => {
+        '\u{200d}'
+            if last.is_some_and(|last| is_pictograph(last) || is_modifier(last) || last == '\u{fe0f}') =>
+        {
             next.is_some_and(is_pictograph)
         }
         '\u{200c}' | '\u{200d}' => last.is_some_and(script::uses_joiners),

@@ -86,7 +86,9 @@ impl Inspection {
         // A cover must not be taken for a secret itself, or it would be covered again.
         let base64_cover = "xAz0"
             .chars()
-            .find(|cover| !exact.iter().any(|needle| needle.bytes.iter().all(|byte| char::from(*byte) == *cover)))
+            .find(|cover| {
+                !exact.iter().any(|needle| needle.bytes.iter().all(|byte| char::from(*byte) == *cover))
+            })
             .unwrap_or('x');
         let mut needles: Vec<Needle<Use>> = Vec::new();
         for needle in exact {
@@ -98,7 +100,8 @@ impl Inspection {
                 put(&mut needles, Needle::new(word.as_bytes(), Case::Ignored, of));
             }
         }
-        let wordless = (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.keywords.is_empty()));
+        let wordless =
+            (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.keywords.is_empty()));
         Inspection { needles: Needles::new(needles), wordless: wordless.collect(), rules, base64_cover }
     }
 

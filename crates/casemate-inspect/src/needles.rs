@@ -188,7 +188,8 @@ fn grams_of(bytes: &[u8], mut add: impl FnMut(u32, i32)) {
             let grams: Vec<[u8; 3]> =
                 long.windows(GRAM).filter_map(|gram| gram.first_chunk().copied()).collect();
             let pairs = grams.windows(STRIDE).enumerate();
-            let rarest = pairs.max_by_key(|(_, pair)| pair.iter().flatten().map(|byte| rarity(*byte)).sum::<u32>());
+            let rarest =
+                pairs.max_by_key(|(_, pair)| pair.iter().flatten().map(|byte| rarity(*byte)).sum::<u32>());
             let start = rarest.map_or(0, |(start, _)| start);
             debug_assert!(long.len() >= WHOLE_LENGTH, "two grams fit");
             for offset in start..start + STRIDE {

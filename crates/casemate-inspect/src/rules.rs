@@ -107,7 +107,9 @@ impl Rule {
         }
         let small = secret.to_ascii_lowercase();
         let has = |word: &str| memchr::memmem::find(&small, word.as_bytes()).is_some();
-        if self.stop_words.iter().any(|word| has(word)) || self.allowed.iter().any(|regex| regex.is_match(whole)) {
+        if self.stop_words.iter().any(|word| has(word))
+            || self.allowed.iter().any(|regex| regex.is_match(whole))
+        {
             return None;
         }
         match self.check.map(|check| check.test(secret)) {

@@ -87,9 +87,12 @@ fn numbers(text: &[u8], gap: &Range<usize>, replace: &mut impl FnMut(&Range<usiz
     let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
     let mut at = gap.start;
     while let Some(rest) = text.get(at..gap.end).filter(|rest| !rest.is_empty()) {
-        let Some(skipped) = rest.iter().position(|byte| byte.is_ascii_digit() || *byte == b'-') else { return };
+        let Some(skipped) = rest.iter().position(|byte| byte.is_ascii_digit() || *byte == b'-') else {
+            return;
+        };
         let start = at + skipped;
-        let length = text.get(start..gap.end).unwrap_or_default().iter().take_while(|b| is_of_number(b)).count();
+        let length =
+            text.get(start..gap.end).unwrap_or_default().iter().take_while(|b| is_of_number(b)).count();
         let span = start..start + length;
         if let Some(number) = text.get(span.clone()).and_then(|number| std::str::from_utf8(number).ok()) {
             replace(&span, Part::Number(number));

@@ -41,8 +41,8 @@ use casemate_mcp::json::Raw;
 
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use fault::Fault;
-pub use masks::Masks;
 pub use host::Host;
+pub use masks::Masks;
 pub use process::{Exit, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 pub use server::Server;
 pub use status::{InstanceStatus, State, Status};

@@ -1,8 +1,8 @@
 //! What a server says outside of calls: notices for the gateway, and lines for a person who asks why.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use casemate_mcp::call::Notice;

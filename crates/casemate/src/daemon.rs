@@ -110,7 +110,8 @@ impl Daemon {
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
         let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), (tracker.clone(), stop.clone()));
+        let (host, notices) =
+            host(Arc::clone(&cells) as _, (limits, &context.masks), (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,

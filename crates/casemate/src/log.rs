@@ -79,7 +79,9 @@ mod tests {
             tracing::error!(why = secret, detail = ?secret, "it said {secret}");
         });
         let json = tracing_subscriber::fmt().json().with_writer(captured.clone());
-        tracing::subscriber::with_default(json.finish(), || tracing::error!(why = secret, "it said {secret}"));
+        tracing::subscriber::with_default(json.finish(), || {
+            tracing::error!(why = secret, "it said {secret}")
+        });
         let written = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         assert_eq!(written.matches("[secret masked]").count(), 5, "{written}");
         assert!(!written.contains("word-with"), "{written}");

@@ -62,7 +62,8 @@ impl Server {
             anyhow::bail!("what was typed is no command");
         };
         complete(context, typed, command)?;
-        snapshot.inspecting.inspection = Arc::new(snapshot.inspecting.inspection.with_secrets(&secrets(command)));
+        snapshot.inspecting.inspection =
+            Arc::new(snapshot.inspecting.inspection.with_secrets(&secrets(command)));
         let launch = Launch { server: name.clone(), program: Program::Command(command.clone()) };
         let entry = Arc::new(entry);
         snapshot.servers = [(name, Arc::clone(&entry))].into();

@@ -32,8 +32,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<Text>> {
 fn parsed(lines: &str) -> Result<Vec<Text>> {
     let lines = lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let text = |(at, line): (usize, &str)| {
-        let value: Value = serde_json::from_str(line).with_context(|| format!("line {} is no JSON", at + 1))?;
-        let text = value.get("text").and_then(Value::as_str).with_context(|| format!("line {} has no text", at + 1))?;
+        let value: Value =
+            serde_json::from_str(line).with_context(|| format!("line {} is no JSON", at + 1))?;
+        let text = value
+            .get("text")
+            .and_then(Value::as_str)
+            .with_context(|| format!("line {} has no text", at + 1))?;
         let label = value.get("label").with_context(|| format!("line {} has no label", at + 1))?;
         let is_bad = match label {
             Value::String(word) => !matches!(word.as_str(), "benign" | "safe" | "false" | "0" | "good"),
@@ -63,8 +67,10 @@ pub(super) fn definitions(folder: &Path) -> Result<Vec<String>> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let value =
+                serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
             all.extend(tools(&value));
         }
     }
@@ -83,7 +89,9 @@ fn strings(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text}\n"),
         Value::Array(list) => list.iter().map(strings).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| format!("{name}\n{}", strings(value))).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| format!("{name}\n{}", strings(value))).collect()
+        }
         _ => String::new(),
     }
 }

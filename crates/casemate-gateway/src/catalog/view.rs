@@ -239,10 +239,8 @@ impl Scope<'_> {
         if !chosen || profile.hidden.iter().any(|pattern| fits(pattern, &path)) {
             return None;
         }
-        let changed = profile
-            .tools
-            .iter()
-            .find(|((server, tool), _)| server == name && tool.as_str() == &*item.name);
+        let changed =
+            profile.tools.iter().find(|((server, tool), _)| server == name && tool.as_str() == &*item.name);
         if let Some((_, change)) = changed {
             dress(&mut shown, change);
         }

@@ -154,11 +154,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
         (decision.effect == Effect::Allow && shown.blocked.is_none()).then_some(shown.raw)
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
-    if kept == list {
-        result
-    } else {
-        members.edit().set(kind.member(), Raw::array(&kept)).finish()
-    }
+    if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }
 }
 
 fn says_error(target: &Target, result: Option<&Members>) -> bool {

@@ -27,8 +27,8 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Identities, Intent, Outcome, Recorder};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
-    Snapshot, Source, Timeouts,
+    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry,
+    Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};

@@ -161,10 +161,14 @@ async fn a_poisoned_description_is_flagged_and_an_honest_one_is_not() {
     let shown = tools(&client).await;
     let strike = shown.iter().find(|tool| tool["name"] == "bad__strike").unwrap();
     let flagged = strike["_meta"]["io.casemate/inspection"]["flagged"].as_object().unwrap();
-    assert!(flagged.contains_key("reads-credentials") && flagged.contains_key("conceal-from-user"), "{flagged:?}");
+    assert!(
+        flagged.contains_key("reads-credentials") && flagged.contains_key("conceal-from-user"),
+        "{flagged:?}"
+    );
     let blocks = Policy { signals: Measure::Block, ..Policy::default() };
     let (harness, _guard) = saying(poisoned, blocks).await;
-    let names: Vec<Value> = tools(&harness.modern("/mcp")).await.iter().map(|tool| tool["name"].clone()).collect();
+    let names: Vec<Value> =
+        tools(&harness.modern("/mcp")).await.iter().map(|tool| tool["name"].clone()).collect();
     assert_eq!(names, [json!("bad__echo")]);
     let honest = "Reads a file that the user names. Ignores hidden files unless `all` is set, and tells the user which.";
     let (harness, _guard) = saying(honest, Policy::default()).await;
@@ -178,9 +182,14 @@ async fn what_looks_like_a_secret_is_handled_as_the_settings_say() {
     let (harness, _guard) = saying(token, Policy::default()).await;
     assert_eq!(said(&strike(&harness.modern("/mcp")).await), "[github-token masked]");
     inspecting(&harness, Policy { secrets: Measure::Block, ..Policy::default() });
-    let refused = harness.modern("/mcp").call("bad__strike", json!({})).await.unwrap_err().to_string();
-    assert!(refused.contains("github-token") && !refused.contains(token), "{refused}");
-    harness.records.wait_for("refused CM1801").await;
+    let client = harness.modern("/mcp");
+    // The definition of the one holds it; the other is made to answer with it.
+    for (tool, code) in [("strike", "CM1504"), ("echo", "CM1801")] {
+        let refused = client.call(&format!("bad__{tool}"), json!({"message": token})).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("github-token") && !refused.contains(token), "{refused}");
+        harness.records.wait_for(&format!("refused {code}")).await;
+    }
     inspecting(&harness, Policy { secrets: Measure::Flag, ..Policy::default() });
     let result = strike(&harness.modern("/mcp")).await;
     assert_eq!(said(&result), token);

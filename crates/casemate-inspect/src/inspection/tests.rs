@@ -116,7 +116,10 @@ fn parts_of_a_secret_are_secrets() {
 fn a_number_can_be_a_secret() {
     let inspection = inspection(&["31415926535"]);
     let outcome = result(&inspection, &raw(r#"{"a":[-31415926535,31415926535.5e3,3141592653],"b":true}"#));
-    assert_eq!(outcome.message.as_str(), r#"{"a":["[secret masked]","[secret masked]",3141592653],"b":true}"#);
+    assert_eq!(
+        outcome.message.as_str(),
+        r#"{"a":["[secret masked]","[secret masked]",3141592653],"b":true}"#
+    );
 }
 
 #[test]
@@ -233,8 +236,18 @@ fn values() -> impl Strategy<Value = Value> {
         "[ -~]{0,40}",
         ".{0,20}",
         prop::sample::select(vec![
-            "\u{1b}[31m", "\u{200b}", "é", "👩\u{200d}🔬", "\u{e0041}", "\n\t\"\\/", "ignore previous instructions",
-            "ghp_", "a@b.example", "mi\u{200c}khaham", "AKIA", "\u{202e}",
+            "\u{1b}[31m",
+            "\u{200b}",
+            "é",
+            "👩\u{200d}🔬",
+            "\u{e0041}",
+            "\n\t\"\\/",
+            "ignore previous instructions",
+            "ghp_",
+            "a@b.example",
+            "mi\u{200c}khaham",
+            "AKIA",
+            "\u{202e}",
         ])
         .prop_map(ToOwned::to_owned),
     ];

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn found(needles: &[(&str, Case)], text: &[u8]) -> Vec<(usize, usize)> {
-    let needles = needles.iter().enumerate().map(|(at, (word, case))| Needle::new(word.as_bytes(), *case, at));
+    let needles =
+        needles.iter().enumerate().map(|(at, (word, case))| Needle::new(word.as_bytes(), *case, at));
     let mut hits = Vec::new();
     Needles::new(needles.collect()).find(text, |hit| hits.push((hit.start, hit.of)));
     hits.sort_unstable();

@@ -117,8 +117,8 @@ fn read(text: &str, class: Class) -> Result<Pack, PackFault> {
     if text.len() > PACK_BYTES_MAX {
         return Err(PackFault(format!("it has more than {} MiB", PACK_BYTES_MAX >> 20)));
     }
-    let written: Written =
-        toml_edit::de::from_str(text).map_err(|fault| PackFault(format!("not a pack: {}", fault.message())))?;
+    let written: Written = toml_edit::de::from_str(text)
+        .map_err(|fault| PackFault(format!("not a pack: {}", fault.message())))?;
     if written.rules.len() > RULES_MAX {
         return Err(PackFault(format!("it has more than {RULES_MAX} rules")));
     }
@@ -151,7 +151,9 @@ impl Reading {
         let fault = |what: String| PackFault(format!("{whose}: {what}"));
         self.unknown(&whose, &rule.other);
         let Some(pattern) = rule.regex.filter(|_| !rule.other.contains_key("path")) else {
-            self.remarks.push(format!("{whose}: it is about the names of files, and there are none here; it is not used"));
+            self.remarks.push(format!(
+                "{whose}: it is about the names of files, and there are none here; it is not used"
+            ));
             return Ok(None);
         };
         if pattern.len() > PATTERN_BYTES_MAX {
@@ -163,7 +165,8 @@ impl Reading {
                 "it needs at most {KEYWORDS_MAX} keywords of {KEYWORD_BYTES_MIN} or more letters each"
             )));
         }
-        let class = self.class_of(rule.class.as_deref()).ok_or_else(|| fault("its class is unknown".to_owned()))?;
+        let class =
+            self.class_of(rule.class.as_deref()).ok_or_else(|| fault("its class is unknown".to_owned()))?;
         if rule.keywords.is_empty() && class != Class::Personal {
             self.remarks.push(format!(
                 "{whose}: it has no keywords, and would have to be tried on every text; it is not used"
@@ -180,11 +183,15 @@ impl Reading {
             }
         }
         Ok(Some(Rule {
-            severity: severity(rule.severity.as_deref()).ok_or_else(|| fault("its severity is unknown".to_owned()))?,
-            places: places(rule.places.as_deref()).ok_or_else(|| fault("one of its places is unknown".to_owned()))?,
+            severity: severity(rule.severity.as_deref())
+                .ok_or_else(|| fault("its severity is unknown".to_owned()))?,
+            places: places(rule.places.as_deref())
+                .ok_or_else(|| fault("one of its places is unknown".to_owned()))?,
             check: match rule.check.as_deref() {
                 None => None,
-                Some(name) => Some(Check::parse(name).ok_or_else(|| fault("its check is unknown".to_owned()))?),
+                Some(name) => {
+                    Some(Check::parse(name).ok_or_else(|| fault("its check is unknown".to_owned()))?)
+                }
             },
             id: rule.id.into(),
             class,

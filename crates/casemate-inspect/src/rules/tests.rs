@@ -5,11 +5,14 @@ fn found(rules: &[Arc<Rule>], text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for rule in rules {
         let small = text.to_ascii_lowercase();
-        let hits: Vec<usize> = rule.keywords.iter().filter_map(|word| small.find(&word.to_ascii_lowercase())).collect();
+        let hits: Vec<usize> =
+            rule.keywords.iter().filter_map(|word| small.find(&word.to_ascii_lowercase())).collect();
         if hits.is_empty() && !rule.keywords.is_empty() {
             continue;
         }
-        rule.matches(text, &hits, |found_at| found.push((rule.id.to_string(), text[found_at.span].to_owned())));
+        rule.matches(text, &hits, |found_at| {
+            found.push((rule.id.to_string(), text[found_at.span].to_owned()))
+        });
     }
     found
 }
@@ -89,13 +92,17 @@ fn a_gitleaks_pack_is_read_and_what_is_not_understood_is_told() {
 
 #[test]
 fn a_pack_cannot_cost_more_than_it_may() {
-    let bomb = |regex: &str| Pack::parse(&format!("[[rules]]\nid = \"b\"\nkeywords = [\"abc\"]\nregex = '{regex}'"));
+    let bomb =
+        |regex: &str| Pack::parse(&format!("[[rules]]\nid = \"b\"\nkeywords = [\"abc\"]\nregex = '{regex}'"));
     assert!(bomb("(a{1000}){1000}").unwrap_err().to_string().contains("MiB"), "too large");
     assert!(bomb(&"(".repeat(100)).is_err());
     assert!(bomb(&format!("{}a{}", "(".repeat(90), ")".repeat(90))).is_err(), "too deep");
     assert!(bomb(r"(?=x)").is_err(), "no look-around: time stays linear");
     assert!(Pack::parse(&"#".repeat(2 << 20)).is_err());
-    assert!(Pack::parse("[[rules]]\nid = \"b\"\nkeywords = [\"a\"]\nregex = 'a'").is_err(), "a letter is no word");
+    assert!(
+        Pack::parse("[[rules]]\nid = \"b\"\nkeywords = [\"a\"]\nregex = 'a'").is_err(),
+        "a letter is no word"
+    );
     assert!(Pack::parse("rules = 1").is_err());
 }
 

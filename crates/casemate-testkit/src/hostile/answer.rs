@@ -95,7 +95,10 @@ impl Villain {
     /// Says it in a log message first, and then in a result or, when `as` is "error", in an error.
     fn say(&self, id: &Value, params: &Value) -> Vec<Step> {
         let said = &self.options.says;
-        let log = frame(&rpc::notification("notifications/message", json!({"level": "error", "data": {"said": said}})));
+        let log = frame(&rpc::notification(
+            "notifications/message",
+            json!({"level": "error", "data": {"said": said}}),
+        ));
         if params.pointer("/arguments/as").and_then(Value::as_str) == Some("error") {
             let error = rpc::RpcError::invalid_params(said.clone());
             return vec![log, frame(&rpc::error(id, &error))];

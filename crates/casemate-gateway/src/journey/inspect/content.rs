@@ -32,7 +32,11 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
 ///
 /// # Errors
 /// [`Code::AnswerBlocked`].
-pub(super) fn error(received: &Received, target: &Target, error: ErrorObject) -> Result<ErrorObject, Refusal> {
+pub(super) fn error(
+    received: &Received,
+    target: &Target,
+    error: ErrorObject,
+) -> Result<ErrorObject, Refusal> {
     let Some(shelf) = target.shelf() else { return Ok(error) };
     let snapshot = &received.passage.identified.snapshot;
     let server = &shelf.server().entry().name;

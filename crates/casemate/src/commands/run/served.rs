@@ -44,8 +44,11 @@ async fn serve(context: &Context, place: Place, server: Server) -> anyhow::Resul
     let place = Arc::new(place);
     let Server { snapshot, entry, grace, .. } = server;
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) =
-        daemon::host(launcher, (&snapshot.limits, &context.masks), (place.tracker.clone(), place.stop.clone()));
+    let (host, notices) = daemon::host(
+        launcher,
+        (&snapshot.limits, &context.masks),
+        (place.tracker.clone(), place.stop.clone()),
+    );
     let gate = Gate::start(Parts {
         snapshot,
         identities: Arc::new(Alone::new()?),
