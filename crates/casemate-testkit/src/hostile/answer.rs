@@ -103,9 +103,12 @@ impl Villain {
             let error = rpc::RpcError::invalid_params(said.clone());
             return vec![log, frame(&rpc::error(id, &error))];
         }
-        let mut result = text(said);
-        result["structuredContent"] = json!({"said": said});
-        result["_meta"] = json!({"example.com/said": [said]});
+        let result = json!({
+            "content": [{"type": "text", "text": said}],
+            "structuredContent": {"said": said},
+            "_meta": {"example.com/said": [said]},
+            "resultType": "complete",
+        });
         vec![log, frame(&rpc::result(id, result))]
     }
 
