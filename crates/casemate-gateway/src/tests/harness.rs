@@ -119,6 +119,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         profiles: BTreeMap::new(),
         roles: Roles::compile([(RoleName::parse("reader").unwrap(), reader)]).unwrap(),
         limits,
+        public_url: None,
     }
 }
 
