@@ -174,7 +174,7 @@ impl Proxies {
             return Ok(None);
         }
         let common = Told {
-            client: self.client(elements(headers, &FORWARDED_FOR), |element| Some(element))?,
+            client: self.client(elements(headers, &FORWARDED_FOR), Some)?,
             tls: all_https(elements(headers, &FORWARDED_PROTO)),
         };
         let standard = Told {
