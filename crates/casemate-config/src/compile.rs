@@ -20,7 +20,7 @@ use casemate_gateway::front::{Network, PublicUrl};
 use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
-use casemate_policy::{Builtin, RoleDef, Roles};
+use casemate_policy::{Answerer, Builtin, RoleDef, Roles};
 
 use crate::given::Source;
 use crate::origin::Origin;
@@ -211,7 +211,9 @@ impl<'a> Compiler<'a> {
             }
             let allow = at.texts("allow").unwrap_or_default();
             let deny = at.texts("deny").unwrap_or_default();
-            defs.insert(name, RoleDef { allow, deny });
+            let ask = at.texts("ask").unwrap_or_default();
+            let answerer = at.text("answered_by").and_then(Answerer::find).unwrap_or_default();
+            defs.insert(name, RoleDef { allow, deny, ask, answerer });
         }
         match Roles::compile(defs) {
             Ok(roles) => roles,

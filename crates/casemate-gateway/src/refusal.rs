@@ -110,6 +110,8 @@ codes! {
     BadSchema = "CM1502", Upstream;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
+    /// A person has to approve of it first.
+    NeedsApproval = "CM1602", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
