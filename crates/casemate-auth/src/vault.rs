@@ -257,7 +257,8 @@ impl Vault {
             resealing.reseal(kind, name, value).map_err(str::to_owned)
         };
         let count = self.store.sealed().reseal(Kind::ALL, (newest, Box::new(reseal))).await?;
-        let only = ring.newest_only(passphrase.is_some());
+        let kept = if passphrase.is_some() { Protection::Passphrase } else { Protection::File };
+        let only = ring.newest_only(kept);
         writing.replace(only.to_text(passphrase.as_ref())?.as_bytes())?;
         *guard(&self.passphrase) = passphrase;
         *guard(&self.keyring) = Some(Arc::new(only));

@@ -194,7 +194,7 @@ mod tests {
         let (_folder, file) = file();
         let first = file.lock().unwrap();
         let other = file.clone();
-        let (done, finished) = std::sync::mpsc::channel();
+        let (done, finished) = std::sync::mpsc::sync_channel(1);
         let second = std::thread::spawn(move || {
             other.lock().unwrap().replace(b"second").unwrap();
             done.send(()).unwrap();

@@ -130,9 +130,11 @@ impl Keyring {
         Ok(Keyring { keys, is_wrapped: self.is_wrapped })
     }
 
-    pub(super) fn newest_only(&self, is_wrapped: bool) -> Keyring {
+    /// The newest alone, kept in that way.
+    pub(super) fn newest_only(&self, protection: Protection) -> Keyring {
         let copy = |key: &MasterKey| MasterKey::from_parts(*key.name(), Zeroizing::new(*key.bytes()));
-        Keyring { keys: self.newest().map(copy).into_iter().collect(), is_wrapped }
+        let keys = self.newest().map(copy).into_iter().collect();
+        Keyring { keys, is_wrapped: protection == Protection::Passphrase }
     }
 
     #[cfg(test)]

@@ -244,9 +244,9 @@ async fn of_many_first_writers_all_use_one_key() {
     let set = |(index, vault): (usize, Arc<Vault>)| async move {
         vault.set(Kind::Secret, &format!("s{index}"), &text("value")).await.unwrap();
     };
-    let tasks: Vec<_> = vaults.into_iter().enumerate().map(|one| tokio::spawn(set(one))).collect();
-    for task in tasks {
-        task.await.unwrap();
+    let mut tasks: tokio::task::JoinSet<()> = vaults.into_iter().enumerate().map(set).collect();
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
     }
     for index in 0..8 {
         assert_eq!(shown(&home.vault(), &format!("s{index}")).await.as_deref(), Some("value"));
