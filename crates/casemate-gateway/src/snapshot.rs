@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_inspect::{Inspection, Measures, Place, Policy};
+use crate::front::PublicUrl;
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
-    CommandSource, Enclosure, HttpSource, ImageSource, OutputRate, Program, Resilience, Room, ServerEntry,
-    Sharing, Source, Timeouts, ToolEntry,
+    ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing, OAuth,
+    OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 
 /// Everything live that a call is judged by.
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub roles: Roles,
     /// Bounds on what one subject may ask of us.
     pub limits: Limits,
+    /// Where clients reach us from outside, if that is somewhere.
+    pub public_url: Option<PublicUrl>,
     /// What is looked for in what passes through.
     pub inspecting: Inspecting,
 }

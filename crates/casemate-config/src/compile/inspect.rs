@@ -6,10 +6,9 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::Inspecting;
 use casemate_inspect::{Inspection, Measure, Pack, Personal, Policy, SECRET_BYTES_MIN, Secret};
 use casemate_mcp::names::ServerName;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Compiler;
-use crate::given::Given;
 use crate::problem::Fault;
 use crate::reader::Scope;
 
@@ -25,10 +24,7 @@ impl Compiler<'_> {
     }
 
     /// Remembers a secret that a server is given, so that it is masked wherever it shows up.
-    pub(super) fn remember(&mut self, key: &str, given: &Given, value: &secrecy::SecretString) {
-        if matches!(given, Given::Literal(_)) {
-            return;
-        }
+    pub(super) fn remember(&mut self, key: &str, value: &SecretString) {
         match Secret::new(value.expose_secret()) {
             Some(secret) => self.secrets.push(secret),
             None => self.remarks.push(format!(

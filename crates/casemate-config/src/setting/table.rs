@@ -1,6 +1,7 @@
 //! The settings themselves, a file for each part of the configuration.
 
 mod cells;
+mod front;
 mod gateway;
 mod inspect;
 mod packages;
@@ -13,17 +14,17 @@ use super::Setting;
 
 /// All settings, in the order in which they are shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
-    [
+    let parts = [
         gateway::SETTINGS,
+        front::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
         inspect::SERVER_SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,
         rules::SETTINGS,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    parts.into_iter().flatten()
 }
 
 const fn ms(milliseconds: u64) -> Duration {

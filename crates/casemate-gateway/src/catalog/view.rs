@@ -197,7 +197,7 @@ impl View {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
             let decision = snapshot.roles.decide(subject, Action::List, &shown.resource(kind));
-            shown.blocked.is_none() && decision.effect == Effect::Allow
+            shown.blocked.is_none() && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();

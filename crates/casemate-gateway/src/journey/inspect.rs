@@ -151,7 +151,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
         };
         let decision =
             identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
-        (decision.effect == Effect::Allow && shown.blocked.is_none()).then_some(shown.raw)
+        (decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
     if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }

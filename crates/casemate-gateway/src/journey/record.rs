@@ -6,7 +6,6 @@ use std::sync::Arc;
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_policy::RuleId;
-use casemate_transport::listener::Peer;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -125,10 +124,7 @@ impl<'g> Record<'g> {
     ) -> Result<(), Refusal> {
         let identified = &self.passage.identified;
         let name = self.masked(name);
-        let peer = match &identified.head.peer {
-            Peer::Tcp(address) => address.to_string(),
-            _ => "unix".to_owned(),
-        };
+        let peer = identified.head.peer.to_string();
         let intent = Intent {
             call: self.call,
             unix_ms: now_ms(),

@@ -54,7 +54,7 @@ impl Refusal {
 
 fn mapping(refused: Code) -> (StatusCode, i64) {
     match refused {
-        Code::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::ForeignOrigin | Code::Plaintext => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
@@ -70,6 +70,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
+        Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::ServerDown
@@ -81,6 +82,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::OverLimit
         | Code::DefinitionBlocked
         | Code::AnswerBlocked
+        | Code::NeedsSecret
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
