@@ -150,7 +150,7 @@ impl Forms {
     /// stand to the groups of three bytes. Padding comes after that.
     fn base64(&mut self, value: &[u8]) {
         for alignment in 0..3 {
-            let padded = [&[0; 2][..alignment.min(2)], value].concat();
+            let padded = [vec![0; alignment].as_slice(), value].concat();
             let (start_bit, end_bit) = (8 * alignment, 8 * padded.len());
             let span = start_bit.div_ceil(6)..end_bit / 6;
             let cover = Cover::Base64 {

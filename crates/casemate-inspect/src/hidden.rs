@@ -196,7 +196,7 @@ pub(crate) fn next_in_json(text: &[u8]) -> Option<usize> {
 }
 
 fn search(text: &[u8], also: impl Fn(u8) -> bool) -> Option<usize> {
-    let is_lead = |byte: &u8| LEADS.get(usize::from(*byte)).is_some_and(|lead| *lead) || also(*byte);
+    let is_lead = |byte: &u8| leads(*byte) || also(*byte);
     let mut at = 0;
     loop {
         for chunk in text.get(at..)?.as_chunks::<32>().0 {
@@ -219,22 +219,13 @@ fn search(text: &[u8], also: impl Fn(u8) -> bool) -> Option<usize> {
 }
 
 /// The bytes with which hidden characters begin.
-const LEADS: [bool; 256] = {
-    let mut leads = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        leads[byte] = byte != 0x09 && byte != 0x0a && byte != 0x0d;
-        byte += 1;
+const fn leads(byte: u8) -> bool {
+    match byte {
+        b'\t' | b'\n' | b'\r' => false,
+        0..0x20 | 0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1 | 0xe2 | 0xe3 | 0xef | 0xf0 | 0xf3 => true,
+        _ => false,
     }
-    leads[0x7f] = true;
-    let others = [0xc2, 0xcd, 0xd8, 0xe1, 0xe2, 0xe3, 0xef, 0xf0, 0xf3];
-    let mut at = 0;
-    while at < others.len() {
-        leads[others[at]] = true;
-        at += 1;
-    }
-    leads
-};
+}
 
 /// Whether a text begins with a character that [`judge`] has to see.
 fn begins(text: &[u8]) -> bool {

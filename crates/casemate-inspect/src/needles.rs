@@ -29,7 +29,7 @@ pub(crate) enum Case {
 }
 
 /// A word to look for; `T` says what for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Needle<T> {
     pub(crate) bytes: Box<[u8]>,
     pub(crate) case: Case,
@@ -44,8 +44,8 @@ pub(crate) struct Hit<T> {
     pub(crate) of: T,
 }
 
-/// Words to look for, all at once.
-#[derive(Debug, Clone)]
+/// Words to look for, all at once. Some are secrets, so none of this can be printed.
+#[derive(Clone)]
 pub(crate) struct Needles<T> {
     needles: Vec<Needle<T>>,
     /// Whether three bytes that hash to this bit can belong to a word.

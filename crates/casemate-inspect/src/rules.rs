@@ -150,10 +150,11 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 
 /// The parts of a text around words, those that touch joined to one.
 fn windows(length: usize, hits: &[usize]) -> Vec<Range<usize>> {
-    if length <= WHOLE {
-        return vec![0..length];
-    }
     let mut windows: Vec<Range<usize>> = Vec::new();
+    if length <= WHOLE {
+        windows.push(0..length);
+        return windows;
+    }
     for hit in hits {
         let next = hit.saturating_sub(BEFORE)..(hit + BEHIND).min(length);
         match windows.last_mut() {

@@ -113,9 +113,8 @@ impl Daemon {
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
-        let limits = &start.loaded.snapshot.limits;
-        let (host, notices) =
-            host(Arc::clone(&cells) as _, (limits, &context.masks), (tracker.clone(), stop.clone()));
+        let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
+        let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {

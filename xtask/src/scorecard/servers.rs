@@ -54,7 +54,7 @@ fn listed(command: &mut Command) -> Result<Vec<String>> {
     }
     let answer = lines.find_map(|line| {
         let message: Value = serde_json::from_str(&line.ok()?).ok()?;
-        (message["id"] == 2).then_some(message)
+        (message.get("id")? == 2).then_some(message)
     });
     drop(input);
     // It may not want to end by itself; it is no loss.

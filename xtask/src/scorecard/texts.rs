@@ -79,9 +79,13 @@ pub(super) fn definitions(folder: &Path) -> Result<Vec<String>> {
 
 /// The tools of a list, of a result with one, or of a response with such a result.
 pub(super) fn tools(value: &Value) -> Vec<String> {
-    let list = [value.as_array(), value["tools"].as_array(), value["result"]["tools"].as_array()];
+    let list = [value.as_array(), array(value.get("tools")), array(value.pointer("/result/tools"))];
     let Some(list) = list.into_iter().flatten().next() else { return Vec::new() };
     list.iter().map(strings).collect()
+}
+
+fn array(value: Option<&Value>) -> Option<&Vec<Value>> {
+    value.and_then(Value::as_array)
 }
 
 /// All texts of a definition, each on a line of its own: what stands in its quotes is what a model reads.

@@ -214,6 +214,12 @@ fn short_values_are_not_taken_for_secrets() {
 }
 
 #[test]
+fn an_inspection_that_is_printed_shows_no_secret_in_letters_or_numbers() {
+    let printed = format!("{:?}", inspection(&["printed-secret"]));
+    assert!(printed.starts_with("Inspection(") && printed.len() < 40, "{printed}");
+}
+
+#[test]
 fn logs_and_errors_lose_secrets_too() {
     let inspection = inspection(&[TOKEN, "second-secret"]);
     assert_eq!(inspection.masked("nothing here"), "nothing here");
