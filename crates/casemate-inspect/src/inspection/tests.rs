@@ -326,6 +326,10 @@ proptest! {
         }
         let text = if escapes { ascii(&value) } else { value.to_string() };
         let outcome = result(&inspection, &raw(&text));
-        prop_assert!(outcome.findings.iter().any(|found| &*found.rule == "own-secret"), "{} in {}", form, text);
+        let masked = outcome.findings.iter().any(|found| &*found.rule == "own-secret");
+        // Inside of a terminal's sequence it went with that.
+        let removed = outcome.findings.iter().any(|found| &*found.rule == "terminal-escape");
+        let shown: Value = serde_json::from_str(outcome.message.as_str()).unwrap();
+        prop_assert!(masked || (removed && !ascii(&shown).contains(&ascii(&json!(form))[1..])), "{form} in {text}");
     }
 }
