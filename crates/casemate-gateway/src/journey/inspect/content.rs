@@ -25,7 +25,8 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(&result, &measures);
     judge(server, &outcome.findings)?;
-    Ok(noted(outcome.message, &outcome.findings))
+    let message = with_opaque((snapshot, &result), outcome.message);
+    Ok(noted(message, &outcome.findings))
 }
 
 /// An error of a server as it may pass.
@@ -92,7 +93,24 @@ pub(in crate::journey) fn arguments(
         return Err(Refusal::new(Code::ArgumentsBlocked, message).with_detail(line));
     }
     tracing::info!(server = %server, found = %line, "arguments");
-    Ok(outcome.message.members())
+    Ok(with_opaque((snapshot, params.raw()), outcome.message).members())
+}
+
+/// Members that one side writes for itself and that the other brings back as they are.
+const OPAQUE: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
+
+/// What was changed, with such members as they were, but for secrets of ours: they say nothing to anybody else, and
+/// changed they mean nothing to their writer.
+fn with_opaque((snapshot, before): (&Snapshot, &Raw), after: Raw) -> Raw {
+    if *before == after {
+        return after;
+    }
+    let (Some(old), Some(new)) = (before.members(), after.members()) else { return after };
+    let restored = OPAQUE.iter().fold(new.edit(), |edit, name| match old.string(name) {
+        Some(text) => edit.set(*name, Raw::string_of(&snapshot.inspecting.inspection.masked(&text))),
+        None => edit,
+    });
+    restored.finish()
 }
 
 fn judge(server: &ServerName, findings: &Findings) -> Result<(), Refusal> {
@@ -117,4 +135,47 @@ fn judge(server: &ServerName, findings: &Findings) -> Result<(), Refusal> {
 
 fn is_loud(finding: &Finding) -> bool {
     finding.measure == Measure::Clean || finding.severity == Severity::High
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use casemate_inspect::{Inspection, Secret};
+    use casemate_mcp::json::Limits;
+    use serde_json::json;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn a_state_that_looks_like_a_token_comes_back_as_it_was() {
+        let token = concat!("ghp", "_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17");
+        let secrets = [Secret::new("given-to-it").unwrap()];
+        let snapshot = Snapshot {
+            version: 1,
+            servers: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            roles: casemate_policy::Roles::compile([]).unwrap(),
+            limits: snapshot::Limits::default(),
+            public_url: None,
+            inspecting: snapshot::Inspecting {
+                inspection: Arc::new(Inspection::new(&secrets, &[])),
+                ..snapshot::Inspecting::default()
+            },
+        };
+        let text =
+            json!({"content": token, "requestState": format!("{token} given-to-it"), "x": 1}).to_string();
+        let before = Raw::check(text.into(), &Limits::default()).unwrap();
+        let measures = snapshot.inspecting.measures(&ServerName::parse("s").unwrap(), Place::Result);
+        let after = snapshot.inspecting.inspection.message(&before, &measures).message;
+        let shown = with_opaque((&snapshot, &before), after);
+        let expected = json!({
+            "content": "[github-token masked]",
+            "requestState": format!("{token} [secret masked]"),
+            "x": 1,
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(shown.as_str()).unwrap(), expected);
+    }
 }
