@@ -108,6 +108,8 @@ codes! {
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.
     BadSchema = "CM1502", Upstream;
+    /// The definition is new, or another than was approved, and waits for a person.
+    Unapproved = "CM1503", Policy;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.

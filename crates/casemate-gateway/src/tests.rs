@@ -6,4 +6,5 @@ mod calls;
 mod harness;
 mod hostile;
 mod lists;
+mod pins;
 mod sessions;

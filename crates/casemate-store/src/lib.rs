@@ -1,14 +1,16 @@
 //! The memory of an installation: what has to outlive the process.
 //!
-//! Knows: the SQLite database with keys and state, how its schema grows, who may read its files, and the log of
+//! Knows: the SQLite database with keys, pins and state, how its schema grows, who may read its files, and the log of
 //! records with its canonical lines.
-//! Does not know: what a key opens, what a state value means, who is asked for anything, or where the folders
+//! Does not know: what a key opens, what a definition says, what a state value means, who is asked for anything, or where the folders
 //! are: those are arguments. Several processes may hold one [`Store`]; one at a time may hold a [`RecordLog`].
 
+mod changes;
 mod clock;
 mod fault;
 mod folder;
 mod keys;
+mod pins;
 pub mod records;
 mod schema;
 mod state;
@@ -17,9 +19,11 @@ mod store;
 mod tests;
 mod writer;
 
+pub use changes::Changes;
 pub use fault::StoreFault;
 pub use folder::FolderFault;
-pub use keys::{KeyChanges, KeyRecord, Keys};
+pub use keys::{KeyRecord, Keys};
+pub use pins::{Pin, PinKind, Pins, Seen, Version};
 pub use records::RecordLog;
 pub use state::{Entry, State, VALUE_MAX};
 pub use store::Store;

@@ -30,6 +30,8 @@ pub struct ServerEntry {
     pub output: OutputRate,
     /// Tools that differ from the server's defaults.
     pub tools: BTreeMap<ToolName, ToolEntry>,
+    /// What it takes for its definitions to be used.
+    pub approval: Approval,
     /// A digest of everything above; an instance started from another digest is replaced.
     pub digest: [u8; 32],
 }
@@ -41,6 +43,16 @@ impl ServerEntry {
     pub fn mixes_subjects(&self) -> bool {
         self.sharing == Sharing::Shared || matches!(self.source, Source::Http(_))
     }
+}
+
+/// What it takes for a definition to be used that was never seen before. One that changed always takes a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Approval {
+    /// What a server declares first is believed.
+    #[default]
+    FirstUse,
+    /// A person has to look at it.
+    Review,
 }
 
 /// Where a server comes from.

@@ -8,6 +8,7 @@ use super::head::Claims;
 use super::receive::Received;
 use super::route::{Routed, Target};
 use crate::catalog::{Item, Kind};
+use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 
@@ -27,9 +28,10 @@ struct Seal;
 /// Checks the arguments and rewrites what the endpoint shows differently from the server.
 ///
 /// # Errors
-/// [`Code::BadArguments`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
+/// [`Code::Unapproved`], [`Code::BadArguments`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
 pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     let Routed { mut received, target, .. } = routed;
+    approved(&target)?;
     let mut param_headers = Vec::new();
     let params = &received.call.params;
     let rewritten = match &target {
@@ -52,6 +54,22 @@ pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
         received.call.params = params;
     }
     Ok(Checked { received, target, param_headers, _seal: Seal })
+}
+
+/// What was not approved is not used, whatever it says.
+fn approved(target: &Target) -> Result<(), Refusal> {
+    let Target::Item { shelf, kind, item, standing, .. } = target else { return Ok(()) };
+    let (server, noun) = (&shelf.server().entry().name, kind.noun());
+    let what = match standing {
+        Standing::Approved => return Ok(()),
+        Standing::New => {
+            format!("The {noun} {:?} of the server {server} waits for a person's approval", item.name)
+        }
+        Standing::Changed => {
+            format!("The {noun} {:?} of the server {server} is another than was approved", item.name)
+        }
+    };
+    Err(Refusal::new(Code::Unapproved, format!("{what}: `casemate pin review {server}` shows it.")))
 }
 
 fn modern_claims(received: &Received) -> Option<&Claims> {

@@ -13,10 +13,10 @@ use casemate_policy::{Action, Effect};
 use super::forward::Answered;
 use super::receive::Received;
 use super::route::{Own, Target};
-use crate::catalog::{Item, Kind, Shown};
+use crate::catalog::{Item, Kind, Shelf, Shown};
 use crate::client::Session;
 use crate::gate::Gate;
-use crate::ports::Ending;
+use crate::ports::{Declared, Ending, Standing};
 use crate::refusal::{Code, Refusal};
 
 /// What the names of requests about tasks begin with.
@@ -137,12 +137,16 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
     let server = &shelf.server().entry().name;
     let may_list = |raw: &&Raw| {
         let Some(item) = Item::read(kind, server, raw) else { return false };
+        if !may_be_used(shelf, (kind, &item)) {
+            return false;
+        }
         let shown = Shown {
             name: item.name.clone(),
             shelf: Arc::clone(shelf),
             raw: Raw::NULL,
             item: Arc::new(item),
             fixed: None,
+            standing: Standing::Approved,
         };
         let decision =
             identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
@@ -154,6 +158,24 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
     } else {
         members.edit().set(kind.member(), Raw::array(kept)).finish()
     }
+}
+
+/// Whether an item of a list that comes straight from its server is what was approved.
+fn may_be_used(shelf: &Shelf, (kind, item): (Kind, &Item)) -> bool {
+    let Some(pinned) = kind.pinned() else { return true };
+    let known = shelf.known();
+    let same = known
+        .as_ref()
+        .filter(|known| known.find(kind, &item.name).is_some_and(|known| known.raw.raw() == item.raw.raw()));
+    let standing = match same {
+        Some(known) => known.standing(kind, &item.name),
+        // It was declared after the definitions were loaded, and calls are judged by those.
+        None => {
+            shelf.invalidate();
+            shelf.standing(Declared { kind: pinned, name: &item.name, definition: item.raw.raw() })
+        }
+    };
+    standing == Standing::Approved
 }
 
 fn says_error(target: &Target, result: Option<&Members>) -> bool {
