@@ -53,6 +53,8 @@ pub enum Approval {
     FirstUse,
     /// A person has to look at it.
     Review,
+    /// Nothing, ever: the server is a part of this program and changes with it.
+    OwnPart,
 }
 
 /// Where a server comes from.

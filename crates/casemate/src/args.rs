@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod pins;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -136,6 +137,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Approve of what servers declare, and see what changed
+    #[command(subcommand)]
+    Pin(pins::Pin),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

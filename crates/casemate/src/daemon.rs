@@ -29,9 +29,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
 use crate::wiring::identities::Papers;
+use crate::wiring::pins::Book;
 use crate::wiring::recorder::Log;
 use live::{Cause, Live};
-use operator::{Operator, Order};
+use operator::{Ledgers, Operator, Order};
 use seat::Seat;
 use signals::{Asked, Signals};
 use watch::Watch;
@@ -102,7 +103,8 @@ impl Daemon {
 
         let store = Store::open(context.paths.data())?;
         let first_key = first_key::make(&store).await?;
-        let papers = Arc::new(Papers::open(store).await?);
+        let papers = Arc::new(Papers::open(store.clone()).await?);
+        let pins = Arc::new(Book::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -116,6 +118,7 @@ impl Daemon {
             snapshot: start.loaded.snapshot,
             identities: Arc::clone(&papers) as _,
             recorder: Arc::clone(&log) as _,
+            pins: Arc::clone(&pins) as _,
             host,
             notices,
         });
@@ -139,8 +142,11 @@ impl Daemon {
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        let ledgers = Ledgers { papers: Arc::clone(&papers), pins: Arc::clone(&pins) };
+        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
+        let (kept, until) = (Arc::clone(&gate), stop.clone());
+        tracker.spawn(async move { pins.follow(&kept, until).await });
         tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,

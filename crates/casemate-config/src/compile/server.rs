@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{
-    CommandSource, HttpSource, ImageSource, OutputRate, Resilience, ServerEntry, Sharing, Source, Timeouts,
-    ToolEntry,
+    Approval, CommandSource, HttpSource, ImageSource, OutputRate, Resilience, ServerEntry, Sharing, Source,
+    Timeouts, ToolEntry,
 };
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::{ExposeSecret, SecretString};
@@ -35,6 +35,13 @@ const BELONGINGS: [(&str, &[&str]); 13] = [
     ("network", &["command", "image", "builtin"]),
 ];
 
+fn approval(word: Option<&str>) -> Option<Approval> {
+    match word? {
+        "review" => Some(Approval::Review),
+        _ => Some(Approval::FirstUse),
+    }
+}
+
 impl<'a> Compiler<'a> {
     pub(super) fn servers(&mut self) -> BTreeMap<ServerName, Arc<ServerEntry>> {
         let scope = self.scope("servers");
@@ -63,6 +70,10 @@ impl<'a> Compiler<'a> {
             Some(bytes_per_second) => OutputRate { bytes_per_second },
             None => OutputRate::default(),
         };
+        let approval = match at.entry("builtin") {
+            Some(_) => Approval::OwnPart,
+            None => approval(at.text("approve")).unwrap_or_else(|| self.approval()),
+        };
         let mut entry = ServerEntry {
             name,
             source,
@@ -72,10 +83,22 @@ impl<'a> Compiler<'a> {
             resilience,
             output,
             tools,
+            approval,
             digest: [0; 32],
         };
         entry.digest = digest::of(&entry);
         Some(entry)
+    }
+
+    /// What it takes for a definition that was never seen before, where an entry does not say.
+    fn approval(&self) -> Approval {
+        let gateway = self.scope("gateway");
+        let is_local = gateway.address("listen").is_none_or(|listen| listen.ip().is_loopback());
+        approval(gateway.text("approve")).unwrap_or(if is_local {
+            Approval::FirstUse
+        } else {
+            Approval::Review
+        })
     }
 
     fn source_of(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {

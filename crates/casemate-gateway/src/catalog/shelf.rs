@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{Definitions, Item, Kind};
 use crate::clock;
 use crate::ports::{Declared, Pins, Standing};
+use crate::snapshot::Approval;
 use crate::upstream::{Caller, Fault, Host, Server};
 
 /// No call is judged by definitions that are older than this, or than their server says that they hold.
@@ -131,14 +132,19 @@ impl Shelf {
     /// Where a definition stands that the server declared just now, outside of what is loaded.
     #[must_use]
     pub fn standing(&self, declared: Declared<'_>) -> Standing {
+        self.standings(&[declared]).first().copied().unwrap_or(Standing::New)
+    }
+
+    fn standings(&self, declared: &[Declared<'_>]) -> Vec<Standing> {
         let entry = self.server.entry();
-        let standings = self.common.pins.judge(&entry.name, entry.approval, &[declared]);
-        standings.first().copied().unwrap_or(Standing::New)
+        match entry.approval {
+            Approval::OwnPart => vec![Standing::Approved; declared.len()],
+            approval => self.common.pins.judge(&entry.name, approval, declared),
+        }
     }
 
     fn judged(&self, definitions: &Definitions) -> Definitions {
-        let entry = self.server.entry();
-        definitions.judged(|declared| self.common.pins.judge(&entry.name, entry.approval, declared))
+        definitions.judged(|declared| self.standings(declared))
     }
 
     fn tell_changed(&self) {
