@@ -1,9 +1,10 @@
 //! The memory of an installation: what has to outlive the process.
 //!
-//! Knows: the SQLite database with keys, pins and state, how its schema grows, who may read its files, and the log of
-//! records with its canonical lines.
-//! Does not know: what a key opens, what a definition says, what a state value means, who is asked for anything, or where the folders
-//! are: those are arguments. Several processes may hold one [`Store`]; one at a time may hold a [`RecordLog`].
+//! Knows: the SQLite database with keys, pins, state and sealed values, how its schema grows, private files and who may
+//! read them, and the log of records with its canonical lines.
+//! Does not know: what a key opens, what a definition says, what a state value means, how one is sealed, who is asked for
+//! anything, or where the folders are: those are arguments. Any number of processes may hold a [`Store`] and a
+//! [`RecordLog`] at the same time.
 
 mod changes;
 mod clock;
@@ -11,8 +12,10 @@ mod fault;
 mod folder;
 mod keys;
 mod pins;
+mod private;
 pub mod records;
 mod schema;
+mod sealed;
 mod state;
 mod store;
 #[cfg(test)]
@@ -24,6 +27,8 @@ pub use fault::StoreFault;
 pub use folder::FolderFault;
 pub use keys::{KeyRecord, Keys};
 pub use pins::{Pin, PinKind, Pins, Seen, Version};
+pub use private::{PrivateFile, Writing};
 pub use records::RecordLog;
+pub use sealed::{Before, Reseal, Sealed, Written};
 pub use state::{Entry, State, VALUE_MAX};
 pub use store::Store;

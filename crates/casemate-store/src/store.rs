@@ -13,6 +13,7 @@ use crate::folder::Folder;
 use crate::keys::{Keys, Touches};
 use crate::pins::Pins;
 use crate::schema;
+use crate::sealed::Sealed;
 use crate::state::State;
 use crate::writer::Writer;
 
@@ -76,6 +77,12 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> State<'_> {
         State::new(self)
+    }
+
+    /// Values that are kept sealed.
+    #[must_use]
+    pub fn sealed(&self) -> Sealed<'_> {
+        Sealed::new(self)
     }
 
     /// Makes everyone who waits for a change look at once, for example because another process said that it

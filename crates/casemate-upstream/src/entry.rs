@@ -10,6 +10,11 @@ use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
 use crate::Overrun;
+pub use oauth::{ClientSecret, Grant, OAuth};
+pub use secrets::{Exposed, Missing, Secrets};
+
+mod oauth;
+mod secrets;
 
 /// One upstream server as the configuration describes it.
 #[derive(Debug, Clone)]
@@ -32,6 +37,8 @@ pub struct ServerEntry {
     pub tools: BTreeMap<ToolName, ToolEntry>,
     /// What it takes for its definitions to be used.
     pub approval: Approval,
+    /// The secrets that it is given, and those that it names and that there are not.
+    pub secrets: Secrets,
     /// A digest of everything above; an instance started from another digest is replaced.
     pub digest: [u8; 32],
 }
@@ -186,6 +193,8 @@ pub struct HttpSource {
     pub url: http::Uri,
     /// Static headers, already resolved. Their values are secrets.
     pub headers: BTreeMap<String, SecretString>,
+    /// How a login is made where the server asks for one.
+    pub oauth: OAuth,
 }
 
 /// Who shares one running instance of a server.

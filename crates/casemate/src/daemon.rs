@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use casemate_auth::KeySecret;
+use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
@@ -28,16 +28,16 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
-use crate::wiring::identities::Papers;
-use crate::wiring::pins::Book;
 use crate::wiring::recorder::Log;
+use ledgers::Ledgers;
 use live::{Cause, Live};
-use operator::{Ledgers, Operator, Order};
+use operator::{Operator, Order};
 use seat::Seat;
 use signals::{Asked, Signals};
 use watch::Watch;
 
 pub mod first_key;
+pub mod ledgers;
 pub mod live;
 pub mod operator;
 pub mod seat;
@@ -86,6 +86,10 @@ pub struct Start {
     pub listen: Option<std::net::SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
+    /// The memory of the installation.
+    pub store: Store,
+    /// Its secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Daemon {
@@ -101,10 +105,8 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = Store::open(context.paths.data())?;
-        let first_key = first_key::make(&store).await?;
-        let papers = Arc::new(Papers::open(store.clone()).await?);
-        let pins = Arc::new(Book::open(store).await?);
+        let first_key = first_key::make(&start.store).await?;
+        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -114,11 +116,12 @@ impl Daemon {
         let limits = &start.loaded.snapshot.limits;
         let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
-            identities: Arc::clone(&papers) as _,
+            identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
-            pins: Arc::clone(&pins) as _,
+            pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
@@ -139,15 +142,13 @@ impl Daemon {
                 listen: start.listen,
                 process: start.loaded.process,
                 text: start.text,
+                vault: start.vault,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let ledgers = Ledgers { papers: Arc::clone(&papers), pins: Arc::clone(&pins) };
+        ledgers.follow(&gate, &stop);
         let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        let (kept, until) = (Arc::clone(&gate), stop.clone());
-        tracker.spawn(async move { pins.follow(&kept, until).await });
-        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,

@@ -138,7 +138,7 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.
@@ -170,6 +170,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         output: OutputRate::default(),
         tools: BTreeMap::new(),
         approval: Approval::FirstUse,
+        secrets: Default::default(),
         digest,
     }
 }

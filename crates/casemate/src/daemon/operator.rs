@@ -10,12 +10,11 @@ use casemate_policy::SubjectId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::clock;
 use crate::control::server::Handler;
 use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
-use crate::wiring::identities::Papers;
-use crate::wiring::pins::Book;
 
 /// Answers the command line.
 #[derive(Debug)]
@@ -25,15 +24,6 @@ pub struct Operator {
     orders: mpsc::Sender<Order>,
     endpoint: String,
     started: u64,
-}
-
-/// What is kept in the store and looked at from memory.
-#[derive(Debug)]
-pub struct Ledgers {
-    /// The keys.
-    pub papers: Arc<Papers>,
-    /// The pins.
-    pub pins: Arc<Book>,
 }
 
 /// What the command line makes the gateway do.
