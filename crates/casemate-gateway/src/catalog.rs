@@ -5,6 +5,7 @@
 //! is a look into a cache.
 
 mod definition;
+mod judged;
 mod pattern;
 mod schema;
 mod shelf;
@@ -19,6 +20,8 @@ use arc_swap::ArcSwap;
 use casemate_mcp::names::ServerName;
 
 pub use definition::{Definitions, Item, Kind, Tool};
+pub use judged::Judged;
+pub(crate) use judged::noted;
 pub use schema::{ArgumentFault, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};

@@ -53,7 +53,7 @@ fn a_server_that_changes_its_tool_is_stopped_until_a_person_has_looked_at_it() {
         }
     };
     let shown = refused.1.shown();
-    assert!(shown.contains("CM1503") && shown.contains("casemate pin review turncoat"), "{shown}");
+    assert!(shown.contains("CM1505") && shown.contains("casemate pin review turncoat"), "{shown}");
     assert!(!shown.contains("id_rsa"), "{shown}");
     home.run(&["call", "turncoat", "echo", r#"{"message":"still here"}"#]).ok();
 
@@ -98,14 +98,14 @@ fn where_a_review_is_wanted_nothing_is_used_before_it_and_approvals_survive_a_re
     let home = home("approve = \"review\"\n");
     let gateway = Gateway::start(&home);
     let refused = strike(&home).shown();
-    assert!(refused.contains("CM1503") && refused.contains("waits for a person's approval"), "{refused}");
+    assert!(refused.contains("CM1505") && refused.contains("waits for a person's approval"), "{refused}");
     home.run(&["pin", "approve", "turncoat", "--all"]).ok();
     strike(&home).ok();
     drop(gateway);
     let gateway = Gateway::start(&home);
     strike(&home).ok();
     home.run(&["pin", "revoke", "turncoat", "tool:strike"]).ok();
-    assert!(strike(&home).shown().contains("CM1503"));
+    assert!(strike(&home).shown().contains("CM1505"));
     drop(gateway);
     assert!(home.run(&["pin", "forget", "turncoat"]).ok().contains("turncoat/tool:echo"));
     assert!(home.run(&["pin", "forget", "turncoat"]).shown().contains("nothing is known"));

@@ -34,13 +34,13 @@ const BUFFER_BYTES: usize = 8 << 10;
 pub(super) fn run(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
     let store = Store::open(context.paths.data())?;
     let runtime = context.small_runtime()?;
-    let ended = runtime.block_on(serve(place, server, store));
+    let ended = runtime.block_on(serve(context, place, (server, store)));
     // A thread may wait for our standard input, and nothing will make it stop.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(place: Place, server: Server, store: Store) -> anyhow::Result<Exit> {
+async fn serve(context: &Context, place: Place, (server, store): (Server, Store)) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     // Now, and not in the middle of the first call.
     drop(place.design(&server.launch).await?);
@@ -48,8 +48,11 @@ async fn serve(place: Place, server: Server, store: Store) -> anyhow::Result<Exi
     let Server { snapshot, entry, grace, .. } = server;
     let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) =
-        daemon::host(launcher, &snapshot.limits, (place.tracker.clone(), place.stop.clone()));
+    let (host, notices) = daemon::host(
+        launcher,
+        (&snapshot.limits, &context.masks),
+        (place.tracker.clone(), place.stop.clone()),
+    );
     let gate = Gate::start(Parts {
         snapshot,
         identities: Arc::new(Alone::new()?),
