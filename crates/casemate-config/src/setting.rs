@@ -61,6 +61,8 @@ pub enum Kind {
     Path,
     /// An `http` or `https` address.
     Url,
+    /// The beginning of the addresses at which others reach us: scheme, host and port.
+    Base,
     /// A container image with its digest.
     Image,
     /// A program, or a list of a program and its arguments.
@@ -88,10 +90,14 @@ pub enum Word {
     Pattern,
     /// Names of servers.
     Server,
+    /// Scopes of an authorization server.
+    Scope,
     /// Absolute paths, as they are shown to servers.
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Addresses, or networks of them.
+    Network,
 }
 
 /// The names that a person chooses within a key.

@@ -279,5 +279,5 @@ fn sees(snapshot: &Snapshot, (listener, subject): (&Listener, &Subject), server:
         }
     };
     let resource = Resource::Server(name);
-    shown && snapshot.roles.decide(subject, Action::List, &resource).effect == Effect::Allow
+    shown && snapshot.roles.decide(subject, Action::List, &resource).effect != Effect::Deny
 }

@@ -78,6 +78,8 @@ codes! {
     BadHttpMethod = "CM1004", Caller;
     /// Too many connections.
     TooManyConnections = "CM1005", Us;
+    /// The request came in plaintext, and the gateway is reached over HTTPS.
+    Plaintext = "CM1006", Caller;
     /// No credential came with the request.
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
@@ -108,6 +110,8 @@ codes! {
     BadSchema = "CM1502", Upstream;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
+    /// A person has to approve of it first.
+    NeedsApproval = "CM1602", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -126,6 +130,8 @@ codes! {
     Canceled = "CM1708", Caller;
     /// The server used more than it may and was ended.
     OverLimit = "CM1709", Upstream;
+    /// The server's entry names a secret that there is not.
+    NeedsSecret = "CM1710", Us;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

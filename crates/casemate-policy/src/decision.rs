@@ -8,16 +8,50 @@ use std::sync::Arc;
 pub enum Effect {
     /// It may be done.
     Allow,
+    /// It may be done once a person has approved of it.
+    Ask(Answerer),
     /// It may not be done.
     Deny,
 }
 
+/// Who may approve of what needs approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Answerer {
+    /// The person whom the call is made for, through their own client. An agent that runs the client could
+    /// answer in their place, so this guards against slips and not against agents.
+    Subject,
+    /// An operator of this gateway, by a way that no client has.
+    #[default]
+    Operator,
+}
+
+impl Answerer {
+    /// Both.
+    pub const ALL: [Answerer; 2] = [Answerer::Subject, Answerer::Operator];
+
+    /// `subject` or `operator`, as configurations and policies spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Answerer::Subject => "subject",
+            Answerer::Operator => "operator",
+        }
+    }
+
+    /// The answerer of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Answerer::ALL.into_iter().find(|own| own.as_str() == name)
+    }
+}
+
 impl Effect {
-    /// `allow` or `deny`, as records and rule ids spell it.
+    /// `allow`, `ask` or `deny`, as records and rule ids spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Effect::Allow => "allow",
+            Effect::Ask(_) => "ask",
             Effect::Deny => "deny",
         }
     }
@@ -54,7 +88,8 @@ impl fmt::Display for RuleId {
 /// An effect and the rules that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether it may be done.
+    /// Whether it may be done. What is shown in lists is what this does not deny: what may be done after a
+    /// question can be done.
     pub effect: Effect,
     /// The rules that led here, never empty when it comes from [`crate::Roles::decide`]: at most one for each
     /// of the subject's roles, or `default: deny` when no rule of any role speaks of the request.

@@ -10,11 +10,13 @@ mod decision;
 mod pattern;
 mod request;
 mod roles;
+mod scope;
 mod subject;
 mod uri;
 
-pub use decision::{Decision, Effect, RuleId};
+pub use decision::{Answerer, Decision, Effect, RuleId};
 pub use pattern::{Pattern, PatternFault};
 pub use request::{Action, Resource};
 pub use roles::{Builtin, RoleDef, RoleFault, Roles};
-pub use subject::{Subject, SubjectId, local_subject};
+pub use scope::{Scope, ScopeFault};
+pub use subject::{Authentication, Subject, SubjectId, local_subject};

@@ -38,7 +38,7 @@ const PATTERN_MAX: usize = 1024;
 const STARS_MAX: usize = 8;
 
 /// One pattern, as its module describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: Box<str>,
     server: Option<ServerName>,
@@ -46,7 +46,7 @@ pub struct Pattern {
 }
 
 /// What of a server a pattern speaks of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Selection {
     Everything,
     Named(Thing, Glob),

@@ -84,7 +84,7 @@ pub(crate) enum Question<'a> {
 }
 
 /// What servers offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Thing {
     Tool,
     Prompt,

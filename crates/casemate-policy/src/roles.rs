@@ -13,14 +13,14 @@ use thiserror::Error;
 
 pub use builtin::Builtin;
 
-use crate::decision::{Decision, Effect, RuleId};
+use crate::decision::{Answerer, Decision, Effect, RuleId};
 use crate::pattern::{Pattern, PatternFault};
 use crate::request::{Action, Place, Question, Resource, Thing};
 use crate::subject::Subject;
 use crate::uri;
 use rules::Rules;
 
-/// A role as it is written. Both lists hold patterns (see `pattern.rs`); what neither speaks of is denied.
+/// A role as it is written. The lists hold patterns (see `pattern.rs`); what none speaks of is denied.
 /// Patterns are about using servers: a configured role never administers anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleDef {
@@ -28,6 +28,10 @@ pub struct RoleDef {
     pub allow: Vec<String>,
     /// What the role may not use, whatever this or any other role of the subject allows.
     pub deny: Vec<String>,
+    /// What the role may use once a person has approved of the call.
+    pub ask: Vec<String>,
+    /// Who may approve.
+    pub answerer: Answerer,
 }
 
 /// Why roles cannot be compiled.
@@ -68,6 +72,8 @@ struct Table {
     roles: BTreeMap<Box<str>, Role>,
     /// What a decision carries when no rule speaks of the request.
     default: RuleId,
+    /// What a decision carries when the credential does not reach so far.
+    beyond: RuleId,
 }
 
 /// One role. Rules for all servers stand apart, so that a lookup touches two tables and scans no others.
@@ -76,12 +82,14 @@ struct Role {
     everywhere: Sides,
     servers: HashMap<ServerName, Sides>,
     administration: Vec<(Action, Place, RuleId)>,
+    answerer: Answerer,
 }
 
 #[derive(Debug, Default)]
 struct Sides {
     allow: Rules,
     deny: Rules,
+    ask: Rules,
 }
 
 impl Roles {
@@ -102,24 +110,30 @@ impl Roles {
                 return Err(RoleFault::Twice { role: name });
             }
         }
-        Ok(Roles(Arc::new(Table { roles, default: RuleId::new("default: deny") })))
+        let (default, beyond) = (RuleId::new("default: deny"), RuleId::new("scope of the credential: deny"));
+        Ok(Roles(Arc::new(Table { roles, default, beyond })))
     }
 
-    /// Judges one request. A rule that denies, in any of the subject's roles, wins over every rule that allows;
-    /// without a rule that allows the answer is deny. A role that is not defined denies everything: what it
-    /// forbade when it was defined is not known any more. To list a tool, prompt or resource is allowed exactly
-    /// when it may be used. To list a server is allowed when some rule allows something on it and none denies
+    /// Judges one request. A rule that denies, in any of the subject's roles, wins over every other; one that asks
+    /// wins over every rule that allows, and the operator over the subject; without a rule that allows or asks, and
+    /// for what the subject's scope does not hold, the answer is deny. A role that is not defined denies everything: what it
+    /// forbade when it was defined is not known any more. To list a tool, prompt or resource is judged as using it. To list a server is allowed when some rule allows something on it and none denies
     /// all of it.
     #[must_use]
     pub fn decide(&self, subject: &Subject, action: Action, resource: &Resource<'_>) -> Decision {
         let Some(question) = Question::of(action, *resource) else {
             return self.default();
         };
+        if !in_scope(subject, question, resource) {
+            return Decision { effect: Effect::Deny, rules: vec![self.0.beyond.clone()] };
+        }
         let decision = self.judge(subject, question);
-        if let (Effect::Allow, Question::Use(server, Thing::Resource, uri)) = (decision.effect, question) {
+        if let (Effect::Allow | Effect::Ask(_), Question::Use(server, Thing::Resource, uri)) =
+            (decision.effect, question)
+        {
             let plain = uri::plain(uri);
             let second = self.judge(subject, Question::Use(server, Thing::PlainResource, &plain));
-            return if second.effect == Effect::Deny { second } else { decision };
+            return stricter(decision, second);
         }
         decision
     }
@@ -138,6 +152,7 @@ impl Roles {
     fn judge(&self, subject: &Subject, question: Question<'_>) -> Decision {
         let mut allowing = Vec::new();
         let mut denying = Vec::new();
+        let mut asking = Vec::new();
         for name in &subject.roles {
             let Some(role) = self.0.roles.get(name.as_str()) else {
                 denying.push(RuleId::new(format!("role {name}: not defined")));
@@ -145,12 +160,16 @@ impl Roles {
             };
             if let Some(rule) = role.denies(question) {
                 denying.push(rule.clone());
+            } else if let Some(rule) = role.asks(question) {
+                asking.push((role.answerer, rule.clone()));
             } else if let Some(rule) = role.allows(question) {
                 allowing.push(rule.clone());
             }
         }
         if !denying.is_empty() {
             Decision { effect: Effect::Deny, rules: denying }
+        } else if let Some(answerer) = asking.iter().map(|(answerer, _)| *answerer).max() {
+            Decision { effect: Effect::Ask(answerer), rules: asking.into_iter().map(|(_, id)| id).collect() }
         } else if allowing.is_empty() {
             self.default()
         } else {
@@ -177,8 +196,9 @@ impl Role {
     }
 
     fn compile(name: &RoleName, def: &RoleDef) -> Result<Self, RoleFault> {
-        let mut role = Role::default();
-        for (effect, texts) in [(Effect::Allow, &def.allow), (Effect::Deny, &def.deny)] {
+        let mut role = Role { answerer: def.answerer, ..Role::default() };
+        let ask = Effect::Ask(def.answerer);
+        for (effect, texts) in [(Effect::Allow, &def.allow), (Effect::Deny, &def.deny), (ask, &def.ask)] {
             for text in texts {
                 let pattern = Pattern::parse(text).map_err(|why| RoleFault::Pattern {
                     role: name.clone(),
@@ -201,6 +221,7 @@ impl Role {
         let rules = match effect {
             Effect::Allow => &mut sides.allow,
             Effect::Deny => &mut sides.deny,
+            Effect::Ask(_) => &mut sides.ask,
         };
         rules.add(pattern.selection(), &id);
     }
@@ -213,9 +234,19 @@ impl Role {
         }
     }
 
+    fn asks(&self, question: Question<'_>) -> Option<&RuleId> {
+        match question {
+            // To see a server is no call that anybody could approve of.
+            Question::See(_) | Question::Govern(..) => None,
+            Question::Use(server, thing, name) => self.find(server, |sides| sides.ask.find(thing, name)),
+        }
+    }
+
     fn allows(&self, question: Question<'_>) -> Option<&RuleId> {
         match question {
-            Question::See(server) => self.find(server, |sides| sides.allow.first()),
+            Question::See(server) => {
+                self.find(server, |sides| sides.allow.first().or_else(|| sides.ask.first()))
+            }
             Question::Use(server, thing, name) => self.find(server, |sides| sides.allow.find(thing, name)),
             Question::Govern(action, place) => self
                 .administration
@@ -232,4 +263,24 @@ impl Role {
     ) -> Option<&'a RuleId> {
         pick(&self.everywhere).or_else(|| self.servers.get(server).and_then(pick))
     }
+}
+
+/// True when the subject's credential reaches so far.
+fn in_scope(subject: &Subject, question: Question<'_>, resource: &Resource<'_>) -> bool {
+    subject.scope.as_ref().is_none_or(|scope| match question {
+        Question::See(server) => scope.touches(server),
+        Question::Use(..) => scope.holds(resource),
+        Question::Govern(..) => false,
+    })
+}
+
+/// Of two decisions that both have to hold, the one that permits less; the first when they are equal.
+fn stricter(first: Decision, second: Decision) -> Decision {
+    let rank = |decision: &Decision| match decision.effect {
+        Effect::Allow => 0,
+        Effect::Ask(Answerer::Subject) => 1,
+        Effect::Ask(Answerer::Operator) => 2,
+        Effect::Deny => 3,
+    };
+    if rank(&second) > rank(&first) { second } else { first }
 }

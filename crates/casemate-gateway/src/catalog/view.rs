@@ -194,7 +194,7 @@ impl View {
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
-            snapshot.roles.decide(subject, Action::List, &shown.resource(kind)).effect == Effect::Allow
+            snapshot.roles.decide(subject, Action::List, &shown.resource(kind)).effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();

@@ -3,7 +3,7 @@
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Decision, Effect, Resource};
+use casemate_policy::{Action, Answerer, Decision, Effect, Resource, RuleId};
 use serde_json::json;
 
 use super::check::Checked;
@@ -39,6 +39,7 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal
     match decision.effect {
         Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
         Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
+        Effect::Ask(answerer) => Err(unanswered(answerer).with_detail(asked_by(&decision))),
         Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
     }
 }
@@ -103,6 +104,21 @@ fn no_task(received: &Received) -> Refusal {
     }
     let message = format!("Unknown task: {}", received.asked());
     Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
+}
+
+/// The answer for what a person has to approve of. Whoever gets here may see the tool, so it says so.
+fn unanswered(answerer: Answerer) -> Refusal {
+    let who = match answerer {
+        Answerer::Subject => "the person whom it is made for",
+        Answerer::Operator => "an operator of this gateway",
+    };
+    Refusal::new(Code::NeedsApproval, format!("This call needs the approval of {who}; it was not made."))
+}
+
+/// The rules that asked, for the record.
+fn asked_by(decision: &Decision) -> String {
+    let rules: Vec<&str> = decision.rules.iter().map(RuleId::as_str).collect();
+    format!("approval wanted by {}", rules.join(", "))
 }
 
 /// The answer that gives nothing away.

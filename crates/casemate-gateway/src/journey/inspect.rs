@@ -146,7 +146,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
         };
         let decision =
             identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
-        decision.effect == Effect::Allow
+        decision.effect != Effect::Deny
     };
     let kept: Vec<&Raw> = list.iter().filter(may_list).collect();
     if kept.len() == list.len() {

@@ -159,7 +159,7 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
 fn known(received: &Received, resource: &Resource<'_>) -> Result<(), String> {
     let identified = &received.passage.identified;
     let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
-    if decision.effect == Effect::Allow { Ok(()) } else { Err(denied_by(&decision)) }
+    if decision.effect == Effect::Deny { Err(denied_by(&decision)) } else { Ok(()) }
 }
 
 /// The rules that denied, for the record.

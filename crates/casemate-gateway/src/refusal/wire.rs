@@ -54,7 +54,7 @@ impl Refusal {
 
 fn mapping(refused: Code) -> (StatusCode, i64) {
     match refused {
-        Code::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::ForeignOrigin | Code::Plaintext => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
@@ -68,6 +68,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::Unknown | Code::BadParams | Code::BadArguments => (StatusCode::OK, code::INVALID_PARAMS),
+        Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::ServerDown
@@ -77,6 +78,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::BadAnswer
         | Code::CallLost
         | Code::OverLimit
+        | Code::NeedsSecret
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),

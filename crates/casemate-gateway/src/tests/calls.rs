@@ -54,6 +54,18 @@ async fn what_a_role_does_not_allow_is_not_there() {
 }
 
 #[tokio::test]
+async fn what_a_person_has_to_approve_of_is_listed_and_not_done_before() {
+    let (one, _one) = http_server("one", Fixture::new(Era::Dual)).await;
+    let harness = Harness::start(vec![one]).await;
+    let asker = harness.client("/mcp", "asker").modern(json!({}));
+    let tools = asker.request("tools/list", json!({})).await.unwrap();
+    assert!(tools["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == "one__echo"), "{tools}");
+    let refused = asker.call("one__echo", json!({"message": "a"})).await.unwrap_err().to_string();
+    assert!(refused.contains("approval of an operator"), "{refused}");
+    asker.call("one__blob", json!({"bytes": 1})).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dead_server_costs_its_own_tools_only() {
     let (one, _one) = http_server("one", Fixture::new(Era::Dual)).await;
     let harness =

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{RoleDef, Roles, Subject, SubjectId};
+use casemate_policy::{Authentication, RoleDef, Roles, Subject, SubjectId};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -52,7 +52,7 @@ impl Drop for Harness {
 }
 
 impl Harness {
-    /// A gateway over these servers. The key `owner` may do everything, `reader` only what `roles` say.
+    /// A gateway over these servers. The key `owner` may do everything, `reader` and `asker` only what their roles say.
     pub(super) async fn start(servers: Vec<ServerEntry>) -> Harness {
         Harness::with_limits(servers, Limits::default()).await
     }
@@ -112,13 +112,17 @@ impl Harness {
 }
 
 pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
-    let reader = RoleDef { allow: vec!["one/echo".into(), "one/resource:*".into()], deny: Vec::new() };
+    let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
+    let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
+    let role = |name| RoleName::parse(name).unwrap();
     Snapshot {
         version: 1,
         servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
         profiles: BTreeMap::new(),
-        roles: Roles::compile([(RoleName::parse("reader").unwrap(), reader)]).unwrap(),
+        roles: Roles::compile([(role("reader"), reader), (role("asker"), asker)]).unwrap(),
         limits,
+        public_url: None,
     }
 }
 
@@ -130,7 +134,7 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.
@@ -161,11 +165,12 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        secrets: Default::default(),
         digest,
     }
 }
 
-/// Two keys: `owner`, and `reader` with the role of that name; `other` is a second owner.
+/// The keys `owner`, `reader` and `asker` have the role of their name; `other` is a second owner.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Those that were withdrawn.
@@ -177,17 +182,19 @@ impl Identities for Keys {
         let role = match presented {
             "owner" | "other" => "owner",
             "reader" => "reader",
+            "asker" => "asker",
             _ => return Err("unknown".into()),
         };
         if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
             return Err("revoked".into());
         }
-        Ok(Arc::new(Subject { id: SubjectId::key(presented), roles: vec![RoleName::parse(role).unwrap()] }))
+        let roles = vec![RoleName::parse(role).unwrap()];
+        Ok(Arc::new(Subject::new(SubjectId::key(presented), roles, Authentication::Key)))
     }
 
     fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
+        ["owner", "other", "reader", "asker"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {

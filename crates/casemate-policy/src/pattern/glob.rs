@@ -3,7 +3,7 @@
 use super::{PatternFault, STARS_MAX};
 
 /// A text to compare with, split once at its stars.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Glob {
     /// No star: the very text.
     Exact(Box<str>),

@@ -4,7 +4,8 @@ use expect_test::expect_file;
 use proptest::prelude::*;
 
 use super::*;
-use crate::subject::SubjectId;
+use crate::scope::Scope;
+use crate::subject::{Authentication, SubjectId};
 
 fn role(name: &str) -> RoleName {
     RoleName::parse(name).unwrap()
@@ -16,7 +17,7 @@ fn server(name: &str) -> ServerName {
 
 fn def(allow: &[&str], deny: &[&str]) -> RoleDef {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-    RoleDef { allow: own(allow), deny: own(deny) }
+    RoleDef { allow: own(allow), deny: own(deny), ..RoleDef::default() }
 }
 
 fn compile(defs: &[(&str, RoleDef)]) -> Roles {
@@ -24,7 +25,8 @@ fn compile(defs: &[(&str, RoleDef)]) -> Roles {
 }
 
 fn subject(roles: &[&str]) -> Subject {
-    Subject { id: SubjectId::key("t"), roles: roles.iter().map(|name| role(name)).collect() }
+    let roles = roles.iter().map(|name| role(name)).collect();
+    Subject::new(SubjectId::key("t"), roles, Authentication::Key)
 }
 
 fn example() -> Roles {
@@ -109,6 +111,66 @@ fn a_uri_that_is_spelled_otherwise_gains_nothing() {
 }
 
 #[test]
+fn who_asks_wins_over_who_allows_and_loses_to_who_denies() {
+    let asking = |answerer| RoleDef { ask: vec!["git/git_push".into()], answerer, ..RoleDef::default() };
+    let roles = compile(&[
+        ("git", def(&["git"], &[])),
+        ("mine", asking(Answerer::Subject)),
+        ("theirs", asking(Answerer::Operator)),
+        ("never", def(&[], &["git/git_push"])),
+    ]);
+    let git = server("git");
+    let push = |set: &[&str]| {
+        let decision = roles.decide(&subject(set), Action::Call, &Resource::Tool(&git, "git_push"));
+        (decision.effect, decision.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    };
+    assert_eq!(push(&["git"]), (Effect::Allow, "role git: allow git".into()));
+    assert_eq!(push(&["mine"]), (Effect::Ask(Answerer::Subject), "role mine: ask git/git_push".into()));
+    assert_eq!(push(&["git", "mine"]).0, Effect::Ask(Answerer::Subject));
+    assert_eq!(
+        push(&["mine", "git", "theirs"]),
+        (
+            Effect::Ask(Answerer::Operator),
+            "role mine: ask git/git_push; role theirs: ask git/git_push".into()
+        )
+    );
+    assert_eq!(push(&["mine", "theirs", "never"]), (Effect::Deny, "role never: deny git/git_push".into()));
+    let seen = roles.decide(&subject(&["mine"]), Action::List, &Resource::Server(&git));
+    assert_eq!(seen.effect, Effect::Allow, "a server with something to ask for is visible");
+}
+
+#[test]
+fn a_scope_narrows_and_never_widens() {
+    let (git, fs) = (server("git"), server("fs"));
+    let roles = example();
+    let scoped = |set: &[&str], scope: &[&str]| subject(set).within(Scope::parse(scope).unwrap());
+    let call = |subject: &Subject, server: &ServerName, name: &str| {
+        roles.decide(subject, Action::Call, &Resource::Tool(server, name))
+    };
+    let owner = scoped(&["owner"], &["git/git_*"]);
+    assert_eq!(call(&owner, &git, "git_push").effect, Effect::Allow);
+    let beyond = call(&owner, &fs, "read_file");
+    assert_eq!(beyond.effect, Effect::Deny);
+    assert_eq!(beyond.rules[0].as_str(), "scope of the credential: deny");
+    assert_eq!(call(&scoped(&["reader"], &["*"]), &git, "git_push").effect, Effect::Deny, "roles still deny");
+    assert_eq!(
+        call(&scoped(&["owner"], &[]), &git, "git_push").effect,
+        Effect::Deny,
+        "an empty scope holds nothing"
+    );
+    let see = |server| roles.decide(&owner, Action::List, &Resource::Server(server)).effect;
+    assert_eq!((see(&git), see(&fs)), (Effect::Allow, Effect::Deny));
+    for resource in [Resource::Keys, Resource::Gateway, Resource::Records, Resource::Server(&git)] {
+        let everything = scoped(&["owner"], &["*"]);
+        assert_eq!(
+            roles.decide(&everything, Action::Administer, &resource).effect,
+            Effect::Deny,
+            "{resource:?}"
+        );
+    }
+}
+
+#[test]
 fn faults_name_role_pattern_and_reason() {
     let fault = |defs: Vec<(&str, RoleDef)>| {
         Roles::compile(defs.into_iter().map(|(name, def)| (role(name), def))).unwrap_err().to_string()
@@ -169,8 +231,10 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let defs =
-        prop::collection::vec((patterns(), patterns()).prop_map(|(allow, deny)| RoleDef { allow, deny }), 3);
+    let defs = prop::collection::vec(
+        (patterns(), patterns()).prop_map(|(allow, deny)| RoleDef { allow, deny, ..RoleDef::default() }),
+        3,
+    );
     (defs, prop::collection::vec(0..3_usize, 0..4), 0..3_usize, "[ab]{1,3}")
         .prop_map(|(defs, roles, server, name)| Case { defs, roles, server, name })
 }
@@ -183,7 +247,7 @@ impl Case {
 
     fn subject(&self) -> Subject {
         let roles = self.roles.iter().map(|at| role(&format!("r{at}"))).collect();
-        Subject { id: SubjectId::local(1), roles }
+        Subject::new(SubjectId::local(1), roles, Authentication::Local)
     }
 
     fn server(&self) -> ServerName {

@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use casemate_auth::Vault;
 use casemate_config::{Front, Process};
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
-use casemate_transport::http::{HostRule, HttpLimits, Origin, Shell};
+use casemate_gateway::snapshot::Snapshot;
+use casemate_transport::http::shell::Plaintext;
+use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell};
 use tokio::sync::Mutex;
 
 use crate::configuration;
 use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
+use crate::secrets::Held;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct Live {
     listen: Option<SocketAddr>,
     /// What the process was started with; it does not change.
     process: Process,
+    vault: Arc<Vault>,
     state: Mutex<State>,
 }
 
@@ -40,6 +46,8 @@ pub struct Start {
     pub process: Process,
     /// The text of the configuration file.
     pub text: Option<String>,
+    /// The secrets that it refers to.
+    pub vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
@@ -68,6 +76,7 @@ impl Live {
             shell: start.shell,
             listen: start.listen,
             process: start.process,
+            vault: start.vault,
             state,
         }
     }
@@ -90,7 +99,8 @@ impl Live {
     /// Reads the configuration anew. A good one is in force when this returns; a bad one changes nothing.
     pub async fn reload(&self, cause: Cause) -> Reloaded {
         let mut state = self.state.lock().await;
-        match self.replace(&mut state, cause) {
+        let held = Held::of(&self.vault).await;
+        match self.replace(&mut state, (cause, &held)) {
             Ok(problems) => state.problems = problems,
             // Not even readable, or no rule for the listener: as good as a mistake.
             Err(error) => {
@@ -111,7 +121,7 @@ impl Live {
         Reloaded { snapshot: self.gate.snapshot().version, problems: state.problems.clone() }
     }
 
-    fn replace(&self, state: &mut State, cause: Cause) -> anyhow::Result<Vec<Problem>> {
+    fn replace(&self, state: &mut State, (cause, held): (Cause, &Held)) -> anyhow::Result<Vec<Problem>> {
         let input = configuration::read(&self.context, self.listen)?;
         let text = input.file.as_ref().map(|file| file.text.clone());
         if cause == Cause::Noticed && text == state.text {
@@ -119,11 +129,12 @@ impl Live {
         }
         state.text = text;
         let version = self.gate.snapshot().version + 1;
-        let loaded = match configuration::compile(&self.context, &input, version)? {
+        let loaded = match configuration::compile(&self.context, &input, version, held)? {
             Ok(loaded) => loaded,
             Err(problems) => return Ok(configuration::listed(&problems)),
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
+        warn_of_missing(&loaded.snapshot);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");
         for key in self.process.changes(&loaded.process) {
@@ -133,18 +144,34 @@ impl Live {
     }
 }
 
+/// Says which servers are not started because a secret is missing.
+pub fn warn_of_missing(snapshot: &Snapshot) {
+    for problem in configuration::missing_secrets(&snapshot.servers) {
+        tracing::warn!(setting = problem.place, "{}", problem.message);
+    }
+}
+
 /// What the listener checks before a request is looked at.
 pub fn shell(front: &Front) -> anyhow::Result<Shell> {
-    let hosts = HostRule::with(front.hosts.iter().map(String::as_str)).context("gateway.hosts")?;
+    let public = front.public_url.as_ref();
+    let mut hosts = HostRule::with(front.hosts.iter().map(String::as_str)).context("gateway.hosts")?;
+    for host in public.map(PublicUrl::hosts).into_iter().flatten() {
+        hosts = hosts.and_exactly(&host).context("gateway.public_url")?;
+    }
     let further = front.origins.iter().map(|origin| Origin::parse(origin));
     let mut origins = Origin::local();
     for origin in further {
         origins.push(origin.context("gateway.origins")?);
     }
+    let proxies = Proxies::new(front.trusted_proxies.clone());
+    let plaintext = match public.is_some_and(PublicUrl::is_https) {
+        true => Plaintext::Refused,
+        false => Plaintext::Answered,
+    };
     let limits = HttpLimits {
         connections_max: front.connections_max,
         connections_per_address_max: front.connections_per_address_max,
         ..HttpLimits::default()
     };
-    Ok(Shell { hosts, origins, limits })
+    Ok(Shell { hosts, origins, proxies, plaintext, limits })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use casemate_auth::{KeyRecord, KeyTable};
 use casemate_gateway::ports::Identities;
-use casemate_policy::{Subject, SubjectId, local_subject};
+use casemate_policy::{Authentication, Subject, SubjectId, local_subject};
 use casemate_store::{Store, StoreFault};
 
 /// Who there is. Each change of the keys swaps the whole table, so a call sees one state of it.
@@ -62,7 +62,8 @@ impl Papers {
 impl Ring {
     fn of(records: Vec<KeyRecord>) -> Ring {
         let subject = |record: &KeyRecord| {
-            Arc::new(Subject { id: SubjectId::key(&record.id), roles: vec![record.role.clone()] })
+            let roles = vec![record.role.clone()];
+            Arc::new(Subject::new(SubjectId::key(&record.id), roles, Authentication::Key))
         };
         let subjects: HashMap<String, Arc<Subject>> =
             records.iter().map(|record| (record.id.clone(), subject(record))).collect();
@@ -120,7 +121,7 @@ mod tests {
         store.keys().insert(record).await.unwrap();
         papers.reload().await.unwrap();
         let subject = papers.key(secret.expose(), 150).unwrap();
-        assert_eq!(*subject, Subject { id: SubjectId::key(&id), roles: vec![role] });
+        assert_eq!(*subject, Subject::new(SubjectId::key(&id), vec![role], Authentication::Key));
         assert!(papers.key(secret.expose(), 200).unwrap_err().contains("expired"));
         assert_eq!(papers.current(&subject.id, 150).unwrap(), subject);
         assert!(papers.current(&subject.id, 200).is_none(), "its streams end with it");

@@ -22,6 +22,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "[\"github/delete_*\"]",
     },
     Setting {
+        key: "roles.NAME.ask",
+        kind: Kind::Words(Word::Pattern),
+        default: Some("[]"),
+        effect: Live,
+        reason: "What the role may use once a person has approved of the call, whatever any role allows.",
+        example: "[\"github/merge_*\"]",
+    },
+    Setting {
+        key: "roles.NAME.answered_by",
+        kind: Kind::Choice(&["subject", "operator"]),
+        default: Some("\"operator\""),
+        effect: Live,
+        reason: "Who may approve of what `ask` names. The subject is asked through their own client, and an agent that \
+                 runs the client could answer in their place; the operator is asked by a way that no client has.",
+        example: "\"subject\"",
+    },
+    Setting {
         key: "profiles.NAME.servers",
         kind: Kind::Words(Word::Server),
         default: None,
