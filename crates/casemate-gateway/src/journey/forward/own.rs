@@ -50,7 +50,7 @@ pub(super) async fn answer(
 async fn hello(gate: &Gate, received: &Received) -> Result<(Raw, Arc<Session>), Refusal> {
     let meta = &received.call.meta;
     let about = about(gate, received).await?;
-    let session = open(gate, received, meta.clone())?;
+    let session = open(gate, received, meta)?;
     let empty = Members::empty();
     let mut result = empty
         .edit()
@@ -63,7 +63,7 @@ async fn hello(gate: &Gate, received: &Received) -> Result<(Raw, Arc<Session>), 
     Ok((result.finish(), session))
 }
 
-fn open(gate: &Gate, received: &Received, hello: Meta) -> Result<Arc<Session>, Refusal> {
+fn open(gate: &Gate, received: &Received, hello: &Meta) -> Result<Arc<Session>, Refusal> {
     let identified = &received.passage.identified;
     let (subject, endpoint) = (&identified.subject, &identified.head.endpoint);
     let session = match &identified.head.session {
