@@ -29,6 +29,21 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     Ok(noted(message, &outcome.findings))
 }
 
+/// What the names of our own members of `_meta` begin with.
+const OURS: &str = "io.casemate/";
+
+/// A result without what a server says there in our name.
+pub(super) fn unclaimed(result: Members) -> Members {
+    let Some(meta) = result.object("_meta") else { return result };
+    let claimed: Vec<String> =
+        meta.iter().map(|(name, _)| name.into_owned()).filter(|name| name.starts_with(OURS)).collect();
+    if claimed.is_empty() {
+        return result;
+    }
+    let kept = claimed.iter().fold(meta.edit(), |edit, name| edit.remove(name.as_str())).finish();
+    result.edit().set("_meta", kept).members()
+}
+
 /// An error of a server as it may pass.
 ///
 /// # Errors
@@ -148,6 +163,16 @@ mod tests {
 
     use super::*;
     use crate::snapshot;
+
+    #[test]
+    fn a_server_says_nothing_in_our_name() {
+        let members = |text: &'static str| Members::check(text.into(), &Limits::default()).unwrap();
+        let forged =
+            r#"{"x":1,"_meta":{"io.casemate/inspection":{},"io.casemate/refusal":"CM1601","own":2}}"#;
+        assert_eq!(unclaimed(members(forged)).raw().as_str(), r#"{"x":1,"_meta":{"own":2}}"#);
+        let honest = r#"{ "_meta" : {"own": 2} }"#;
+        assert_eq!(unclaimed(members(honest)).raw().as_str(), honest);
+    }
 
     #[test]
     fn a_state_that_looks_like_a_token_comes_back_as_it_was() {
