@@ -22,6 +22,7 @@ use crate::marks::Marks;
 use crate::needles::{Hit, Needle, Needles};
 use crate::policy::Measures;
 use crate::rules::{Pack, Place, Rule, Windows};
+use crate::strange::strange;
 use crate::strings::{self, Part};
 
 /// What stands where a secret stood.
@@ -363,23 +364,4 @@ fn put(needles: &mut Vec<Needle<Use>>, needle: Needle<Use>) {
         needles.push(Needle::new(escaped, needle.case, Use::Escaped));
     }
     needles.push(needle);
-}
-
-/// Tells where a JSON text has an escape behind which anything could stand, or a character that could be hidden.
-fn strange(text: &[u8], mut found: impl FnMut(usize)) {
-    let mut at = 0;
-    while let Some(next) = text.get(at..).and_then(hidden::next_in_json) {
-        at += next;
-        match text.get(at..).unwrap_or_default() {
-            [b'\\', b'u' | b'/' | b'b' | b'f', ..] => {
-                found(at);
-                at += 2;
-            }
-            [b'\\', ..] => at += 2,
-            _ => {
-                found(at);
-                at += 1;
-            }
-        }
-    }
 }

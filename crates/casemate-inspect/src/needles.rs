@@ -118,9 +118,11 @@ impl<T: Copy> Needles<T> {
             let grams = [word, word >> 16, word >> 32].map(|word| (word & 0xFF_FFFF) as u32);
             let [a, b, c] = grams;
             if self.is_set(a) | self.is_set(b) | self.is_set(c) != 0 {
-                grams.into_iter().enumerate().for_each(|(nth, gram)| {
-                    self.look(text, (at + nth * STRIDE, gram), &mut found);
-                });
+                grams
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(_, gram)| self.is_set(*gram) != 0)
+                    .for_each(|(nth, gram)| self.look(text, (at + nth * STRIDE, gram), &mut found));
             }
             at += 3 * STRIDE;
         }
