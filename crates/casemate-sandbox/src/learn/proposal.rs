@@ -271,7 +271,10 @@ impl Draft<'_> {
     }
 
     fn network(&mut self) {
-        for contact in &self.observed.contacts {
+        let contacts = &self.observed.contacts;
+        for contact in
+            contacts.iter().filter(|contact| !contacts.iter().any(|other| contact.is_told_by(other)))
+        {
             match contact.named(&self.observed.ground.entry.network) {
                 Ok((destination, remark)) => {
                     self.remarks.extend(remark.map(|reason| Remark::new(reason, &destination)));

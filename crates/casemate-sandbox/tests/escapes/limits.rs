@@ -36,7 +36,7 @@ pub(crate) fn has_groups() -> bool {
     Controller::ALL.into_iter().all(|controller| cgroups.offers(controller))
 }
 
-/// The groups that casemates have made where we would make ours: their folders and what is in these.
+/// The groups that we have made: our folders and what is in these, but for the newest, which is ready for the next cell.
 pub(crate) fn groups() -> Vec<PathBuf> {
     let folders = |path: PathBuf| {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
@@ -46,7 +46,14 @@ pub(crate) fn groups() -> Vec<PathBuf> {
     let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&own);
     let places = Host::probe().cgroups.hierarchies.into_iter().map(|hierarchy| hierarchy.own);
     let ours = places.flat_map(folders).filter(named);
-    ours.flat_map(|folder| [vec![folder.clone()], folders(folder)].concat()).collect()
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u64>().ok();
+    ours.flat_map(|folder| {
+        let mut cells = folders(folder.clone());
+        cells.sort_by_key(number);
+        cells.pop();
+        [vec![folder], cells].concat()
+    })
+    .collect()
 }
 
 /// The life of a server that uses as much as it gets.

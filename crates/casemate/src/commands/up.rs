@@ -44,8 +44,8 @@ pub fn run(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
 
 fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let input = configuration::read(context, up.listen)?;
-    let loaded =
-        configuration::compile(context, &input, 1)?.map_err(|problems| configuration::failure(&problems))?;
+    let loaded = configuration::compile(context, &input, 1)?
+        .map_err(|problems| configuration::failure(context, &problems))?;
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
     if let Err(error) = casemate_sandbox::raise_open_files() {
         tracing::warn!(%error, "the limit on open files stays; many servers and clients may reach it");
