@@ -1,5 +1,6 @@
 //! Whom a watched server wanted to speak to, and how an entry would name it.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use casemate_net::{Attempt, Class, Destination, Protocol, Reason, Verdict};
@@ -84,12 +85,17 @@ impl Contact {
         }
     }
 
-    /// Whether another one says more of the same: whoever dialed a name had asked for it.
-    pub(super) fn is_told_by(&self, other: &Contact) -> bool {
-        match (self, other) {
-            (Contact::Lookup(name), Contact::Tcp { host, .. } | Contact::Udp { host, .. }) => name == host,
-            _ => false,
+    /// Who was dialed.
+    pub(super) fn dialed(&self) -> Option<&str> {
+        match self {
+            Contact::Lookup(_) => None,
+            Contact::Tcp { host, .. } | Contact::Udp { host, .. } => Some(host),
         }
+    }
+
+    /// Whether it says less than is known: whoever dialed a name had asked for it.
+    pub(super) fn is_told_by(&self, dialed: &HashSet<&str>) -> bool {
+        matches!(self, Contact::Lookup(name) if dialed.contains(name.as_str()))
     }
 
     /// Whom it is about, for a person.

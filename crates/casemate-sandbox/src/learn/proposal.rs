@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
+use super::contact::Contact;
 use super::observed::{Observed, Place, Sort, Trace, Use};
 use crate::room::{Access, CellSpec, Grant};
 use folders::{Wish, add_wholes, gather};
@@ -272,9 +273,8 @@ impl Draft<'_> {
 
     fn network(&mut self) {
         let contacts = &self.observed.contacts;
-        for contact in
-            contacts.iter().filter(|contact| !contacts.iter().any(|other| contact.is_told_by(other)))
-        {
+        let dialed = contacts.iter().filter_map(Contact::dialed).collect();
+        for contact in contacts.iter().filter(|contact| !contact.is_told_by(&dialed)) {
             match contact.named(&self.observed.ground.entry.network) {
                 Ok((destination, remark)) => {
                     self.remarks.extend(remark.map(|reason| Remark::new(reason, &destination)));
