@@ -241,8 +241,8 @@ fn soon(what: impl Fn() -> bool) -> bool {
 /// Removes a group and all that are in it, if nobody is.
 fn gone(group: &Path) -> bool {
     let inner = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path());
-    let empty = inner.filter(|path| path.is_dir()).fold(true, |empty, path| gone(&path) && empty);
-    (empty && fs::remove_dir(group).is_ok()) || !group.exists()
+    let is_empty = inner.filter(|path| path.is_dir()).all(|path| gone(&path));
+    (is_empty && fs::remove_dir(group).is_ok()) || !group.exists()
 }
 
 /// Runs something in groups that were given to another user, as a service with delegation is, and removes them.
