@@ -1,11 +1,14 @@
 //! The papers: by what somebody proves who they are.
 //!
-//! Knows: how an API key is made, written, recognized and checked.
+//! Knows: how an API key is made, written, recognized and checked; what a signed token of an issuer has to be, and where
+//! the issuer's keys come from; what a client's certificate says.
 //! Does not know: what a holder may do (casemate-policy), where keys are kept (casemate-store; its [`KeyRecord`]
-//! is the form in which both speak of one), how a key reached us, or what time it is: that is an argument.
+//! is the form in which both speak of one), how a credential reached us, or what time it is: that is an argument.
 
+pub mod issuers;
 mod key;
 mod table;
+pub mod token;
 
 pub use casemate_store::KeyRecord;
 pub use key::{EntropyFault, KeyHash, KeySecret, NewKey, issue};
