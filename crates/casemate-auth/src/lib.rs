@@ -1,12 +1,14 @@
 //! The papers: by what somebody proves who they are.
 //!
 //! Knows: how an API key is made, written, recognized and checked; what a signed token of an issuer has to be, and where
-//! the issuer's keys come from; what a client's certificate says.
+//! the issuer's keys come from; what a client's certificate says; how tokens of our own are sealed and opened, and how
+//! their keys turn.
 //! Does not know: what a holder may do (casemate-policy), where keys are kept (casemate-store; its [`KeyRecord`]
 //! is the form in which both speak of one), how a credential reached us, or what time it is: that is an argument.
 
 pub mod issuers;
 mod key;
+pub mod seal;
 mod table;
 pub mod token;
 

@@ -78,6 +78,8 @@ codes! {
     BadHttpMethod = "CM1004", Caller;
     /// Too many connections.
     TooManyConnections = "CM1005", Us;
+    /// The request came in plaintext, and the gateway is reached over HTTPS.
+    Plaintext = "CM1006", Caller;
     /// No credential came with the request.
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.

@@ -54,7 +54,7 @@ impl Refusal {
 
 fn mapping(refused: Code) -> (StatusCode, i64) {
     match refused {
-        Code::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::ForeignOrigin | Code::Plaintext => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),

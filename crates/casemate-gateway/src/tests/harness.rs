@@ -122,6 +122,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         profiles: BTreeMap::new(),
         roles: Roles::compile([(role("reader"), reader), (role("asker"), asker)]).unwrap(),
         limits,
+        public_url: None,
     }
 }
 
