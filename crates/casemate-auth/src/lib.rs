@@ -6,6 +6,7 @@
 //! Does not know: what a holder may do (casemate-policy), where keys are kept (casemate-store; its [`KeyRecord`]
 //! is the form in which both speak of one), how a credential reached us, or what time it is: that is an argument.
 
+pub mod certificate;
 pub mod issuers;
 mod key;
 pub mod seal;

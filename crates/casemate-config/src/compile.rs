@@ -5,6 +5,7 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod identity;
 mod profile;
 mod room;
 mod server;
@@ -14,6 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl};
@@ -21,6 +23,8 @@ use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
 use casemate_policy::{Answerer, Builtin, RoleDef, Roles};
+
+pub use identity::Identity;
 
 use crate::given::Source;
 use crate::origin::Origin;
@@ -94,6 +98,7 @@ pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) process: Process,
     pub(crate) front: Front,
+    pub(crate) identity: Identity,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -107,6 +112,7 @@ pub(crate) fn compile(
     let mut compiler = Compiler { written, folder, source, builtins, accounts, problems: Vec::new() };
     let servers = compiler.servers();
     let roles = compiler.roles();
+    let identity = compiler.identity();
     let snapshot = Snapshot {
         version: 0,
         profiles: compiler.profiles(&servers),
@@ -114,10 +120,11 @@ pub(crate) fn compile(
         roles,
         limits: compiler.limits(),
         public_url: compiler.public_url(),
+        authorization: Arc::clone(&identity.authorization),
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, problems: compiler.problems }
+    Compiled { snapshot, process, front, identity, problems: compiler.problems }
 }
 
 /// What is compiled, and the problems found so far.

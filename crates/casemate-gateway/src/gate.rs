@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::{Catalog, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::ports::{CallId, Identities, Recorder};
 use crate::snapshot::Snapshot;
@@ -28,6 +29,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Parts {
     /// The configuration to begin with.
     pub snapshot: Snapshot,
+    /// Where we listen, as clients of this machine reach it; for where the configuration names no public address.
+    pub own_url: Option<PublicUrl>,
     /// Who credentials belong to.
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
@@ -42,6 +45,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
+    own_url: Option<PublicUrl>,
     identities: Arc<dyn Identities>,
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
@@ -67,6 +71,7 @@ impl Gate {
         let gate = Arc::new(Gate {
             catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
+            own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
@@ -162,6 +167,11 @@ impl Gate {
     /// Ends when new calls are refused.
     pub async fn stopping(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// The beginning of our endpoints' addresses, as the clients of that configuration know it.
+    pub(crate) fn base<'a>(&'a self, snapshot: &'a Snapshot) -> Option<&'a PublicUrl> {
+        snapshot.public_url.as_ref().or(self.own_url.as_ref())
     }
 
     pub(crate) fn identities(&self) -> &dyn Identities {

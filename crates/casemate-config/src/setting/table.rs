@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod identity;
 mod packages;
 mod rules;
 mod servers;
@@ -20,6 +21,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         cells::SETTINGS,
         packages::SETTINGS,
         rules::SETTINGS,
+        identity::SETTINGS,
     ];
     parts.into_iter().flatten()
 }

@@ -69,7 +69,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::Unknown | Code::BadParams | Code::BadArguments => (StatusCode::OK, code::INVALID_PARAMS),
         Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
-        Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::Denied | Code::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::ServerDown
         | Code::Timeout
