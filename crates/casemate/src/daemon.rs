@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use casemate_auth::KeySecret;
+use casemate_auth::issuers::Issuers;
+use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
+use casemate_net::SystemResolver;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
 use casemate_transport::http::{Client, ClientOptions, Server};
@@ -85,6 +88,10 @@ pub struct Start {
     pub listen: Option<std::net::SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
+    /// The memory of the installation.
+    pub store: Store,
+    /// Its secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Daemon {
@@ -100,20 +107,24 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = Store::open(context.paths.data())?;
+        let store = start.store;
         let first_key = first_key::make(&store).await?;
-        let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
+        let issuers = Issuers::new(Arc::new(SystemResolver::new()), tracker.clone(), stop.clone());
+        let papers = Arc::new(Papers::open(store, issuers).await?);
+        papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
         let limits = &start.loaded.snapshot.limits;
         let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
+            own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
             identities: Arc::clone(&papers) as _,
             recorder: Arc::clone(&log) as _,
             host,
@@ -132,10 +143,12 @@ impl Daemon {
             context,
             live::Start {
                 gate: Arc::clone(&gate),
+                papers: Arc::clone(&papers),
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
                 text: start.text,
+                vault: start.vault,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);

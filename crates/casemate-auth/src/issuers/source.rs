@@ -134,8 +134,11 @@ impl Source {
             return;
         }
         tracing::info!(issuer = self.issuer.name, keys = keys.len(), "an issuer has other keys than before");
-        self.keys.store(Arc::new(keys));
-        self.generation.fetch_add(1, Ordering::Release);
+        let before = self.keys.swap(Arc::new(keys));
+        // A key that was added makes nothing wrong that was right.
+        if !self.keys.load().includes(&before) {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
     }
 }
 

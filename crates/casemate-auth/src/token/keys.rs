@@ -93,6 +93,11 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether it has all keys of another set.
+    pub(crate) fn includes(&self, other: &KeySet) -> bool {
+        other.keys.iter().all(|key| self.keys.contains(key))
+    }
+
     /// The one key that a token can be signed by. A token that names none is judged only where there is no choice, so
     /// that each token costs one verification at most.
     pub(super) fn find(&self, algorithm: Algorithm, id: Option<&str>) -> Result<&PublicKey, TokenFault> {
