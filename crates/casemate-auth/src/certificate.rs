@@ -61,7 +61,9 @@ pub fn holder<'a>(holders: &'a [Holder], der: &[u8]) -> Result<&'a Holder, Certi
     let found = holders.iter().filter(is_theirs).collect::<Vec<_>>();
     match found.as_slice() {
         [one] => Ok(one),
-        [] => Err(CertificateFault::Unknown(sha256.iter().take(8).map(|byte| format!("{byte:02x}")).collect())),
+        [] => {
+            Err(CertificateFault::Unknown(sha256.iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
+        }
         several => {
             let names = several.iter().map(|holder| holder.name.as_str()).collect::<Vec<_>>();
             Err(CertificateFault::Ambiguous(names.join(", ")))

@@ -174,7 +174,8 @@ fn check_name(blank: Blank, path: &[&str], name: &str) -> Result<(), Fault> {
         Blank::Header => header(name).map_err(|what| fault(what).hint("remove it, or correct its name")),
         Blank::Scope if is_scope(name) => Ok(()),
         Blank::Scope => {
-            Err(fault("not a scope of OAuth".to_owned()).hint("visible characters of ASCII, without \" and \\"))
+            Err(fault("not a scope of OAuth".to_owned())
+                .hint("visible characters of ASCII, without \" and \\"))
         }
         Blank::Value if name.is_empty() => Err(fault("a value is not empty".to_owned())),
         Blank::Value => Ok(()),

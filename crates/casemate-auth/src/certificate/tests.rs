@@ -42,8 +42,16 @@ fn a_certificate_stands_for_the_one_entry_that_speaks_of_it() {
 fn what_only_looks_like_it_is_nobodys() {
     let der = certificate("agent", &[dns("agent.corp.example")]);
     for names in [
-        &["CN:Agent"][..], &["agent"], &["DNS:agent"], &["CN:agent.corp.example"], &["DNS:*.corp.example"],
-        &["DNS:agent.corp.example."], &["URI:agent.corp.example"], &["CN:"], &[""], &[],
+        &["CN:Agent"][..],
+        &["agent"],
+        &["DNS:agent"],
+        &["CN:agent.corp.example"],
+        &["DNS:*.corp.example"],
+        &["DNS:agent.corp.example."],
+        &["URI:agent.corp.example"],
+        &["CN:"],
+        &[""],
+        &[],
     ] {
         assert!(matches!(holder(&[of("a", names)], &der), Err(CertificateFault::Unknown(_))), "{names:?}");
     }
@@ -63,7 +71,14 @@ fn what_is_no_certificate() {
     let der = certificate("agent", &[]);
     let holders = [of("a", &["CN:agent"])];
     assert!(holder(&holders, &der).is_ok());
-    for bad in [&[][..], b"-----BEGIN CERTIFICATE-----", &der[1..], &der[..der.len() - 1], &[&der[..], &[0]].concat(), &vec![0x30; 1 << 17]] {
+    for bad in [
+        &[][..],
+        b"-----BEGIN CERTIFICATE-----",
+        &der[1..],
+        &der[..der.len() - 1],
+        &[&der[..], &[0]].concat(),
+        &vec![0x30; 1 << 17],
+    ] {
         assert_eq!(holder(&holders, bad), Err(CertificateFault::Malformed));
     }
 }

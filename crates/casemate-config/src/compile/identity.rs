@@ -45,7 +45,8 @@ impl Compiler<'_> {
             issuers.push(issuer);
         }
         let at = self.scope("identity.certificates");
-        let holders = at.names().into_iter().map(|name| self.holder(name, &at.child(name))).collect::<Vec<_>>();
+        let holders =
+            at.names().into_iter().map(|name| self.holder(name, &at.child(name))).collect::<Vec<_>>();
         let authorization = Authorization {
             issuers: issuers.iter().map(|issuer| issuer.rules.issuer.clone()).collect(),
             scopes: self.token_scopes(),
@@ -111,7 +112,8 @@ impl Compiler<'_> {
             }
         };
         if !url.is_secure() && *reachable != Reachable::public().and_loopback() {
-            let what = format!("{} goes over plain http, where anybody on the way could give us keys", quoted(text));
+            let what =
+                format!("{} goes over plain http, where anybody on the way could give us keys", quoted(text));
             let hint = "write https; for an issuer on this machine, reach = \"loopback\"";
             self.refuse(at.origin_of(key), Fault::new(what).hint(hint));
             return None;
@@ -194,7 +196,8 @@ impl Compiler<'_> {
         let mut scopes = BTreeMap::new();
         for name in at.names() {
             let entry = at.child(name);
-            let asked = if entry.text("asked") == Some("when-needed") { Asking::WhenNeeded } else { Asking::First };
+            let asked =
+                if entry.text("asked") == Some("when-needed") { Asking::WhenNeeded } else { Asking::First };
             match Patterns::parse(entry.texts("allow").unwrap_or_default()) {
                 Ok(holds) => drop(scopes.insert(name.to_owned(), TokenScope { holds, asked })),
                 Err(fault) => self.refuse(entry.origin_of("allow"), Fault::new(fault.to_string())),
@@ -205,10 +208,14 @@ impl Compiler<'_> {
 
     fn holder(&mut self, name: &str, at: &Scope<'_>) -> Option<Holder> {
         let names = at.texts("names").unwrap_or_default();
-        let is_known = |name: &&String| ["DNS:", "URI:", "email:", "CN:"].iter().any(|kind| name.starts_with(kind));
+        let is_known =
+            |name: &&String| ["DNS:", "URI:", "email:", "CN:"].iter().any(|kind| name.starts_with(kind));
         if let Some(odd) = names.iter().find(|name| !is_known(name)) {
             let what = format!("{} does not say what kind of name it is", quoted(odd));
-            self.refuse(at.origin_of("names"), Fault::new(what).hint("begin it with DNS:, URI:, email: or CN:"));
+            self.refuse(
+                at.origin_of("names"),
+                Fault::new(what).hint("begin it with DNS:, URI:, email: or CN:"),
+            );
             return None;
         }
         let sha256 = match at.text("sha256").map(digest) {

@@ -88,7 +88,8 @@ impl Http {
             }
             (outcome, _) => outcome.map(|deliveries| {
                 // Of a batch the first that needs one: there is one answer, and one header for it.
-                let scopes = deliveries.iter().find(|one| !one.scopes.is_empty()).map(|one| one.scopes.clone());
+                let scopes =
+                    deliveries.iter().find(|one| !one.scopes.is_empty()).map(|one| one.scopes.clone());
                 challenge.on(reply::of_deliveries(deliveries), None, &scopes.unwrap_or_default())
             }),
         }

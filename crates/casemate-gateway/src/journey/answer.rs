@@ -81,7 +81,14 @@ fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Deli
 
 fn worded(ticket: &Ticket, result: &Raw, opened: Option<Arc<Session>>) -> Delivery {
     let parts = response_parts(&ticket.id, result).to_vec();
-    Delivery { parts, status: StatusCode::OK, retry_after_s: None, scopes: Vec::new(), opened, canceled: false }
+    Delivery {
+        parts,
+        status: StatusCode::OK,
+        retry_after_s: None,
+        scopes: Vec::new(),
+        opened,
+        canceled: false,
+    }
 }
 
 fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {

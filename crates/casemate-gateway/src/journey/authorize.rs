@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::check::Checked;
 use super::receive::Received;
-use super::stepup;
 use super::route::{About, Target, denied_by, no_item, no_resource};
+use super::stepup;
 use crate::catalog::Kind;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};

@@ -65,7 +65,9 @@ async fn bearer(
         outcome => outcome,
     };
     outcome.map_err(|rejection| match rejection {
-        Rejection::Scopes(scopes) => Refusal::insufficient(scopes).with_detail("a scope that all tokens need"),
+        Rejection::Scopes(scopes) => {
+            Refusal::insufficient(scopes).with_detail("a scope that all tokens need")
+        }
         Rejection::Refused(why) | Rejection::Unsettled(why) => Refusal::new(
             Code::BadCredential,
             "The credential is not accepted: it is unknown, expired or revoked.",

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::edge::http::Http;
-use crate::gate::{Gate, Parts};
 use crate::front::PublicUrl;
+use crate::gate::{Gate, Parts};
 use crate::ports::{Asked, Identities, Intent, Outcome, Recorder, Rejection, Settling};
 use crate::snapshot::{
     CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
@@ -224,7 +224,9 @@ impl Keys {
     fn token(&self, scope: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
         assert!(asked.base.is_some() && asked.now_unix_s > 0);
         match scope {
-            "wait" if *self.settled.lock().unwrap() == 0 => return Err(Rejection::Unsettled("its key".into())),
+            "wait" if *self.settled.lock().unwrap() == 0 => {
+                return Err(Rejection::Unsettled("its key".into()));
+            }
             "never" => return Err(Rejection::Unsettled("its key".into())),
             "poor" => return Err(Rejection::Scopes(vec!["all:need".into()])),
             _ => {}

@@ -18,8 +18,8 @@ use crate::configuration;
 use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
-use crate::wiring::identities::Papers;
 use crate::secrets::Held;
+use crate::wiring::identities::Papers;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]

@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "identity.issuers.NAME.leeway",
-        kind: Kind::Time(s(0)..=s(60)),
+        kind: Kind::Time(s(1)..=s(60)),
         default: Some("\"30s\""),
         effect: Live,
         reason: "How far the issuer's clock and ours may be apart. For so long an expired token is still good.",

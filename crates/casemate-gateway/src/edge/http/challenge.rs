@@ -31,7 +31,8 @@ impl Challenge {
         let snapshot = gate.snapshot();
         let has_issuers = !snapshot.authorization.issuers.is_empty();
         let endpoint = Endpoint::of_path(path).filter(|_| has_issuers);
-        let metadata = endpoint.zip(gate.base(&snapshot)).map(|(endpoint, base)| format!("{base}{METADATA}{endpoint}"));
+        let metadata =
+            endpoint.zip(gate.base(&snapshot)).map(|(endpoint, base)| format!("{base}{METADATA}{endpoint}"));
         Challenge { snapshot, metadata }
     }
 

@@ -80,7 +80,8 @@ async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> R
     }
     let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
     let shown = view.find(kind, name).cloned();
-    shown.ok_or_else(|| fault.or_else(|| beyond(received, &view, name)).unwrap_or_else(|| no_item(kind, name)))
+    shown
+        .ok_or_else(|| fault.or_else(|| beyond(received, &view, name)).unwrap_or_else(|| no_item(kind, name)))
 }
 
 /// The refusal for a name of a server that a token's scopes alone keep from the subject.

@@ -18,7 +18,7 @@ type Hash = [u8; 32];
 
 /// What was judged.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(super) struct Memory {
     tokens: RwLock<HashMap<Hash, Kept>>,
     /// The last token of each subject, for what lasts longer than a request.
     subjects: RwLock<HashMap<SubjectId, Kept>>,
@@ -33,7 +33,7 @@ struct Kept {
 
 impl Memory {
     /// The subject of a token that was judged in this generation, for this resource.
-    pub fn find(&self, presented: &str, asked: (&str, u64, u64)) -> Option<Arc<Subject>> {
+    pub(super) fn find(&self, presented: &str, asked: (&str, u64, u64)) -> Option<Arc<Subject>> {
         let (resource, generation, now_unix_s) = asked;
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let kept = tokens.get(&hash(presented))?;
@@ -42,7 +42,12 @@ impl Memory {
     }
 
     /// Remembers a token for a minute, and its subject until it ends.
-    pub fn keep(&self, presented: &str, (accepted, subject): (Accepted, &Arc<Subject>), now_unix_s: u64) {
+    pub(super) fn keep(
+        &self,
+        presented: &str,
+        (accepted, subject): (Accepted, &Arc<Subject>),
+        now_unix_s: u64,
+    ) {
         let expires = accepted.verified.expires;
         let kept = Kept { accepted: Arc::new(accepted), subject: Arc::clone(subject), until_unix_s: expires };
         let soon = Kept { until_unix_s: expires.min(now_unix_s.saturating_add(KEPT_FOR_S)), ..kept.clone() };
@@ -51,7 +56,7 @@ impl Memory {
     }
 
     /// The subject of that id, as long as a token that it came with is good.
-    pub fn current(&self, id: &SubjectId, generation: u64, now_unix_s: u64) -> Option<Arc<Subject>> {
+    pub(super) fn current(&self, id: &SubjectId, generation: u64, now_unix_s: u64) -> Option<Arc<Subject>> {
         let subjects = self.subjects.read().unwrap_or_else(PoisonError::into_inner);
         let kept = subjects.get(id).filter(|kept| kept.is_good(generation, now_unix_s))?;
         Some(Arc::clone(&kept.subject))

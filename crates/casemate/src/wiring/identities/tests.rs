@@ -163,7 +163,9 @@ async fn what_is_remembered_for_one_endpoint_is_nothing_at_another() {
     world.patiently(&token).await;
     let elsewhere = Endpoint::of_path("/servers/git/mcp").unwrap();
     let other = PublicUrl::parse("https://other.example.com").unwrap();
-    for (endpoint, base) in [(&elsewhere, Some(&world.base)), (&Endpoint::Joined, Some(&other)), (&Endpoint::Joined, None)] {
+    for (endpoint, base) in
+        [(&elsewhere, Some(&world.base)), (&Endpoint::Joined, Some(&other)), (&Endpoint::Joined, None)]
+    {
         let asked = Asked { endpoint, base, now_unix_s: 101 };
         assert!(matches!(world.papers.bearer(&token, asked), Err(Rejection::Refused(_))));
     }
@@ -193,7 +195,9 @@ async fn scopes_narrow_and_an_undefined_one_opens_nothing() {
     let authorization = Arc::new(Authorization { issuers: Vec::new(), scopes });
     world.patiently(&world.token(1000, "")).await;
     world.papers.configure(Identity { authorization, ..world.identity.clone() });
-    for (granted, expected) in [("read wiki", "*/get_* wiki"), ("wiki other", "wiki"), ("other", ""), ("", "")] {
+    for (granted, expected) in
+        [("read wiki", "*/get_* wiki"), ("wiki other", "wiki"), ("other", ""), ("", "")]
+    {
         let subject = world.at(&world.token(1000, granted), 100).unwrap();
         assert_eq!(subject.scope.as_ref().unwrap().to_string(), expected, "{granted}");
     }
@@ -204,9 +208,14 @@ async fn a_key_is_narrowed_to_its_scope() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("data")).unwrap();
     let papers = papers(store.clone()).await;
-    for (scope, expected) in [(None, None), (Some(vec!["git/get_*".to_owned()]), Some("git/get_*")), (Some(vec!["///".to_owned()]), Some(""))] {
+    for (scope, expected) in [
+        (None, None),
+        (Some(vec!["git/get_*".to_owned()]), Some("git/get_*")),
+        (Some(vec!["///".to_owned()]), Some("")),
+    ] {
         let role = RoleName::parse("user").unwrap();
-        let (secret, record) = issue(NewKey { name: "k".to_owned(), role, scope, expires: None }, 100).unwrap();
+        let (secret, record) =
+            issue(NewKey { name: "k".to_owned(), role, scope, expires: None }, 100).unwrap();
         store.keys().insert(record).await.unwrap();
         papers.reload().await.unwrap();
         let subject = papers.key(secret.expose(), 150).unwrap();
