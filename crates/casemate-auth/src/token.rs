@@ -4,7 +4,7 @@
 //! which audience. A key counts for the algorithms of its own kind alone, so no public key is ever taken for a secret.
 //! Headers that point to keys (`jku`, `x5u`, `jwk`, `x5c`) and those that change what is meant (`crit`, `b64`, `zip`,
 //! `enc`, `cty`) are refused, and so is a token that is bound to a key its holder would have to prove (`cnf`).
-//! Signatures are verified by `ring`; see docs/decisions/0010.
+//! Signatures are verified by `ring`; see docs/decisions/0014.
 
 mod algorithm;
 mod claims;
