@@ -6,6 +6,7 @@
 
 mod digest;
 mod identity;
+mod inspect;
 mod profile;
 mod room;
 mod server;
@@ -100,6 +101,8 @@ pub(crate) struct Compiled {
     pub(crate) front: Front,
     pub(crate) identity: Identity,
     pub(crate) problems: Vec<Problem>,
+    /// What is no mistake and should be known all the same.
+    pub(crate) remarks: Vec<String>,
 }
 
 pub(crate) fn compile(
@@ -109,12 +112,23 @@ pub(crate) fn compile(
     builtins: &Builtins,
 ) -> Compiled {
     let accounts = room::accounts(written.scope("servers").names());
-    let mut compiler = Compiler { written, folder, source, builtins, accounts, problems: Vec::new() };
+    let mut compiler = Compiler {
+        written,
+        folder,
+        source,
+        builtins,
+        accounts,
+        problems: Vec::new(),
+        secrets: Vec::new(),
+        remarks: Vec::new(),
+    };
     let servers = compiler.servers();
     let roles = compiler.roles();
     let identity = compiler.identity();
+    let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
         version: 0,
+        inspecting,
         profiles: compiler.profiles(&servers),
         servers,
         roles,
@@ -124,7 +138,7 @@ pub(crate) fn compile(
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, identity, problems: compiler.problems }
+    Compiled { snapshot, process, front, identity, problems: compiler.problems, remarks: compiler.remarks }
 }
 
 /// What is compiled, and the problems found so far.
@@ -137,6 +151,10 @@ struct Compiler<'a> {
     /// The user id of each server, for when we are root.
     accounts: BTreeMap<&'a str, u32>,
     problems: Vec<Problem>,
+    /// The secrets that servers are given.
+    secrets: Vec<casemate_inspect::Secret>,
+    /// What is no mistake and should be known all the same.
+    remarks: Vec<String>,
 }
 
 impl<'a> Compiler<'a> {

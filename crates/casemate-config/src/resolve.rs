@@ -71,6 +71,8 @@ pub struct Loaded {
     pub identity: Identity,
     /// Each value and where it comes from.
     pub resolved: Resolved,
+    /// What is no mistake and should be known all the same, each in one sentence.
+    pub remarks: Vec<String>,
 }
 
 /// Each value that was written and where it comes from.
@@ -119,6 +121,7 @@ pub fn load(
             front: compiled.front,
             identity: compiled.identity,
             resolved: Resolved { written },
+            remarks: compiled.remarks,
         }),
     }
 }

@@ -4,6 +4,7 @@ mod cells;
 mod front;
 mod gateway;
 mod identity;
+mod inspect;
 mod packages;
 mod rules;
 mod servers;
@@ -19,7 +20,9 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         front::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+        inspect::SERVER_SETTINGS,
         packages::SETTINGS,
+        inspect::SETTINGS,
         rules::SETTINGS,
         identity::SETTINGS,
     ];
