@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_auth::issuers::Issuers;
 use casemate_auth::{KeySecret, Vault};
-use casemate_config::{Loaded, PackageSources, Process};
+use casemate_config::{Identity, Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
@@ -106,15 +106,11 @@ impl Daemon {
                 .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
         })?;
         let address = listener.local_addr().unwrap_or(listen);
-
-        let store = start.store;
-        let first_key = first_key::make(&store).await?;
+        let first_key = first_key::make(&start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
-        let issuers = Issuers::new(Arc::new(SystemResolver::new()), tracker.clone(), stop.clone());
-        let papers = Arc::new(Papers::open(store, issuers).await?);
-        papers.configure(start.loaded.identity);
+        let papers = papers(start.store, start.loaded.identity, (&tracker, &stop)).await?;
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
@@ -231,6 +227,18 @@ fn watch(context: &Context) -> Option<Watch> {
             None
         }
     }
+}
+
+/// Who callers are.
+async fn papers(
+    store: Store,
+    identity: Identity,
+    (tracker, stop): (&TaskTracker, &CancellationToken),
+) -> anyhow::Result<Arc<Papers>> {
+    let issuers = Issuers::new(Arc::new(SystemResolver::new()), tracker.clone(), stop.clone());
+    let papers = Papers::open(store, issuers).await?;
+    papers.configure(identity);
+    Ok(Arc::new(papers))
 }
 
 /// What starts servers.

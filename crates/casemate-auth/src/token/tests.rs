@@ -15,7 +15,7 @@ use ring::signature::{
 
 use super::*;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -50,7 +50,7 @@ impl Signer {
         };
         let document = Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
         Signer {
-            rsa: rsa::KeyPair::from_pkcs8(include_bytes!("tests/rsa.der")).expect("a key"),
+            rsa: rsa_key(),
             p256: ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),
             p384: ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING),
             ed25519: Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key"),
@@ -117,6 +117,12 @@ impl Signer {
     pub(crate) fn keys(&self) -> KeySet {
         KeySet::read(&Bytes::from(self.set())).expect("a set")
     }
+}
+
+/// A key that was made for these tests and is of no other use.
+fn rsa_key() -> rsa::KeyPair {
+    let text = include_str!("tests/rsa.txt").replace('\n', "");
+    rsa::KeyPair::from_pkcs8(&STANDARD.decode(text).expect("base64")).expect("a key")
 }
 
 pub(crate) fn encoded(bytes: &[u8]) -> String {

@@ -80,7 +80,7 @@ impl World {
         let mut served = tokio::task::JoinSet::new();
         served.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                stream.read(&mut [0; 4096]).await.unwrap();
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
                 stream.write_all(format!("{head} {}\r\n\r\n{set}", set.len()).as_bytes()).await.unwrap();
             }
