@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use casemate_auth::issuers::Issuers;
 use casemate_auth::{KeySecret, Vault};
-use casemate_config::{Identity, Loaded, PackageSources, Process};
+use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
-use casemate_net::SystemResolver;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
 use casemate_transport::http::{Client, ClientOptions, Server};
@@ -31,8 +29,8 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
-use crate::wiring::identities::Papers;
 use crate::wiring::recorder::Log;
+use ledgers::Ledgers;
 use live::{Cause, Live};
 use operator::{Operator, Order};
 use seat::Seat;
@@ -40,6 +38,7 @@ use signals::{Asked, Signals};
 use watch::Watch;
 
 pub mod first_key;
+pub mod ledgers;
 pub mod live;
 pub mod operator;
 pub mod seat;
@@ -110,7 +109,8 @@ impl Daemon {
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
-        let papers = papers(start.store, start.loaded.identity, (&tracker, &stop)).await?;
+        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
@@ -121,8 +121,9 @@ impl Daemon {
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
-            identities: Arc::clone(&papers) as _,
+            identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
+            pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
@@ -139,7 +140,7 @@ impl Daemon {
             context,
             live::Start {
                 gate: Arc::clone(&gate),
-                papers: Arc::clone(&papers),
+                papers: Arc::clone(&ledgers.papers),
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
@@ -148,9 +149,9 @@ impl Daemon {
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        ledgers.follow(&gate, &stop);
+        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,
@@ -227,18 +228,6 @@ fn watch(context: &Context) -> Option<Watch> {
             None
         }
     }
-}
-
-/// Who callers are.
-async fn papers(
-    store: Store,
-    identity: Identity,
-    (tracker, stop): (&TaskTracker, &CancellationToken),
-) -> anyhow::Result<Arc<Papers>> {
-    let issuers = Issuers::new(Arc::new(SystemResolver::new()), tracker.clone(), stop.clone());
-    let papers = Papers::open(store, issuers).await?;
-    papers.configure(identity);
-    Ok(Arc::new(papers))
 }
 
 /// What starts servers.
