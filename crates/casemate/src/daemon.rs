@@ -127,13 +127,11 @@ impl Daemon {
             host,
             notices,
         });
-
         let listening = CancellationToken::new();
         let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
         let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
         tracker.spawn(server.run(listener));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-
         let watch = watch(&context);
         let endpoint = format!("http://{address}/mcp");
         let live = Arc::new(Live::new(
