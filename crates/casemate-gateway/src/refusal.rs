@@ -118,6 +118,8 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// The token does not have the scope for it.
+    InsufficientScope = "CM1603", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -168,13 +170,22 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// The scopes that a token needs for it.
+    pub scopes: Vec<String>,
 }
 
 impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None }
+        Refusal {
+            code,
+            message: message.into(),
+            detail: None,
+            retry: Retry::Never,
+            prescribed: None,
+            scopes: Vec::new(),
+        }
     }
 
     /// Adds what only the record and the log may hold.
@@ -182,6 +193,13 @@ impl Refusal {
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
         self
+    }
+
+    /// The refusal of what needs a token with more scopes; these are all that it needs.
+    #[must_use]
+    pub fn insufficient(scopes: Vec<String>) -> Self {
+        let message = "The token does not have the scope for this: ask its issuer for one that does.";
+        Refusal { scopes, ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.
