@@ -1,6 +1,6 @@
 //! What a server's messages hold: hidden text is removed, secrets are masked, and what is found is told.
 
-use casemate_inspect::{Finding, Findings, Measure, Place, Severity};
+use casemate_inspect::{Finding, Findings, Inspection, Measure, Place, Severity};
 use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
@@ -25,7 +25,7 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(&result, &measures);
     judge(server, &outcome.findings)?;
-    let message = with_opaque((snapshot, &result), outcome.message);
+    let message = with_opaque((&snapshot.inspecting.inspection, &result), outcome.message);
     Ok(noted(message, &outcome.findings))
 }
 
@@ -108,7 +108,7 @@ pub(in crate::journey) fn arguments(
         return Err(Refusal::new(Code::ArgumentsBlocked, message).with_detail(line));
     }
     tracing::info!(server = %server, found = %line, "arguments");
-    Ok(with_opaque((snapshot, params.raw()), outcome.message).members())
+    Ok(with_opaque((&snapshot.inspecting.inspection, params.raw()), outcome.message).members())
 }
 
 /// Members that one side writes for itself and that the other brings back as they are.
@@ -116,13 +116,13 @@ const OPAQUE: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
 
 /// What was changed, with such members as they were, but for secrets of ours: they say nothing to anybody else, and
 /// changed they mean nothing to their writer.
-fn with_opaque((snapshot, before): (&Snapshot, &Raw), after: Raw) -> Raw {
+fn with_opaque((inspection, before): (&Inspection, &Raw), after: Raw) -> Raw {
     if *before == after {
         return after;
     }
     let (Some(old), Some(new)) = (before.members(), after.members()) else { return after };
     let restored = OPAQUE.iter().fold(new.edit(), |edit, name| match old.string(name) {
-        Some(text) => edit.set(*name, Raw::string_of(&snapshot.inspecting.inspection.masked(&text))),
+        Some(text) => edit.set(*name, Raw::string_of(&inspection.masked(&text))),
         None => edit,
     });
     restored.finish()
@@ -154,15 +154,11 @@ fn is_loud(finding: &Finding) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-
-    use casemate_inspect::{Inspection, Secret};
+    use casemate_inspect::{Policy, Secret};
     use casemate_mcp::json::Limits;
     use serde_json::json;
 
     use super::*;
-    use crate::snapshot;
 
     #[test]
     fn a_server_says_nothing_in_our_name() {
@@ -178,24 +174,13 @@ mod tests {
     fn a_state_that_looks_like_a_token_comes_back_as_it_was() {
         let token = concat!("ghp", "_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17");
         let secrets = [Secret::new("given-to-it").unwrap()];
-        let snapshot = Snapshot {
-            version: 1,
-            servers: BTreeMap::new(),
-            profiles: BTreeMap::new(),
-            roles: casemate_policy::Roles::compile([]).unwrap(),
-            limits: snapshot::Limits::default(),
-            public_url: None,
-            inspecting: snapshot::Inspecting {
-                inspection: Arc::new(Inspection::new(&secrets, &[])),
-                ..snapshot::Inspecting::default()
-            },
-        };
+        let inspection = Inspection::new(&secrets, &[]);
         let text =
             json!({"content": token, "requestState": format!("{token} given-to-it"), "x": 1}).to_string();
         let before = Raw::check(text.into(), &Limits::default()).unwrap();
-        let measures = snapshot.inspecting.measures(&ServerName::parse("s").unwrap(), Place::Result);
-        let after = snapshot.inspecting.inspection.message(&before, &measures).message;
-        let shown = with_opaque((&snapshot, &before), after);
+        let policy = Policy::default();
+        let after = inspection.message(&before, &policy.at(Place::Result)).message;
+        let shown = with_opaque((&inspection, &before), after);
         let expected = json!({
             "content": "[github-token masked]",
             "requestState": format!("{token} [secret masked]"),
