@@ -7,6 +7,7 @@
 
 mod key;
 pub mod seal;
+pub mod session;
 mod table;
 
 pub use casemate_store::KeyRecord;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Effect, Resource, Subject, SubjectId};
@@ -12,11 +13,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approvals::Approvals;
 use crate::catalog::{Catalog, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
 use crate::journey::Admissions;
-use crate::ports::{CallId, Identities, Recorder};
+use crate::limits::Limiter;
+use crate::ports::{CallId, Desk, Identities, Ledger, Recorder, Spent};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Host, Server, ServerNotice};
 
@@ -32,6 +35,12 @@ pub struct Parts {
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
     pub recorder: Arc<dyn Recorder>,
+    /// Where it is remembered what was used of daily budgets, and what was before.
+    pub ledger: (Arc<dyn Ledger>, Vec<Spent>),
+    /// Where questions to people and their answers are kept, and what is kept there.
+    pub desk: (Arc<dyn Desk>, Vec<Vec<u8>>),
+    /// Makes and opens the tokens that clients are given.
+    pub seals: Arc<Seals>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -50,6 +59,9 @@ pub struct Gate {
     bus: Bus,
     tasks: Tasks,
     admissions: Admissions,
+    limiter: Limiter,
+    approvals: Approvals,
+    seals: Arc<Seals>,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
     run: u64,
@@ -66,11 +78,14 @@ impl Gate {
         _ = getrandom::fill(&mut run);
         let gate = Arc::new(Gate {
             catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
+            limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
+            approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(Arc::clone(&parts.seals)),
+            seals: parts.seals,
             bus: Bus::default(),
             tasks: Tasks::default(),
             admissions: Admissions::default(),
@@ -85,6 +100,7 @@ impl Gate {
     /// Follows a new configuration. Servers whose entry changed are stopped once their calls are done.
     pub fn swap(&self, snapshot: Snapshot) {
         let gone = self.catalog.swap(&snapshot, &self.host);
+        self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
@@ -108,6 +124,7 @@ impl Gate {
             stops.spawn(async move { shelf.server().stop().await });
         }
         while stops.join_next().await.is_some() {}
+        self.limiter.settle();
         self.host.stop.cancel();
     }
 
@@ -172,6 +189,20 @@ impl Gate {
         &*self.recorder
     }
 
+    /// What people are asked, and what they answered.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
     pub(crate) fn admissions(&self) -> &Admissions {
         &self.admissions
     }
@@ -190,7 +221,7 @@ impl Gate {
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => self.sweep().await,
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -201,9 +232,9 @@ impl Gate {
     }
 
     /// Ends the sessions that were idle for too long, or whose subject is gone.
-    fn sweep(&self) {
-        let idle_max = self.snapshot.load().limits.session_idle_max;
-        self.sessions.sweep(idle_max, |subject| self.current(subject).is_some());
+    async fn sweep(&self) {
+        self.sessions.sweep(|subject| self.current(subject).is_some());
+        self.approvals.sweep().await;
     }
 
     /// A subject as it is now; `None` when its credential was withdrawn.

@@ -84,8 +84,14 @@ codes! {
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
     BadCredential = "CM1102", Caller;
+    /// Too many credentials from this address were not accepted.
+    TooManyAttempts = "CM1104", Caller;
     /// The subject has too many calls in flight or sessions open.
     TooManyCalls = "CM1201", Policy;
+    /// Too often within a short time.
+    TooOften = "CM1202", Caller;
+    /// All that may be used in a day is used.
+    BudgetSpent = "CM1203", Caller;
     /// The body is larger than allowed.
     BodyTooLarge = "CM1301", Caller;
     /// The body took too long to arrive or broke off.
@@ -112,6 +118,8 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// A person was asked and did not approve.
+    NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -158,13 +166,15 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// The question that it waits for, by the name that an operator knows.
+    pub approval: Option<Box<str>>,
 }
 
 impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None }
+        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None, approval: None }
     }
 
     /// Adds what only the record and the log may hold.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod people;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -136,6 +137,10 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// List and end the sessions of clients
+    Sessions(people::Sessions),
+    /// Answer what people are asked before a call is made
+    Approvals(people::Approvals),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

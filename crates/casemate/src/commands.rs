@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::control::wire::Action;
 use crate::exit::Exit;
 
+pub mod approvals;
 pub mod call;
 pub mod completions;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod prepare;
 pub mod run;
 pub mod sandbox;
 pub mod service;
+pub mod sessions;
 pub mod toolkit;
 pub mod up;
 
@@ -58,6 +60,8 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Sessions(args) => sessions::run(context, &args),
+        Command::Approvals(args) => approvals::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Explain(args) => explain::run(context, &args),

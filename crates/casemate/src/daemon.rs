@@ -29,8 +29,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
 use crate::wiring::identities::Papers;
+use crate::wiring::ledger::StoredLedger;
 use crate::wiring::recorder::Log;
 use live::{Cause, Live};
+use memory::Memory;
 use operator::{Operator, Order};
 use seat::Seat;
 use signals::{Asked, Signals};
@@ -38,6 +40,7 @@ use watch::Watch;
 
 pub mod first_key;
 pub mod live;
+pub mod memory;
 pub mod operator;
 pub mod seat;
 pub mod signals;
@@ -60,6 +63,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    ledger: Arc<StoredLedger>,
     cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
@@ -102,6 +106,7 @@ impl Daemon {
 
         let store = Store::open(context.paths.data())?;
         let first_key = first_key::make(&store).await?;
+        let memory = Memory::open(&store).await?;
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
@@ -116,6 +121,9 @@ impl Daemon {
             snapshot: start.loaded.snapshot,
             identities: Arc::clone(&papers) as _,
             recorder: Arc::clone(&log) as _,
+            ledger: (Arc::clone(&memory.ledger) as _, memory.spent),
+            desk: memory.desk,
+            seals: Arc::clone(&memory.seals),
             host,
             notices,
         });
@@ -141,11 +149,17 @@ impl Daemon {
         let (ordered, orders) = mpsc::channel(1);
         let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
+        let (ledger, seals, keeper) = (Arc::clone(&memory.ledger), memory.seals, memory.keeper);
+        let ends = stop.clone();
+        tracker.spawn(async move { ends.run_until_cancelled(memory::turn(&keeper, &seals)).await });
+        let (writing, ends) = (Arc::clone(&ledger), stop.clone());
+        tracker.spawn(async move { ends.run_until_cancelled(writing.follow()).await });
         tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,
             log,
+            ledger,
             cells,
             orders,
             signals,
@@ -177,6 +191,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {
             tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
         }
+        self.ledger.flush().await;
         self.log.sync();
         tracing::info!("stopped");
     }

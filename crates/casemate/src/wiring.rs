@@ -1,4 +1,7 @@
 //! The gateway's ports, joined to what is behind them.
 
+pub mod desk;
 pub mod identities;
+pub mod ledger;
+pub mod nowhere;
 pub mod recorder;

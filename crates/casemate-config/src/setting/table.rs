@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod limits;
 mod packages;
 mod rules;
 mod servers;
@@ -16,6 +17,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         gateway::SETTINGS,
         front::SETTINGS,
+        limits::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
         packages::SETTINGS,

@@ -8,6 +8,7 @@ use casemate_transport::listener::Peer;
 use super::head::Head;
 use crate::clock;
 use crate::gate::Gate;
+use crate::limits::Trial;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Snapshot;
 
@@ -26,20 +27,16 @@ pub struct Identified {
 #[derive(Debug)]
 struct Seal;
 
-/// Finds the subject: a local user by what the kernel says of a Unix socket's peer, everybody else by an API key.
+/// Finds the subject: a local user by what the kernel says of a Unix socket's peer, everybody else by a credential.
 ///
 /// # Errors
-/// [`Code::NoCredential`] and [`Code::BadCredential`]; the reason is private.
+/// [`Code::NoCredential`] and [`Code::BadCredential`], whose reason is private; [`Code::TooOften`] and
+/// [`Code::TooManyAttempts`] when its address asks or guesses too much.
 pub fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
+    gate.limiter().arrival(&head.peer)?;
     let subject = match (&head.credential, &head.peer) {
         // A key counts before the socket it came through: it may stand for fewer rights.
-        (Some(key), _) => gate.identities().key(key, clock::unix_now().as_secs()).map_err(|why| {
-            Refusal::new(
-                Code::BadCredential,
-                "The credential is not accepted: it is unknown, expired or revoked.",
-            )
-            .with_detail(why)
-        })?,
+        (Some(credential), peer) => presented(gate, peer, credential)?,
         (None, Peer::Unix { uid, .. }) => gate.identities().local(*uid).ok_or_else(|| {
             Refusal::new(Code::BadCredential, "Only the user who runs the gateway may use its socket.")
                 .with_detail(format_args!("uid {uid}"))
@@ -52,4 +49,19 @@ pub fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
         }
     };
     Ok(Identified { subject, head, snapshot: gate.snapshot(), _seal: Seal })
+}
+
+/// The subject of a credential, unless too many from there were not accepted.
+fn presented(gate: &Gate, peer: &Peer, credential: &str) -> Result<Arc<Subject>, Refusal> {
+    gate.limiter().attempt(peer, credential)?;
+    let found = gate.identities().key(credential, clock::unix_now().as_secs());
+    let trial = if found.is_ok() { Trial::Good } else { Trial::Bad };
+    gate.limiter().tried(peer, credential, trial);
+    found.map_err(|why| {
+        Refusal::new(
+            Code::BadCredential,
+            "The credential is not accepted: it is unknown, expired or revoked.",
+        )
+        .with_detail(why)
+    })
 }

@@ -43,6 +43,8 @@ fn the_short_help_fits_on_a_screen() {
               install      Put Casemate into a client's configuration
               uninstall    Take Casemate out of a client's configuration
               key          Create, list and revoke API keys
+              sessions     List and end the sessions of clients
+              approvals    Answer what people are asked before a call is made
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working
               explain      Explain an error code, for example CM1207

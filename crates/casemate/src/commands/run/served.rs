@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use casemate_auth::seal::Seals;
 use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
@@ -15,11 +16,13 @@ use tokio::sync::mpsc;
 
 use super::Place;
 use super::signals::{self, Signals};
+use crate::clock;
 use crate::context::Context;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
+use crate::wiring::nowhere::Nowhere;
 
 /// What of a server's complaints waits for the gateway to keep it, in bytes.
 const COMPLAINT_BYTES: usize = 64 << 10;
@@ -50,6 +53,9 @@ async fn serve(place: Place, server: Server) -> anyhow::Result<Exit> {
         snapshot,
         identities: Arc::new(Alone::new()?),
         recorder: Arc::clone(&place.log) as _,
+        ledger: (Arc::new(Nowhere) as _, Vec::new()),
+        desk: (Arc::new(Nowhere) as _, Vec::new()),
+        seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         host,
         notices,
     });
