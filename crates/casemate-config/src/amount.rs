@@ -62,7 +62,8 @@ pub(crate) fn show_rate(rate: Rate) -> String {
 pub(crate) fn budget(text: &str) -> Result<u64, Fault> {
     let read = || text.strip_suffix("/day").and_then(plain).filter(|count| *count > 0);
     read().ok_or_else(|| {
-        Fault::new(format!("{} is not a budget for a day", quoted(text))).hint("a whole number a day: 1000/day")
+        Fault::new(format!("{} is not a budget for a day", quoted(text)))
+            .hint("a whole number a day: 1000/day")
     })
 }
 

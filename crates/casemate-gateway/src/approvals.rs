@@ -112,7 +112,8 @@ impl Approvals {
         let _order = self.order.lock().await;
         let now = clock::unix_now().as_secs();
         let unknown = || AnswerFault::Unknown(id.to_owned());
-        let mut approval = self.lock().kept.get(id).filter(|one| !one.is_over(now)).cloned().ok_or_else(unknown)?;
+        let mut approval =
+            self.lock().kept.get(id).filter(|one| !one.is_over(now)).cloned().ok_or_else(unknown)?;
         if approval.standing != Standing::Open && answer != Answer::Deny {
             return Err(AnswerFault::Answered(id.to_owned()));
         }
@@ -207,9 +208,10 @@ impl Approvals {
         let _order = self.order.lock().await;
         let now = clock::unix_now().as_secs();
         let expires = now.saturating_add(limits.expire_after.as_secs());
-        let approval = Approval::open(claim, (Answerer::Subject, rules), (now, expires)).ok_or_else(|| {
-            Refusal::new(Code::NotApproved, "The arguments are too large for anybody to approve of.")
-        })?;
+        let approval =
+            Approval::open(claim, (Answerer::Subject, rules), (now, expires)).ok_or_else(|| {
+                Refusal::new(Code::NotApproved, "The arguments are too large for anybody to approve of.")
+            })?;
         self.record(&approval, (answer.as_str(), claim.subject.as_str())).map_err(not_kept)?;
         if answer == Answer::Session {
             self.keep(Approval { standing: Standing::Session, ..approval }).await.map_err(not_kept)?;
@@ -298,10 +300,12 @@ impl Approvals {
 
 /// The answer for what a person said no to.
 pub(crate) fn refused_by_a_person(id: Option<Box<str>>) -> Refusal {
-    let refusal = Refusal::new(Code::NotApproved, "A person was asked about this call and said no; it was not made.");
+    let refusal =
+        Refusal::new(Code::NotApproved, "A person was asked about this call and said no; it was not made.");
     Refusal { approval: id, ..refusal }
 }
 
 fn not_kept(why: String) -> Refusal {
-    Refusal::new(Code::NotRecorded, "The approval of this call could not be kept, so it was not made.").with_detail(why)
+    Refusal::new(Code::NotRecorded, "The approval of this call could not be kept, so it was not made.")
+        .with_detail(why)
 }

@@ -95,7 +95,8 @@ impl Limiter {
     pub(crate) fn attempt(&self, peer: &Peer, credential: &str) -> Result<(), Refusal> {
         let Some(address) = self.address(peer) else { return Ok(()) };
         self.attempts.may_try(address, self.hasher.hash_one((address, credential))).map_err(|wait| {
-            let message = "Too many credentials from your address were not accepted; wait before you send another.";
+            let message =
+                "Too many credentials from your address were not accepted; wait before you send another.";
             Refusal::new(Code::TooManyAttempts, message).with_retry(Retry::After(wait))
         })
     }
@@ -150,9 +151,9 @@ impl Limiter {
         if let Some(tool) = tool {
             let key = self.hasher.hash_one((server, tool));
             let pacer = rules.tools.get(&key).unwrap_or(&rules.tool);
-            pacer.take(key, one).map_err(|wait| {
-                too_often(&format!("The tool {tool} takes {} calls", pacer.rate()), wait)
-            })?;
+            pacer
+                .take(key, one)
+                .map_err(|wait| too_often(&format!("The tool {tool} takes {} calls", pacer.rate()), wait))?;
             let budget = rules.tool_budgets.get(&key).copied().unwrap_or(rules.pace.tool.budget);
             purses.push(Purse { name: ["tool", server.as_str(), tool], key, budget });
         }

@@ -138,6 +138,8 @@ codes! {
     Canceled = "CM1708", Caller;
     /// The server used more than it may and was ended.
     OverLimit = "CM1709", Upstream;
+    /// The server's entry names a secret that there is not.
+    NeedsSecret = "CM1710", Us;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.
@@ -174,7 +176,14 @@ impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None, approval: None }
+        Refusal {
+            code,
+            message: message.into(),
+            detail: None,
+            retry: Retry::Never,
+            prescribed: None,
+            approval: None,
+        }
     }
 
     /// Adds what only the record and the log may hold.

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod keys;
 pub mod offline;
 pub mod people;
+pub mod secrets;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -137,6 +138,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Keep secrets for servers, sealed at rest
+    #[command(subcommand)]
+    Secret(secrets::Secret),
     /// List and end the sessions of clients
     Sessions(people::Sessions),
     /// Answer what people are asked before a call is made

@@ -26,6 +26,7 @@ pub mod list;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
+pub mod secret;
 pub mod service;
 pub mod sessions;
 pub mod toolkit;
@@ -60,6 +61,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Secret(args) => secret::run(context, &args),
         Command::Sessions(args) => sessions::run(context, &args),
         Command::Approvals(args) => approvals::run(context, &args),
         Command::Config(args) => config::run(context, &args),

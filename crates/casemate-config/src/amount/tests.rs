@@ -33,7 +33,20 @@ fn rates_and_budgets_are_read_and_written_again() {
         assert_eq!(show_rate(rate(text).unwrap()), text);
     }
     assert_eq!(budget("1000/day").unwrap(), 1000);
-    for text in ["", "100", "0/s", "-1/s", "1.5/s", "100/d", "100/week", "1/s/s", "+1/s", "99999999999/s", "/s", "a/s"] {
+    for text in [
+        "",
+        "100",
+        "0/s",
+        "-1/s",
+        "1.5/s",
+        "100/d",
+        "100/week",
+        "1/s/s",
+        "+1/s",
+        "99999999999/s",
+        "/s",
+        "a/s",
+    ] {
         assert!(rate(text).unwrap_err().hint.is_some(), "{text}");
     }
     for text in ["", "0/day", "100", "100/s", "-1/day", "x/day", "99999999999999999999/day"] {

@@ -20,7 +20,9 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+        limits::SERVERS,
         packages::SETTINGS,
+        limits::ROLES,
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

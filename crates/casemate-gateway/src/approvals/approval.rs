@@ -36,7 +36,9 @@ impl Claim {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for part in [self.server.as_bytes(), self.method.as_bytes(), self.name.as_bytes(), self.arguments.as_bytes()] {
+        for part in
+            [self.server.as_bytes(), self.method.as_bytes(), self.name.as_bytes(), self.arguments.as_bytes()]
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -37,6 +37,9 @@ mod tests {
     fn nothing_is_hidden_from_whoever_judges() {
         assert_eq!(visible("grüß \"Gott\" こんにちは"), "grüß \"Gott\" こんにちは");
         assert_eq!(visible("a\x1b[2Jb\r\nc\td"), "a\\u{1b}[2Jb\\u{d}\\u{a}c\\u{9}d");
-        assert_eq!(visible("x\u{202e}y\u{200b}z\u{e0041}\u{a0}\u{2028}"), "x\\u{202e}y\\u{200b}z\\u{e0041}\\u{a0}\\u{2028}");
+        assert_eq!(
+            visible("x\u{202e}y\u{200b}z\u{e0041}\u{a0}\u{2028}"),
+            "x\\u{202e}y\\u{200b}z\\u{e0041}\\u{a0}\\u{2028}"
+        );
     }
 }

@@ -106,7 +106,10 @@ async fn an_approval_for_once_is_used_once_and_for_nothing_else() {
     assert!(!approvals.take(&push).await.unwrap(), "a second time");
     assert!(drawer.texts().is_empty());
     assert!(!reopened(&drawer).take(&push).await.unwrap(), "after a restart");
-    assert_eq!(approvals.answer(&id, Answer::Once, HOUR).await.unwrap_err(), AnswerFault::Unknown(id.to_string()));
+    assert_eq!(
+        approvals.answer(&id, Answer::Once, HOUR).await.unwrap_err(),
+        AnswerFault::Unknown(id.to_string())
+    );
 }
 
 #[tokio::test]
@@ -152,10 +155,17 @@ async fn an_answer_for_a_session_holds_in_that_session_and_one_for_always_until_
     approvals.answer(&id, Answer::Always, HOUR).await.unwrap();
     let approvals = reopened(&drawer);
     assert!(approvals.take(&of([3; 16])).await.unwrap() && approvals.take(&claim("{}")).await.unwrap());
-    assert_eq!(approvals.answer(&id, Answer::Once, HOUR).await.unwrap_err(), AnswerFault::Answered(id.to_string()));
+    assert_eq!(
+        approvals.answer(&id, Answer::Once, HOUR).await.unwrap_err(),
+        AnswerFault::Answered(id.to_string())
+    );
     approvals.answer(&id, Answer::Deny, HOUR).await.unwrap();
     let refusal = approvals.take(&claim("{}")).await.unwrap_err();
-    assert_eq!((refusal.code, refusal.approval), (Code::NotApproved, Some(id)), "a no stands above everything");
+    assert_eq!(
+        (refusal.code, refusal.approval),
+        (Code::NotApproved, Some(id)),
+        "a no stands above everything"
+    );
 }
 
 #[tokio::test]

@@ -122,7 +122,8 @@ impl Connection {
         let Peer::Unix { uid, .. } = peer else { return None };
         let subject = gate.identities().local(uid)?;
         let outlet = Outlet::Lines(lines.clone());
-        let session = Arc::new(Session::new(Title::connection(), subject.id.clone(), endpoint.clone(), outlet));
+        let session =
+            Arc::new(Session::new(Title::connection(), subject.id.clone(), endpoint.clone(), outlet));
         Some(Arc::new(Connection { gate, peer, endpoint, session, lines }))
     }
 

@@ -105,8 +105,11 @@ impl Admissions {
             // After a change of the bound the calls in flight keep the places they have, and new ones count anew.
             Some(places) if places.max == max => Arc::clone(places),
             _ => {
-                let places =
-                    Arc::new(Places { free: Arc::new(Semaphore::new(max)), max, waiting: AtomicUsize::new(0) });
+                let places = Arc::new(Places {
+                    free: Arc::new(Semaphore::new(max)),
+                    max,
+                    waiting: AtomicUsize::new(0),
+                });
                 subjects.insert(subject.clone(), Arc::clone(&places));
                 places
             }

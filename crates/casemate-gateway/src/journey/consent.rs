@@ -138,7 +138,9 @@ fn claim(checked: &Checked) -> Claim {
             (item.name.clone(), params.get("arguments").unwrap_or(Raw::EMPTY_OBJECT))
         }
         Target::Uri { uri, .. } => (uri.as_str().into(), bare(params)),
-        Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => (received.asked().into(), bare(params)),
+        Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => {
+            (received.asked().into(), bare(params))
+        }
     };
     Claim {
         subject: received.passage.identified.subject.id.clone(),

@@ -212,7 +212,15 @@ impl Reader {
         };
         let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
-        Ok(Received { passage: Arc::clone(&self.passage), id, call, session, approved: None, asked, in_flight })
+        Ok(Received {
+            passage: Arc::clone(&self.passage),
+            id,
+            call,
+            session,
+            approved: None,
+            asked,
+            in_flight,
+        })
     }
 
     /// The connection's session: modern requests have no other.

@@ -128,8 +128,10 @@ fn spent(purse: &Purse<'_>) -> Refusal {
         ["tool", _, tool] => format!("The tool {tool} was"),
         _ => "You were".to_owned(),
     };
-    let message =
-        format!("{whose} given {} calls for this day, and they are used; the next day begins at 0:00 UTC.", purse.budget);
+    let message = format!(
+        "{whose} given {} calls for this day, and they are used; the next day begins at 0:00 UTC.",
+        purse.budget
+    );
     Refusal::new(Code::BudgetSpent, message).with_retry(Retry::After(left))
 }
 

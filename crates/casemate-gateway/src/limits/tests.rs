@@ -64,7 +64,8 @@ async fn a_subject_gets_its_rate_at_once_and_then_evenly_and_takes_nobody_elses(
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_costs_what_its_messages_cost() {
-    let limiter = limiter(&Pace { subject: Allowance { rate: rate(10, 10), budget: 1000 }, ..Pace::default() });
+    let limiter =
+        limiter(&Pace { subject: Allowance { rate: rate(10, 10), budget: 1000 }, ..Pace::default() });
     let ann = key("ann");
     let count = |number| NonZeroU32::new(number).unwrap();
     limiter.messages(&ann, count(9)).unwrap();
@@ -250,7 +251,10 @@ async fn a_budget_is_for_the_day_and_a_restart_does_not_refill_it() {
 
     // Of yesterday: nothing of it counts. Of tomorrow, since the clock was set back: all of it.
     let moved = |by: i64| {
-        last(&book).into_iter().map(|spent| Spent { day: spent.day.saturating_add_signed(by), ..spent }).collect()
+        last(&book)
+            .into_iter()
+            .map(|spent| Spent { day: spent.day.saturating_add_signed(by), ..spent })
+            .collect()
     };
     let (next_day, _) = budget(&pace, moved(-1));
     assert_eq!(passed(|| next_day.request(&ann, &git, None)), 640);
@@ -262,7 +266,11 @@ async fn a_budget_is_for_the_day_and_a_restart_does_not_refill_it() {
 async fn a_call_that_one_budget_refuses_is_taken_from_no_other() {
     let git = ServerName::parse("git").unwrap();
     let tool = ((git.clone(), ToolName::parse("push").unwrap()), Exception { rate: None, budget: Some(2) });
-    let pace = Pace { tools: [tool].into(), subject: Allowance { rate: rate(1000, 1), budget: 4 }, ..Pace::default() };
+    let pace = Pace {
+        tools: [tool].into(),
+        subject: Allowance { rate: rate(1000, 1), budget: 4 },
+        ..Pace::default()
+    };
     let limiter = limiter(&pace);
     let ann = key("ann");
     assert_eq!(passed(|| limiter.request(&ann, &git, Some("push"))), 2);

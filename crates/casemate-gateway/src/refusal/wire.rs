@@ -51,7 +51,8 @@ impl Refusal {
             None => ErrorObject { code: rpc, message: self.message.clone(), data: Some(data) },
         };
         // Rounded up: whoever comes a moment too early is refused again.
-        let retry_after_s = after.map(|after| after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
+        let retry_after_s =
+            after.map(|after| after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
         Wire { status, error, retry_after_s }
     }
 }
@@ -64,7 +65,9 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
         Code::TooManyConnections | Code::Stopping => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
         Code::NoCredential | Code::BadCredential => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
-        Code::TooManyCalls | Code::TooOften | Code::BudgetSpent | Code::TooManyAttempts => (StatusCode::TOO_MANY_REQUESTS, code::INVALID_REQUEST),
+        Code::TooManyCalls | Code::TooOften | Code::BudgetSpent | Code::TooManyAttempts => {
+            (StatusCode::TOO_MANY_REQUESTS, code::INVALID_REQUEST)
+        }
         Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),
         Code::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, code::INVALID_REQUEST),
         Code::BadJson => (StatusCode::BAD_REQUEST, code::PARSE),
@@ -82,6 +85,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::BadAnswer
         | Code::CallLost
         | Code::OverLimit
+        | Code::NeedsSecret
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),

@@ -118,7 +118,8 @@ async fn a_question_for_the_operator_never_travels_to_a_client() {
     // A modern client that answers unasked is told the same as before.
     let asker = harness.client("/mcp", "asker").modern(json!({"elicitation": {}}));
     let mut params = echo("x");
-    params["inputResponses"] = json!({"casemate_approval": {"action": "accept", "content": {"answer": "once"}}});
+    params["inputResponses"] =
+        json!({"casemate_approval": {"action": "accept", "content": {"answer": "once"}}});
     params["requestState"] = json!("approved");
     assert!(asker.request("tools/call", params).await.unwrap_err().to_string().contains("operator"));
     assert_eq!(*guard.calls().borrow(), 0);
@@ -136,7 +137,8 @@ async fn put(asker: &McpHttp, message: &str) -> String {
 fn reply(message: &str, state: &str, answer: &str) -> Value {
     let mut params = echo(message);
     params["requestState"] = json!(state);
-    params["inputResponses"] = json!({"casemate_approval": {"action": "accept", "content": {"answer": answer}}});
+    params["inputResponses"] =
+        json!({"casemate_approval": {"action": "accept", "content": {"answer": answer}}});
     params
 }
 

@@ -125,7 +125,12 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         version: 1,
         servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
         profiles: BTreeMap::new(),
-        roles: Roles::compile([(role("reader"), reader), (role("asker"), asker), (role("own-asker"), own_asker)]).unwrap(),
+        roles: Roles::compile([
+            (role("reader"), reader),
+            (role("asker"), asker),
+            (role("own-asker"), own_asker),
+        ])
+        .unwrap(),
         limits,
         public_url: None,
     }
@@ -139,7 +144,7 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.
@@ -170,6 +175,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        secrets: Default::default(),
         digest,
     }
 }
@@ -200,7 +206,10 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
+        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2"]
+            .into_iter()
+            .find(is_of)
+            .and_then(|key| self.key(key, now).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
@@ -249,7 +258,12 @@ impl Ledger for Records {
 
 impl Default for Records {
     fn default() -> Self {
-        Records { lines: watch::channel(Vec::new()).0, full: Mutex::new(false), spent: Mutex::default(), kept: Mutex::default() }
+        Records {
+            lines: watch::channel(Vec::new()).0,
+            full: Mutex::new(false),
+            spent: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 }
 

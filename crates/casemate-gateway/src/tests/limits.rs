@@ -74,7 +74,8 @@ async fn tools_and_budgets_are_counted_when_calls_are_made_and_not_when_they_are
 
 #[tokio::test]
 async fn an_address_is_slowed_before_anything_of_its_requests_is_looked_at() {
-    let harness = Harness::with_limits(vec![], paced(Pace { address: rate(2, 3600), ..Pace::default() })).await;
+    let harness =
+        Harness::with_limits(vec![], paced(Pace { address: rate(2, 3600), ..Pace::default() })).await;
     let stranger = harness.client("/mcp", "nobody");
     for _ in 0..2 {
         assert_eq!(stranger.post("{", &[]).await.unwrap().status, 401);
@@ -85,7 +86,8 @@ async fn an_address_is_slowed_before_anything_of_its_requests_is_looked_at() {
 
 #[tokio::test]
 async fn guessing_keys_is_slowed_and_those_who_were_let_in_go_on() {
-    let harness = Harness::with_limits(vec![], paced(Pace { attempts: rate(3, 3600), ..Pace::default() })).await;
+    let harness =
+        Harness::with_limits(vec![], paced(Pace { attempts: rate(3, 3600), ..Pace::default() })).await;
     let owner = harness.client("/mcp", "owner");
     assert_eq!(owner.post(LIST, HEADERS).await.unwrap().status, 200);
     let mut statuses = Vec::new();
@@ -122,7 +124,8 @@ async fn a_burst_waits_for_a_place_and_is_not_refused_at_once() {
     let (second, third) = (call(1), call(1));
     first.await.unwrap().unwrap();
     let outcomes = [second.await.unwrap(), third.await.unwrap()];
-    let refused: Vec<String> = outcomes.iter().filter_map(|o| o.as_ref().err().map(ToString::to_string)).collect();
+    let refused: Vec<String> =
+        outcomes.iter().filter_map(|o| o.as_ref().err().map(ToString::to_string)).collect();
     assert_eq!(refused.len(), 1, "one waits, and the queue is short: {refused:?}");
     assert!(refused[0].contains("in flight"), "{refused:?}");
 }

@@ -97,15 +97,20 @@ impl Report for Whole {
             ("because of", one.rules.join("; ")),
             ("digest", one.digest.clone()),
         ];
-        let rows: Vec<Vec<Entry>> =
-            lines.iter().map(|(label, value)| vec![Entry::new(label, Tone::Quiet), Entry::from(value)]).collect();
+        let rows: Vec<Vec<Entry>> = lines
+            .iter()
+            .map(|(label, value)| vec![Entry::new(label, Tone::Quiet), Entry::from(value)])
+            .collect();
         page.table(&[], &rows);
         page.gap();
         page.heading("arguments");
         page.line(&text::safe_line(&one.arguments));
         if one.standing == "open" {
             page.gap();
-            page.line(&format!("casemate approvals allow {} --once | --session | --always", text::safe_line(&one.id)));
+            page.line(&format!(
+                "casemate approvals allow {} --once | --session | --always",
+                text::safe_line(&one.id)
+            ));
             page.line(&format!("casemate approvals deny {}", text::safe_line(&one.id)));
         }
     }

@@ -14,7 +14,9 @@ use crate::output::{Entry, Page, Report};
 pub fn run(context: &Context, sessions: &Sessions) -> anyhow::Result<Exit> {
     match &sessions.action {
         None | Some(SessionsAction::List) => list(context),
-        Some(SessionsAction::Revoke(Revoke { id: Some(id), .. })) => revoke(context, Whose::Session(id.clone())),
+        Some(SessionsAction::Revoke(Revoke { id: Some(id), .. })) => {
+            revoke(context, Whose::Session(id.clone()))
+        }
         Some(SessionsAction::Revoke(Revoke { subject, .. })) => {
             revoke(context, Whose::Subject(subject.clone().unwrap_or_default()))
         }
@@ -69,6 +71,9 @@ struct Revoked {
 
 impl Report for Revoked {
     fn lay_out(&self, page: &mut Page) {
-        page.line(&format!("{} ended", if self.ended == 1 { "1 session".to_owned() } else { format!("{} sessions", self.ended) }));
+        page.line(&format!(
+            "{} ended",
+            if self.ended == 1 { "1 session".to_owned() } else { format!("{} sessions", self.ended) }
+        ));
     }
 }

@@ -103,7 +103,9 @@ impl Request {
             Request::Reload => (Method::POST, "/v1/reload".to_owned()),
             Request::ReloadKeys => (Method::POST, "/v1/keys/reload".to_owned()),
             Request::Sessions => (Method::GET, "/v1/sessions".to_owned()),
-            Request::EndSessions(Whose::Session(id)) => (Method::POST, format!("/v1/sessions/end/id/{}", hex(id))),
+            Request::EndSessions(Whose::Session(id)) => {
+                (Method::POST, format!("/v1/sessions/end/id/{}", hex(id)))
+            }
             Request::EndSessions(Whose::Subject(subject)) => {
                 (Method::POST, format!("/v1/sessions/end/subject/{}", hex(subject)))
             }

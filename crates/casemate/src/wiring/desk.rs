@@ -21,7 +21,9 @@ impl StoredDesk {
 
 impl Desk for StoredDesk {
     fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>> {
-        Box::pin(async move { self.0.state().put(APPROVALS, id, text).await.map_err(|fault| fault.to_string()) })
+        Box::pin(
+            async move { self.0.state().put(APPROVALS, id, text).await.map_err(|fault| fault.to_string()) },
+        )
     }
 
     fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>> {

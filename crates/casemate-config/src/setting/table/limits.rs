@@ -108,47 +108,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "\"12h\"",
     },
     Setting {
-        key: "roles.NAME.rate",
-        kind: Kind::Rate,
-        default: None,
-        effect: Live,
-        reason: "Messages of each subject in this role, in place of limits.subject_rate. Of several roles the most \
-                 generous one counts; a role that says nothing does not count.",
-        example: "\"5/s\"",
-    },
-    Setting {
-        key: "roles.NAME.budget",
-        kind: Kind::Budget,
-        default: None,
-        effect: Live,
-        reason: "Requests to servers of each subject in this role in a day, in place of limits.subject_budget.",
-        example: "\"500/day\"",
-    },
-    Setting {
-        key: "servers.NAME.rate",
-        kind: Kind::Rate,
-        default: None,
-        effect: Live,
-        reason: "Requests to this server, of all subjects together, in place of limits.server_rate.",
-        example: "\"20/s\"",
-    },
-    Setting {
-        key: "servers.NAME.tools.TOOL.rate",
-        kind: Kind::Rate,
-        default: None,
-        effect: Live,
-        reason: "Calls of this tool, of all subjects together, in place of limits.tool_rate.",
-        example: "\"30/m\"",
-    },
-    Setting {
-        key: "servers.NAME.tools.TOOL.budget",
-        kind: Kind::Budget,
-        default: None,
-        effect: Live,
-        reason: "Calls of this tool in a day of UTC, of all subjects together, in place of limits.tool_budget.",
-        example: "\"200/day\"",
-    },
-    Setting {
         key: "approvals.wait",
         kind: Kind::Time(s(1)..=s(3600)),
         default: Some("\"5m\""),
@@ -173,5 +132,54 @@ pub(super) const SETTINGS: &[Setting] = &[
         reason: "Calls that may wait for answers at a time. Each holds a place among its subject's calls; beyond it \
                  the client is told to come again.",
         example: "16",
+    },
+];
+
+/// What is said of a role in place of what holds for all.
+pub(super) const ROLES: &[Setting] = &[
+    Setting {
+        key: "roles.NAME.rate",
+        kind: Kind::Rate,
+        default: None,
+        effect: Live,
+        reason: "Messages of each subject in this role, in place of limits.subject_rate. Of several roles the most \
+                 generous one counts; a role that says nothing does not count.",
+        example: "\"5/s\"",
+    },
+    Setting {
+        key: "roles.NAME.budget",
+        kind: Kind::Budget,
+        default: None,
+        effect: Live,
+        reason: "Requests to servers of each subject in this role in a day, in place of limits.subject_budget.",
+        example: "\"500/day\"",
+    },
+];
+
+/// What is said of a server and its tools.
+pub(super) const SERVERS: &[Setting] = &[
+    Setting {
+        key: "servers.NAME.rate",
+        kind: Kind::Rate,
+        default: None,
+        effect: Live,
+        reason: "Requests to this server, of all subjects together, in place of limits.server_rate.",
+        example: "\"20/s\"",
+    },
+    Setting {
+        key: "servers.NAME.tools.TOOL.rate",
+        kind: Kind::Rate,
+        default: None,
+        effect: Live,
+        reason: "Calls of this tool, of all subjects together, in place of limits.tool_rate.",
+        example: "\"30/m\"",
+    },
+    Setting {
+        key: "servers.NAME.tools.TOOL.budget",
+        kind: Kind::Budget,
+        default: None,
+        effect: Live,
+        reason: "Calls of this tool in a day of UTC, of all subjects together, in place of limits.tool_budget.",
+        example: "\"200/day\"",
     },
 ];

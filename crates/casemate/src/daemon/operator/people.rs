@@ -45,7 +45,10 @@ pub(super) fn end_sessions(gate: &Gate, whose: &Whose) -> Result<Ended, Fault> {
             Whose::Session(id) => format!("there is no session {id}"),
             Whose::Subject(subject) => format!("{subject} has no sessions"),
         };
-        return Err(Fault { message, hint: Some("`casemate sessions` lists those that are open".to_owned()) });
+        return Err(Fault {
+            message,
+            hint: Some("`casemate sessions` lists those that are open".to_owned()),
+        });
     }
     tracing::info!(?whose, ended, "sessions were ended by the operator");
     Ok(Ended { ended })
