@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use casemate_policy::Answerer;
+use casemate_policy::{Answerer, SubjectId};
 use tokio::sync::watch;
 
 use crate::clock;
 use crate::ports::{ApprovalEvent, Desk, Recorder};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ApprovalLimits;
-pub use approval::{Answer, Approval, Claim, Standing};
+pub use approval::{Answer, Approval, Claim, Extent, Standing};
 pub use shown::visible;
 
 /// Questions and answers that are kept, of all subjects and of one.
@@ -169,21 +169,17 @@ impl Approvals {
     ) -> Result<Box<str>, Refusal> {
         let _order = self.order.lock().await;
         let now = clock::unix_now().as_secs();
-        {
-            let state = self.lock();
-            let of_subject = state.kept.values().filter(|one| *one.subject == *claim.subject.as_str());
-            let of_subject: Vec<&Approval> = of_subject.filter(|one| !one.is_over(now)).collect();
-            if let Some(open) =
-                of_subject.iter().find(|one| one.standing == Standing::Open && one.is_about(claim))
-            {
-                return Ok(open.id.clone());
-            }
-            if of_subject.len() >= KEPT_BY_SUBJECT_MAX || state.kept.len() >= KEPT_MAX {
-                return Err(Refusal::new(
-                    Code::NotApproved,
-                    "Too many questions about your calls wait for an answer; this one was not asked.",
-                ));
-            }
+        let same =
+            |one: &&Approval| one.standing == Standing::Open && !one.is_over(now) && one.is_about(claim);
+        let waits = self.lock().kept.values().find(same).map(|open| open.id.clone());
+        if let Some(open) = waits {
+            return Ok(open);
+        }
+        if !self.has_room(&claim.subject, now) {
+            return Err(Refusal::new(
+                Code::NotApproved,
+                "Too many questions about your calls wait for an answer; this one was not asked.",
+            ));
         }
         let expires = now.saturating_add(limits.expire_after.as_secs());
         let approval = Approval::open(claim, (answerer, rules), (now, expires)).ok_or_else(|| {
@@ -213,7 +209,8 @@ impl Approvals {
                 Refusal::new(Code::NotApproved, "The arguments are too large for anybody to approve of.")
             })?;
         self.record(&approval, (answer.as_str(), claim.subject.as_str())).map_err(not_kept)?;
-        if answer == Answer::Session {
+        // Without room it is an answer for this call.
+        if answer == Answer::Session && self.has_room(&claim.subject, now) {
             self.keep(Approval { standing: Standing::Session, ..approval }).await.map_err(not_kept)?;
         }
         Ok(())
@@ -279,6 +276,13 @@ impl Approvals {
                 tracing::warn!(error, "a question that is over is still in the store");
             }
         }
+    }
+
+    fn has_room(&self, subject: &SubjectId, now: u64) -> bool {
+        let state = self.lock();
+        let of_subject = state.kept.values().filter(|one| *one.subject == *subject.as_str());
+        let of_subject = of_subject.filter(|one| !one.is_over(now)).count();
+        of_subject < KEPT_BY_SUBJECT_MAX && state.kept.len() < KEPT_MAX
     }
 
     async fn keep(&self, approval: Approval) -> Result<(), String> {

@@ -195,6 +195,11 @@ impl Gate {
         &self.approvals
     }
 
+    /// Random for each run.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
     pub(crate) fn seals(&self) -> &Seals {
         &self.seals
     }

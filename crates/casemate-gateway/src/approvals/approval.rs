@@ -25,10 +25,30 @@ pub struct Claim {
     pub method: Box<str>,
     /// Which tool, prompt or resource, by the server's own name.
     pub name: Box<str>,
-    /// The arguments as the server would get them.
+    /// What of its params is asked about.
+    pub extent: Extent,
+    /// The arguments, or the whole params, as the server would get them.
     pub arguments: Raw,
     /// In which session; `None` where there is none.
     pub session: Option<SessionNumber>,
+}
+
+/// What of a call's params a person is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The arguments: there is nothing else in the params but the name.
+    Arguments,
+    /// All of them.
+    Params,
+}
+
+impl Extent {
+    fn as_str(self) -> &'static str {
+        match self {
+            Extent::Arguments => "arguments",
+            Extent::Params => "params",
+        }
+    }
 }
 
 impl Claim {
@@ -36,6 +56,8 @@ impl Claim {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
+        // Arguments that look like whole params are not taken for them.
+        hash.update(self.extent.as_str());
         for part in
             [self.server.as_bytes(), self.method.as_bytes(), self.name.as_bytes(), self.arguments.as_bytes()]
         {

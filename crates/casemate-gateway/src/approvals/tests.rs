@@ -71,6 +71,7 @@ fn claim(arguments: &'static str) -> Claim {
         server: "git".into(),
         method: "tools/call".into(),
         name: "push".into(),
+        extent: Extent::Arguments,
         arguments: Raw::check(arguments.into(), &casemate_mcp::json::Limits::default()).unwrap(),
         session: None,
     }
@@ -98,6 +99,7 @@ async fn an_approval_for_once_is_used_once_and_for_nothing_else() {
         Claim { name: "pull".into(), ..push.clone() },
         Claim { server: "gitp".into(), name: "ush".into(), ..push.clone() },
         Claim { method: "prompts/get".into(), ..push.clone() },
+        Claim { extent: Extent::Params, ..push.clone() },
     ];
     for other in &others {
         assert!(!approvals.take(other).await.unwrap(), "{other:?}");

@@ -20,7 +20,7 @@ use super::check::Checked;
 use super::forward::Answered;
 use super::receive::Received;
 use super::route::Target;
-use crate::approvals::{Answer, Claim, refused_by_a_person};
+use crate::approvals::{Answer, Claim, Extent, refused_by_a_person};
 use crate::clock;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal, Retry};
@@ -29,6 +29,9 @@ use std::time::Duration;
 
 /// When a client that cannot wait should come again.
 const COME_AGAIN: Duration = Duration::from_secs(10);
+
+/// What of the params belongs to the exchange of messages and not to the call.
+const EXCHANGE: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
 /// What came of asking.
 pub(super) enum Consent {
@@ -101,6 +104,9 @@ async fn queue(gate: &Gate, claim: &Claim, asked: &Asked) -> Result<(), Refusal>
     }
     let Some(_waiting) = approvals.wait(&limits) else { return Err(open) };
     loop {
+        if !is_current(gate, received) {
+            return Err(open);
+        }
         if approvals.take(claim).await? {
             return Ok(());
         }
@@ -114,6 +120,13 @@ async fn queue(gate: &Gate, claim: &Claim, asked: &Asked) -> Result<(), Refusal>
             () = gate.stopping() => return Err(super::admit::stopping()),
         }
     }
+}
+
+/// Whether what the call was judged by still holds: a credential may have been withdrawn, and a rule changed, while it
+/// waited. Otherwise it has to be sent again, and is judged anew.
+fn is_current(gate: &Gate, received: &Received) -> bool {
+    let identified = &received.passage.identified;
+    gate.snapshot().version == identified.snapshot.version && gate.current(&identified.subject.id).is_some()
 }
 
 fn needs(answerer: Answerer, id: &str) -> Refusal {
@@ -133,13 +146,14 @@ fn needs(answerer: Answerer, id: &str) -> Refusal {
 fn claim(checked: &Checked) -> Claim {
     let Checked { received, target, .. } = checked;
     let params = &received.call.params;
-    let (name, arguments) = match target {
-        Target::Item { item, .. } => {
-            (item.name.clone(), params.get("arguments").unwrap_or(Raw::EMPTY_OBJECT))
+    let (name, extent, arguments) = match target {
+        Target::Item { item, .. } if is_plain(params) => {
+            (item.name.clone(), Extent::Arguments, params.get("arguments").unwrap_or(Raw::EMPTY_OBJECT))
         }
-        Target::Uri { uri, .. } => (uri.as_str().into(), bare(params)),
+        Target::Item { item, .. } => (item.name.clone(), Extent::Params, bare(params)),
+        Target::Uri { uri, .. } => (uri.as_str().into(), Extent::Params, bare(params)),
         Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => {
-            (received.asked().into(), bare(params))
+            (received.asked().into(), Extent::Params, bare(params))
         }
     };
     Claim {
@@ -147,13 +161,19 @@ fn claim(checked: &Checked) -> Claim {
         server: target.shelf().map_or("", |shelf| shelf.server().entry().name.as_str()).into(),
         method: received.call.method.as_str().into(),
         name,
+        extent,
         arguments,
         session: received.session.as_ref().map(|session| session.number),
     }
 }
 
+/// Whether there is nothing in the params that a person would not be shown with the name and the arguments.
+fn is_plain(params: &Members) -> bool {
+    params.iter().all(|(name, _)| ["name", "arguments"].contains(&&*name) || EXCHANGE.contains(&&*name))
+}
+
 fn bare(params: &Members) -> Raw {
-    params.edit().remove("_meta").remove("inputResponses").remove("requestState").finish()
+    EXCHANGE.into_iter().fold(params.edit(), |edit, name| edit.remove(name)).finish()
 }
 
 /// The call without the reply to our question, which is nothing for its server.

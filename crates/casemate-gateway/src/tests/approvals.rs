@@ -221,3 +221,31 @@ async fn a_subject_that_cannot_be_asked_waits_for_an_operator() {
         asker.call("one__echo", json!({"message": "a"})).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_was_hidden_beside_the_arguments_is_not_approved_with_them() {
+    let (harness, guard) = start().await;
+    let asker = harness.client("/mcp", "asker").modern(json!({}));
+    asker.request("tools/call", echo("a")).await.unwrap_err();
+    let open = one(&harness).await;
+    harness.gate.approvals().answer(&open.id, Answer::Always, HOUR).await.unwrap();
+    asker.request("tools/call", echo("a")).await.unwrap();
+    let mut more = echo("a");
+    more["task"] = json!({"ttl": 1});
+    asker.request("tools/call", more).await.unwrap_err();
+    let whole = one(&harness).await;
+    assert!(whole.arguments.contains("task"), "all of it is shown: {}", whole.arguments);
+    assert_eq!(*guard.calls().borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_was_withdrawn_while_its_call_waited_makes_no_call() {
+    let (harness, guard) = start().await;
+    let client = legacy(&harness, "asker").await;
+    let waiting = background(async move { client.request("tools/call", echo("a")).await });
+    let open = one(&harness).await;
+    harness.keys.gone.lock().unwrap().push("asker".into());
+    harness.gate.approvals().answer(&open.id, Answer::Once, HOUR).await.unwrap();
+    waiting.await.unwrap().unwrap_err();
+    assert_eq!(*guard.calls().borrow(), 0);
+}

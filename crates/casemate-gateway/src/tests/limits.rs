@@ -47,8 +47,8 @@ async fn a_batch_is_no_way_around_a_rate() {
     let batch = |count: usize| format!("[{}]", (0..count).map(ping).collect::<Vec<_>>().join(","));
     let session = client.session().unwrap().to_owned();
     let headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-03-26")];
-    assert_eq!(client.post(&batch(5), &headers).await.unwrap().status, 200);
-    assert_eq!(client.post(&batch(5), &headers).await.unwrap().status, 429);
+    assert_eq!(client.post(batch(5), &headers).await.unwrap().status, 200);
+    assert_eq!(client.post(batch(5), &headers).await.unwrap().status, 429);
 }
 
 #[tokio::test]

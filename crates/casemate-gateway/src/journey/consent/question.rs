@@ -8,7 +8,7 @@ use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use serde_json::{Value, json};
 
-use super::{outcome, rules};
+use super::{is_current, outcome, rules};
 use crate::approvals::{Answer, Claim, visible};
 use crate::clock;
 use crate::gate::Gate;
@@ -106,9 +106,12 @@ fn later(gate: &Gate, claim: &Claim, (received, form): (&Received, &Value)) -> R
     let limits = received.passage.identified.snapshot.limits.approvals;
     let expires = clock::unix_now().as_secs().saturating_add(limits.wait_max.as_secs());
     let mut number = [0; 16];
-    let sealed = getrandom::fill(&mut number)
-        .ok()
-        .and_then(|()| gate.seals().seal(Purpose::State, &bound(claim), (&number, expires)).ok());
+    // Which numbers were used is known in this run only, so they count in this run only.
+    let seal = |number: [u8; 16]| {
+        let payload = [&number[..], &gate.run().to_be_bytes()].concat();
+        gate.seals().seal(Purpose::State, &bound(claim), (&payload, expires)).ok()
+    };
+    let sealed = getrandom::fill(&mut number).ok().and_then(|()| seal(number));
     let Some(state) = sealed else {
         return Err(Refusal::new(Code::Internal, "The question could not be put.").with_detail("no seal"));
     };
@@ -133,8 +136,11 @@ fn replied(gate: &Gate, claim: &Claim, received: &Received) -> Option<Answer> {
             return None;
         }
     };
-    let number = opened.payload.try_into().ok()?;
-    gate.approvals().use_number(number, opened.expires).then(|| read(&reply))
+    let (number, run) = opened.payload.split_first_chunk::<16>()?;
+    if run != gate.run().to_be_bytes() {
+        return None;
+    }
+    gate.approvals().use_number(*number, opened.expires).then(|| read(&reply))
 }
 
 /// Asks a legacy client on the stream of its call and waits for the reply; `None` when it cannot be asked.
@@ -150,6 +156,7 @@ async fn through_stream(gate: &Gate, received: &Received, form: &Value) -> Resul
     }
     tokio::select! {
         reply = reply => Ok(match reply {
+            _ if !is_current(gate, received) => None,
             Ok(Ok(result)) => Some(result.members().map_or(Answer::Deny, |members| read(&members))),
             // The client does not know such questions after all.
             Ok(Err(_)) | Err(_) => None,
