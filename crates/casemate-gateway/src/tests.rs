@@ -6,6 +6,10 @@ mod bad_input;
 mod calls;
 mod harness;
 mod hostile;
+<<<<<<< HEAD
 mod limits;
+=======
+mod inspection;
+>>>>>>> main
 mod lists;
 mod sessions;

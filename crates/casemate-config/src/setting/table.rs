@@ -3,7 +3,11 @@
 mod cells;
 mod front;
 mod gateway;
+<<<<<<< HEAD
 mod limits;
+=======
+mod inspect;
+>>>>>>> main
 mod packages;
 mod rules;
 mod servers;
@@ -20,9 +24,15 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+<<<<<<< HEAD
         limits::SERVERS,
         packages::SETTINGS,
         limits::ROLES,
+=======
+        inspect::SERVER_SETTINGS,
+        packages::SETTINGS,
+        inspect::SETTINGS,
+>>>>>>> main
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -28,8 +28,8 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{ApprovalEvent, Desk, Identities, Intent, Ledger, Outcome, Recorder, Spent};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
-    Snapshot, Source, Timeouts,
+    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry,
+    Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
@@ -71,6 +71,7 @@ impl Harness {
             notices,
             http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
             client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+            masks: Arc::default(),
             result_bytes_max: limits.result_bytes_max,
         };
         let gate = Gate::start(Parts {
@@ -132,6 +133,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         ])
         .unwrap(),
         limits,
+        inspecting: Inspecting::default(),
         public_url: None,
     }
 }
