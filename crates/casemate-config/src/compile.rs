@@ -5,11 +5,8 @@
 //! that one mistake is reported once.
 
 mod digest;
-<<<<<<< HEAD
-mod pace;
-=======
 mod inspect;
->>>>>>> main
+mod pace;
 mod profile;
 mod room;
 mod server;

@@ -6,10 +6,7 @@ mod bad_input;
 mod calls;
 mod harness;
 mod hostile;
-<<<<<<< HEAD
-mod limits;
-=======
 mod inspection;
->>>>>>> main
+mod limits;
 mod lists;
 mod sessions;

@@ -3,11 +3,8 @@
 mod cells;
 mod front;
 mod gateway;
-<<<<<<< HEAD
-mod limits;
-=======
 mod inspect;
->>>>>>> main
+mod limits;
 mod packages;
 mod rules;
 mod servers;
@@ -24,15 +21,11 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
-<<<<<<< HEAD
         limits::SERVERS,
-        packages::SETTINGS,
-        limits::ROLES,
-=======
         inspect::SERVER_SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,
->>>>>>> main
+        limits::ROLES,
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

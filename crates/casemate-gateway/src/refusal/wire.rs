@@ -74,15 +74,10 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadMessage => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
         Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
-<<<<<<< HEAD
-        Code::Unknown | Code::BadParams | Code::BadArguments => (StatusCode::OK, code::INVALID_PARAMS),
-        Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
-=======
         Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
-        Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
->>>>>>> main
+        Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::ServerDown

@@ -11,13 +11,8 @@ use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
 use super::{LOG_LEVELS, Refusal, down, listen};
-<<<<<<< HEAD
-use crate::catalog::{Kind, Page, View};
-use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
-=======
 use crate::catalog::{Judged, Kind, Page, View};
-use crate::client::{Listener, Outlet, Session, Wants};
->>>>>>> main
+use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
