@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approvals::Approvals;
-use crate::catalog::{Catalog, wrap_uri};
+use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
-use crate::ports::{CallId, Desk, Identities, Ledger, Recorder, Spent};
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Host, Server, ServerNotice};
 
@@ -41,6 +41,8 @@ pub struct Parts {
     pub desk: (Arc<dyn Desk>, Vec<Vec<u8>>),
     /// Makes and opens the tokens that clients are given.
     pub seals: Arc<Seals>,
+    /// Which definitions were approved.
+    pub pins: Arc<dyn Pins>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -78,7 +80,11 @@ impl Gate {
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
         let gate = Arc::new(Gate {
-            catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
+            catalog: Catalog::new(
+                &parts.snapshot,
+                &parts.host,
+                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
+            ),
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
@@ -112,6 +118,11 @@ impl Gate {
                 listener.tell(&method, None);
             }
         }
+    }
+
+    /// Judges all definitions anew, after somebody approved of one or took an approval back.
+    pub fn judge_anew(&self) {
+        self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());
     }
 
     /// Refuses new calls, waits for those in flight until `grace` is over, and stops every server.

@@ -9,4 +9,5 @@ mod hostile;
 mod inspection;
 mod limits;
 mod lists;
+mod pins;
 mod sessions;

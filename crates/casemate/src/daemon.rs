@@ -28,9 +28,9 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
-use crate::wiring::identities::Papers;
 use crate::wiring::ledger::StoredLedger;
 use crate::wiring::recorder::Log;
+use ledgers::Ledgers;
 use live::{Cause, Live};
 use memory::Memory;
 use operator::{Operator, Order};
@@ -39,6 +39,7 @@ use signals::{Asked, Signals};
 use watch::Watch;
 
 pub mod first_key;
+pub mod ledgers;
 pub mod live;
 pub mod memory;
 pub mod operator;
@@ -108,10 +109,9 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = start.store;
-        let first_key = first_key::make(&store).await?;
-        let memory = Memory::open(&store).await?;
-        let papers = Arc::new(Papers::open(store).await?);
+        let first_key = first_key::make(&start.store).await?;
+        let memory = Memory::open(&start.store).await?;
+        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -124,11 +124,12 @@ impl Daemon {
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
-            identities: Arc::clone(&papers) as _,
+            identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
-            ledger: (Arc::clone(&memory.ledger) as _, memory.spent),
+            ledger: (Arc::clone(&memory.keepers.ledger) as _, memory.spent),
             desk: memory.desk,
-            seals: Arc::clone(&memory.seals),
+            seals: Arc::clone(&memory.keepers.seals),
+            pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
@@ -153,19 +154,15 @@ impl Daemon {
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        ledgers.follow(&gate, &stop);
+        memory.keepers.follow(&tracker, &stop);
+        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        let (ledger, seals, keeper) = (Arc::clone(&memory.ledger), memory.seals, memory.keeper);
-        let ends = stop.clone();
-        tracker.spawn(async move { ends.run_until_cancelled(memory::turn(&keeper, &seals)).await });
-        let (writing, ends) = (Arc::clone(&ledger), stop.clone());
-        tracker.spawn(async move { ends.run_until_cancelled(writing.follow()).await });
-        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,
             log,
-            ledger,
+            ledger: memory.keepers.ledger,
             cells,
             orders,
             signals,

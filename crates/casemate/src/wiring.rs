@@ -4,4 +4,5 @@ pub mod desk;
 pub mod identities;
 pub mod ledger;
 pub mod nowhere;
+pub mod pins;
 pub mod recorder;

@@ -80,6 +80,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
+        | Code::Unapproved
         | Code::ServerDown
         | Code::Timeout
         | Code::AnswerTooLarge

@@ -56,6 +56,8 @@ pub enum Request {
         /// What is said.
         verdict: Verdict,
     },
+    /// Read the pins anew.
+    ReloadPins,
     /// Stop, within a grace time.
     Stop {
         /// How long calls in flight may take to finish, when not as configured.
@@ -113,6 +115,7 @@ impl Request {
             Request::Decide { id, verdict } => {
                 (Method::POST, format!("/v1/approvals/{}/{}", hex(id), verdict.as_str()))
             }
+            Request::ReloadPins => (Method::POST, "/v1/pins/reload".to_owned()),
             Request::Stop { grace: None } => (Method::POST, "/v1/stop".to_owned()),
             Request::Stop { grace: Some(grace) } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
         }
@@ -144,6 +147,7 @@ impl Request {
             (&Method::POST, ["approvals", id, verdict]) => {
                 Some(Request::Decide { id: unhex(id)?, verdict: Verdict::find(verdict)? })
             }
+            (&Method::POST, ["pins", "reload"]) => Some(Request::ReloadPins),
             (&Method::POST, ["stop"]) => Some(Request::Stop { grace: None }),
             (&Method::POST, ["stop", millis]) => {
                 let grace = Duration::from_millis(millis.parse().ok()?);

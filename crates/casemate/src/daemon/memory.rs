@@ -6,6 +6,8 @@ use std::time::Duration;
 use casemate_auth::seal::{Keeper, Seals};
 use casemate_gateway::ports::{Desk, Spent};
 use casemate_store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::wiring::desk::StoredDesk;
@@ -17,16 +19,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What was read of it when the gateway started.
 #[derive(Debug)]
 pub struct Memory {
-    /// Remembers budgets.
-    pub ledger: Arc<StoredLedger>,
-    /// What was used of them.
+    /// What goes on remembering.
+    pub keepers: Keepers,
+    /// What was used of budgets.
     pub spent: Vec<Spent>,
     /// Keeps approvals, and what is kept.
     pub desk: (Arc<dyn Desk>, Vec<Vec<u8>>),
+}
+
+/// What goes on remembering while the gateway runs.
+#[derive(Debug)]
+pub struct Keepers {
+    /// Remembers budgets.
+    pub ledger: Arc<StoredLedger>,
     /// Makes and opens tokens.
     pub seals: Arc<Seals>,
-    /// Keeps their keys.
-    pub keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl Memory {
@@ -37,12 +45,23 @@ impl Memory {
         let (desk, kept) = StoredDesk::open(store.clone()).await?;
         let keeper = Keeper::new(store.clone());
         let seals = Arc::new(keeper.open(now).await?);
-        Ok(Memory { ledger: Arc::new(ledger), spent, desk: (Arc::new(desk), kept), seals, keeper })
+        let keepers = Keepers { ledger: Arc::new(ledger), seals, keeper };
+        Ok(Memory { keepers, spent, desk: (Arc::new(desk), kept) })
+    }
+}
+
+impl Keepers {
+    /// Writes budgets down and turns the keys of seals, until it is told to stop.
+    pub fn follow(&self, tracker: &TaskTracker, stop: &CancellationToken) {
+        let (ledger, until) = (Arc::clone(&self.ledger), stop.clone());
+        tracker.spawn(async move { until.run_until_cancelled(ledger.follow()).await });
+        let (seals, keeper, until) = (Arc::clone(&self.seals), self.keeper.clone(), stop.clone());
+        tracker.spawn(async move { until.run_until_cancelled(turn(&keeper, &seals)).await });
     }
 }
 
 /// Turns the keys of seals. Never ends; it is dropped.
-pub async fn turn(keeper: &Keeper, seals: &Seals) {
+async fn turn(keeper: &Keeper, seals: &Seals) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         if let Err(error) = keeper.turn(seals, clock::unix_seconds()).await {

@@ -17,6 +17,7 @@ mod learning;
 mod limits;
 mod packages;
 mod people;
+mod pins;
 mod real;
 mod running;
 mod secrets;
