@@ -1,5 +1,6 @@
 //! The running gateway: everything is wired here, and ends here.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ pub struct Start {
     /// Its text, to notice changes.
     pub text: Option<String>,
     /// What the command line said about the address.
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
     /// The memory of the installation.
@@ -103,12 +104,7 @@ impl Daemon {
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
         let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
-        let listener = Listener::bind_tcp(listen).await.with_context(|| {
-            Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
-                .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
-        })?;
-        let address = listener.local_addr().unwrap_or(listen);
-
+        let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
         let memory = Memory::open(&start.store).await?;
         let ledgers = Ledgers::open(start.store).await?;
@@ -139,7 +135,6 @@ impl Daemon {
         let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
         tracker.spawn(server.run(listener));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-
         let watch = watch(&context);
         let endpoint = format!("http://{address}/mcp");
         let live = Arc::new(Live::new(
@@ -220,6 +215,16 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Takes the address that clients connect to.
+async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+    let listener = Listener::bind_tcp(listen).await.with_context(|| {
+        Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
+            .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
+    })?;
+    let address = listener.local_addr().unwrap_or(listen);
+    Ok((listener, address))
 }
 
 /// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.

@@ -34,6 +34,10 @@ const COME_AGAIN: Duration = Duration::from_secs(10);
 const EXCHANGE: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
 /// What came of asking.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every call is the large one, and is not put on the heap for the rest"
+)]
 pub(super) enum Consent {
     /// It may be made.
     Given(Permitted),
@@ -50,10 +54,14 @@ pub(super) struct Approved(());
 /// # Errors
 /// [`Code::NeedsApproval`] when there is no answer yet, [`Code::NotApproved`] when it was no.
 pub(super) async fn given(gate: &Gate, judged: Judged) -> Result<Consent, Refusal> {
-    let mut asked = match judged {
-        Judged::Permitted(permitted) => return Ok(Consent::Given(permitted)),
-        Judged::Asked(asked) => asked,
-    };
+    match judged {
+        Judged::Permitted(permitted) => Ok(Consent::Given(permitted)),
+        // On the heap, so that calls about which nobody is asked do not carry the room for it.
+        Judged::Asked(asked) => Box::pin(ask(gate, asked)).await,
+    }
+}
+
+async fn ask(gate: &Gate, mut asked: Asked) -> Result<Consent, Refusal> {
     let claim = claim(&asked.checked);
     asked.checked.received.approved = Some(claim.digest());
     let approvals = gate.approvals();
