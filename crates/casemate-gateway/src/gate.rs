@@ -17,6 +17,7 @@ use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
@@ -31,6 +32,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Parts {
     /// The configuration to begin with.
     pub snapshot: Snapshot,
+    /// Where we listen, as clients of this machine reach it; for where the configuration names no public address.
+    pub own_url: Option<PublicUrl>,
     /// Who credentials belong to.
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
@@ -53,6 +56,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
+    own_url: Option<PublicUrl>,
     identities: Arc<dyn Identities>,
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
@@ -88,6 +92,7 @@ impl Gate {
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
+            own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
@@ -192,6 +197,11 @@ impl Gate {
     /// Ends when new calls are refused.
     pub async fn stopping(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// The beginning of our endpoints' addresses, as the clients of that configuration know it.
+    pub(crate) fn base<'a>(&'a self, snapshot: &'a Snapshot) -> Option<&'a PublicUrl> {
+        snapshot.public_url.as_ref().or(self.own_url.as_ref())
     }
 
     pub(crate) fn identities(&self) -> &dyn Identities {

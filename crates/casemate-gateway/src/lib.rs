@@ -6,6 +6,7 @@
 //! the ports of `ports.rs`, which the program wires.
 
 pub mod approvals;
+pub mod authorization;
 pub mod catalog;
 pub mod client;
 pub mod clock;

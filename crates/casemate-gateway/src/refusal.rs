@@ -124,6 +124,8 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// The token does not have the scope for it.
+    InsufficientScope = "CM1603", Policy;
     /// A person was asked and did not approve.
     NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
@@ -178,6 +180,8 @@ pub struct Refusal {
     pub prescribed: Option<Box<ErrorObject>>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
+    /// The scopes that a token needs for it.
+    pub scopes: Vec<String>,
 }
 
 impl Refusal {
@@ -191,6 +195,7 @@ impl Refusal {
             retry: Retry::Never,
             prescribed: None,
             approval: None,
+            scopes: Vec::new(),
         }
     }
 
@@ -199,6 +204,13 @@ impl Refusal {
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
         self
+    }
+
+    /// The refusal of what needs a token with more scopes; these are all that it needs.
+    #[must_use]
+    pub fn insufficient(scopes: Vec<String>) -> Self {
+        let message = "The token does not have the scope for this: ask its issuer for one that does.";
+        Refusal { scopes, ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.

@@ -11,3 +11,4 @@ mod limits;
 mod lists;
 mod pins;
 mod sessions;
+mod tokens;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
@@ -106,20 +107,21 @@ impl Daemon {
         let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
         let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
-        let memory = Memory::open(&start.store).await?;
-        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
+        let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
+        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
-        tracker.spawn(Arc::clone(&cells).sweep());
+        let cells = cells(&context, (start.spawner, sources), life)?;
         let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
         let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
+            own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
             identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
             ledger: (Arc::clone(&memory.keepers.ledger) as _, memory.spent),
@@ -129,7 +131,6 @@ impl Daemon {
             host,
             notices,
         });
-
         let listening = CancellationToken::new();
         let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
         let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
@@ -141,6 +142,7 @@ impl Daemon {
             context,
             live::Start {
                 gate: Arc::clone(&gate),
+                papers: Arc::clone(&ledgers.papers),
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
@@ -150,7 +152,6 @@ impl Daemon {
         ));
         let (ordered, orders) = mpsc::channel(1);
         ledgers.follow(&gate, &stop);
-        memory.keepers.follow(&tracker, &stop);
         let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
         Ok(Daemon {
@@ -248,10 +249,13 @@ fn cells(
     context: &Context,
     (spawner, sources): (Spawner, &PackageSources),
     life: Life,
-) -> anyhow::Result<Cells> {
+) -> anyhow::Result<Arc<Cells>> {
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
-    Ok(Cells::new(spawner, Surroundings::of(context)?, tracker).preparing(packages).recording(log))
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = Arc::new(cells.preparing(packages).recording(log));
+    tracker.spawn(Arc::clone(&cells).sweep());
+    Ok(cells)
 }
 
 /// What servers run on, and what they have to say outside of calls.

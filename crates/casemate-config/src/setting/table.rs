@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod identity;
 mod inspect;
 mod limits;
 mod packages;
@@ -27,6 +28,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         inspect::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
+        identity::SETTINGS,
     ];
     parts.into_iter().flatten()
 }

@@ -10,6 +10,7 @@ use super::check::Checked;
 use super::consent::Approved;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
+use super::stepup;
 use crate::catalog::Kind;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -65,7 +66,10 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
         Effect::Allow | Effect::Ask(_) if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
         Effect::Allow => Ok(Judged::Permitted(Permitted { checked, decision, _seal: Seal })),
         Effect::Ask(answerer) => Ok(Judged::Asked(Asked { checked, decision, answerer })),
-        Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
+        Effect::Deny => {
+            let missing = action.and_then(|action| stepup::missing(&checked.received, (action, &resource)));
+            Err(missing.unwrap_or_else(|| denied(&checked).with_detail(denied_by(&decision))))
+        }
     }
 }
 

@@ -38,21 +38,25 @@ pub struct Keepers {
 }
 
 impl Memory {
-    /// Reads it all from the store.
-    pub async fn open(store: &Store) -> anyhow::Result<Memory> {
+    /// Reads it all from the store, and goes on remembering on the tracker until it is told to stop.
+    pub async fn open(
+        store: &Store,
+        (tracker, stop): (&TaskTracker, &CancellationToken),
+    ) -> anyhow::Result<Memory> {
         let now = clock::unix_seconds();
         let (ledger, spent) = StoredLedger::open(store.clone(), now / 86_400).await?;
         let (desk, kept) = StoredDesk::open(store.clone()).await?;
         let keeper = Keeper::new(store.clone());
         let seals = Arc::new(keeper.open(now).await?);
         let keepers = Keepers { ledger: Arc::new(ledger), seals, keeper };
+        keepers.follow(tracker, stop);
         Ok(Memory { keepers, spent, desk: (Arc::new(desk), kept) })
     }
 }
 
 impl Keepers {
     /// Writes budgets down and turns the keys of seals, until it is told to stop.
-    pub fn follow(&self, tracker: &TaskTracker, stop: &CancellationToken) {
+    fn follow(&self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (ledger, until) = (Arc::clone(&self.ledger), stop.clone());
         tracker.spawn(async move { until.run_until_cancelled(ledger.follow()).await });
         let (seals, keeper, until) = (Arc::clone(&self.seals), self.keeper.clone(), stop.clone());
