@@ -84,8 +84,14 @@ codes! {
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
     BadCredential = "CM1102", Caller;
+    /// Too many credentials from this address were not accepted.
+    TooManyAttempts = "CM1104", Caller;
     /// The subject has too many calls in flight or sessions open.
     TooManyCalls = "CM1201", Policy;
+    /// Too often within a short time.
+    TooOften = "CM1202", Caller;
+    /// All that may be used in a day is used.
+    BudgetSpent = "CM1203", Caller;
     /// The body is larger than allowed.
     BodyTooLarge = "CM1301", Caller;
     /// The body took too long to arrive or broke off.
@@ -120,6 +126,8 @@ codes! {
     NeedsApproval = "CM1602", Policy;
     /// The token does not have the scope for it.
     InsufficientScope = "CM1603", Policy;
+    /// A person was asked and did not approve.
+    NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -170,6 +178,8 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// The question that it waits for, by the name that an operator knows.
+    pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
     pub scopes: Vec<String>,
 }
@@ -184,6 +194,7 @@ impl Refusal {
             detail: None,
             retry: Retry::Never,
             prescribed: None,
+            approval: None,
             scopes: Vec::new(),
         }
     }
