@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
-use casemate_policy::Roles;
+use casemate_policy::Policy;
 pub use casemate_upstream::entry::{
     CommandSource, Enclosure, HttpSource, ImageSource, OutputRate, Program, Resilience, Room, ServerEntry,
     Sharing, Source, Timeouts, ToolEntry,
@@ -23,8 +23,8 @@ pub struct Snapshot {
     pub servers: BTreeMap<ServerName, Arc<ServerEntry>>,
     /// Further endpoints with a chosen set of servers and tools.
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
-    /// What each role may do; deny by default.
-    pub roles: Roles,
+    /// Who may do what; deny by default.
+    pub policy: Policy,
     /// Bounds on what one subject may ask of us.
     pub limits: Limits,
 }

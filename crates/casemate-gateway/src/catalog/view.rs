@@ -8,7 +8,7 @@ use casemate_mcp::dialect::modern;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
-use casemate_policy::{Action, Effect, Resource, Subject};
+use casemate_policy::{Action, Effect, Request, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
@@ -194,7 +194,7 @@ impl View {
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
-            snapshot.roles.decide(subject, Action::List, &shown.resource(kind)).effect != Effect::Deny
+            snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind))).effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
@@ -283,8 +283,3 @@ fn joins(endpoint: &Endpoint, profile: Option<&Arc<Profile>>, name: &ServerName)
     }
 }
 
-fn roles_key(subject: &Subject) -> String {
-    let mut roles: Vec<&str> = subject.roles.iter().map(|role| role.as_str()).collect();
-    roles.sort_unstable();
-    roles.join(" ")
-}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use casemate_mcp::call::Answer;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect};
+use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
 use super::receive::Received;
@@ -145,7 +145,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
             fixed: None,
         };
         let decision =
-            identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
+            identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, shown.resource(kind)));
         decision.effect != Effect::Deny
     };
     let kept: Vec<&Raw> = list.iter().filter(may_list).collect();

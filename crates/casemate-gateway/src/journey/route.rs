@@ -9,7 +9,7 @@ use std::sync::Arc;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Decision, Effect, Resource, RuleId};
+use casemate_policy::{Action, Decision, Effect, Request, Resource, RuleId};
 
 use super::receive::Received;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
@@ -150,7 +150,7 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
 pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     let identified = &received.passage.identified;
     let server = Resource::Server(&shelf.server().entry().name);
-    identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
+    identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, server)).effect == Effect::Allow
 }
 
 /// Whether the subject may know that something is there; otherwise why not, for the record. To know of a thing and to use it are one
@@ -158,7 +158,7 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
 /// a stranger that the tool exists, and what it takes.
 fn known(received: &Received, resource: &Resource<'_>) -> Result<(), String> {
     let identified = &received.passage.identified;
-    let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
+    let decision = identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, *resource));
     if decision.effect == Effect::Deny { Err(denied_by(&decision)) } else { Ok(()) }
 }
 

@@ -7,7 +7,7 @@ use casemate_mcp::dialect::modern;
 use casemate_mcp::frame::{ErrorObject, code, notification_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource};
+use casemate_policy::{Action, Effect, Request, Resource};
 
 use super::Refusal;
 use crate::catalog::{Shelf, unwrap_uri};
@@ -139,7 +139,11 @@ fn addressee(gate: &Gate, received: &Received, shown: &str) -> Option<(Arc<Shelf
         }
     };
     let resource = Resource::Resource(&shelf.server().entry().name, uri);
-    let allowed = identified.snapshot.roles.decide(&identified.subject, Action::Subscribe, &resource).effect;
+    let allowed = identified
+        .snapshot
+        .policy
+        .decide(&identified.subject, &Request::new(Action::Subscribe, resource).under(circumstances(identified)))
+        .effect;
     (allowed == Effect::Allow && may_see(received, &shelf)).then(|| (Arc::clone(&shelf), uri.to_owned()))
 }
 
