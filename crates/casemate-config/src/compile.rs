@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use casemate_gateway::front::{Network, PublicUrl};
 use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
@@ -71,6 +72,10 @@ pub struct Front {
     pub hosts: Vec<String>,
     /// Further web pages that may call it, besides local ones.
     pub origins: Vec<String>,
+    /// Where it is reached from outside.
+    pub public_url: Option<PublicUrl>,
+    /// Whose word about a request's origin is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Connections at a time. Default 4096.
     pub connections_max: usize,
     /// Connections at a time from one address. Default 1024.
@@ -108,6 +113,7 @@ pub(crate) fn compile(
         servers,
         roles,
         limits: compiler.limits(),
+        public_url: compiler.public_url(),
     };
     let process = compiler.process();
     let front = compiler.front();
@@ -174,9 +180,22 @@ impl<'a> Compiler<'a> {
         Front {
             hosts: at.texts("hosts").unwrap_or_default(),
             origins: at.texts("origins").unwrap_or_default(),
+            public_url: self.public_url(),
+            trusted_proxies: self.trusted_proxies(),
             connections_max: at.number("limits.connections").unwrap_or(4096),
             connections_per_address_max: at.number("limits.connections_per_address").unwrap_or(1024),
         }
+    }
+
+    // What could not be read was reported where it stands.
+
+    fn public_url(&self) -> Option<PublicUrl> {
+        PublicUrl::parse(self.written.scope("gateway").text("public_url")?).ok()
+    }
+
+    fn trusted_proxies(&self) -> Vec<Network> {
+        let written = self.written.scope("gateway").texts("trusted_proxies").unwrap_or_default();
+        written.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
     fn roles(&mut self) -> Roles {

@@ -61,6 +61,8 @@ pub enum Kind {
     Path,
     /// An `http` or `https` address.
     Url,
+    /// The beginning of the addresses at which others reach us: scheme, host and port.
+    Base,
     /// A container image with its digest.
     Image,
     /// A program, or a list of a program and its arguments.
@@ -92,6 +94,8 @@ pub enum Word {
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Addresses, or networks of them.
+    Network,
 }
 
 /// The names that a person chooses within a key.

@@ -125,6 +125,11 @@ impl Reading<'_> {
                 check::url(text).map_err(|fault| self.named(fault))?;
                 Ok(Value::Text(text.to_owned()))
             }
+            Kind::Base => {
+                let text = self.text()?;
+                check::base(text).map_err(|fault| self.named(fault))?;
+                Ok(Value::Text(text.to_owned()))
+            }
             Kind::Image => {
                 let text = self.text()?;
                 check::image(text).map_err(|fault| self.named(fault))?;
@@ -310,6 +315,7 @@ impl Kind {
             Kind::Text => "a text",
             Kind::Path => "a path",
             Kind::Url => "an http or https address",
+            Kind::Base => "an https address without a path",
             Kind::Image => "the reference of a container image with its digest, `registry/name@sha256:…`",
             Kind::Command => "a program, or a list of a program and its arguments",
             Kind::Words(Word::Argument) => "a list of texts",
@@ -319,6 +325,7 @@ impl Kind {
             Kind::Words(Word::Server) => "a list of servers",
             Kind::Words(Word::Path) => "a list of absolute paths",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
+            Kind::Words(Word::Network) => "a list of addresses or networks",
             Kind::Given => "a text, \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
             Kind::Shown => "1 to 48 letters, digits, `-` and `_`",
             Kind::Json => "any value that JSON has",

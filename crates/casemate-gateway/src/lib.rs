@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod edge;
 pub mod endpoint;
+pub mod front;
 pub mod gate;
 pub mod journey;
 pub mod ports;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::front::PublicUrl;
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Policy;
 pub use casemate_upstream::entry::{
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Bounds on what one subject may ask of us.
     pub limits: Limits,
+    /// Where clients reach us from outside, if that is somewhere.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Bounds that protect the gateway itself. None is unlimited.

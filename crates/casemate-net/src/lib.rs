@@ -2,7 +2,8 @@
 //!
 //! This crate knows what a granted destination is (`api.github.com:443`), which addresses are nobody's business, how a
 //! name is resolved once and dialed pinned, and how the connections of a cell that has no way out of its own are taken
-//! over and judged ([`egress`]).
+//! over and judged ([`egress`]). It also fetches what Casemate itself asks for on somebody's behalf ([`fetch`]): keys of
+//! issuers, metadata of authorization servers, tokens.
 //!
 //! It does not know what a cell is made of, who granted what, or where attempts are recorded.
 
@@ -11,6 +12,7 @@ mod attempt;
 mod destination;
 mod dialer;
 pub mod egress;
+pub mod fetch;
 mod hello;
 mod name;
 mod policy;

@@ -77,6 +77,11 @@ impl Default for Policy {
 }
 
 impl Reaches {
+    /// All addresses of some classes.
+    pub(crate) fn of(reaches: impl IntoIterator<Item = Reach>) -> Reaches {
+        Reaches { reaches: reaches.into_iter().collect(), addresses: BTreeSet::new() }
+    }
+
     /// Whether the name may stand for an address, which is of that class.
     pub(crate) fn admit(&self, address: IpAddr, class: Class) -> bool {
         self.reaches.iter().any(|reach| reach.admits(class)) || self.addresses.contains(&address)

@@ -73,12 +73,28 @@ fn parent_and_session(pid: &str) -> (u32, u32) {
     (fields[1].parse().expect("a number"), fields[3].parse().expect("a number"))
 }
 
+/// Who waits for an exec may be told of it a moment before the kernel shows the arguments.
+fn command_of(pid: &str) -> String {
+    let read = || fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("a process");
+    loop {
+        match read() {
+            command if command.is_empty() && !is_dead(pid) => std::thread::yield_now(),
+            command => return command,
+        }
+    }
+}
+
+fn is_dead(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|fields| fields.starts_with(['Z', 'X']) || fields.is_empty())
+}
+
 #[test]
 fn helper_leaves_the_tree_of_its_server() {
     let mut server = Program::start(FIXTURE, &["--stdio", "--era", "modern"]);
     server.call("spawn_helper", &json!({"seconds": "30.125"}));
     let pid = server.text();
-    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("a process");
+    let command = command_of(&pid);
     let (parent, session) = parent_and_session(&pid);
     let (_, own_session) = parent_and_session(&std::process::id().to_string());
     drop(server);

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod events;
+pub mod forwarded;
 pub mod head;
 pub mod inbound;
 pub mod reply;
@@ -12,7 +13,8 @@ pub mod streams;
 
 pub use client::{Client, ClientFault, ClientOptions, Endpoint, Events, Posted};
 pub use events::{Event, EventBody, EventSender};
-pub use head::{Head, Reject, RejectReason};
+pub use forwarded::{Network, NetworkFault, Proxies};
+pub use head::{Channel, Head, Reject, RejectReason};
 pub use inbound::{BodyFault, Inbound};
 pub use reply::{Reply, ReplyBody};
 pub use rules::{HostRule, Origin, RuleFault};

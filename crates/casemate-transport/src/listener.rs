@@ -1,8 +1,9 @@
 //! Where connections come from: a TCP address or a Unix socket, and who sits at the other end.
 
+use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,13 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub enum Peer {
     /// A TCP client: its address proves nothing about who it is.
     Tcp(SocketAddr),
+    /// A TCP client behind a trusted proxy, by what the proxy says.
+    Forwarded {
+        /// The client's address.
+        client: IpAddr,
+        /// The proxy that is connected to us.
+        proxy: SocketAddr,
+    },
     /// A process on this machine, as the kernel saw it when it connected (`SO_PEERCRED`).
     Unix {
         /// Its effective user id.
@@ -25,6 +33,30 @@ pub enum Peer {
         /// Its process id. Only good for a log: ids are reused.
         pid: Option<i32>,
     },
+}
+
+impl Peer {
+    /// The address that limits and rules go by: the client's own, also when it comes through a proxy; `None` for a
+    /// process of this machine. An address of IPv4 never comes mapped into IPv6.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Tcp(addr) => Some(addr.ip().to_canonical()),
+            Peer::Forwarded { client, .. } => Some(*client),
+            Peer::Unix { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    /// As records have it: an address, with its port where it is known, or `unix`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(addr) => addr.fmt(f),
+            Peer::Forwarded { client, .. } => client.fmt(f),
+            Peer::Unix { .. } => f.write_str("unix"),
+        }
+    }
 }
 
 /// Why no listener could be had.

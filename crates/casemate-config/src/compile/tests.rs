@@ -17,6 +17,8 @@ listen = "0.0.0.0:0"
 plaintext_beyond_loopback = true
 hosts = ["mcp.example.com"]
 origins = ["https://app.example.com"]
+public_url = "https://MCP.example.com:443/"
+trusted_proxies = ["10.0.0.0/8", "2001:db8::7"]
 log = "debug"
 shutdown_grace = "3s"
 limits = { request_size = "1MiB", result_size = "2MiB", calls_in_flight = 3, body_time = "4s", list_time = "5s", sessions = 6, session_idle = "7m", connections = 8, connections_per_address = 9 }
@@ -82,6 +84,9 @@ fn every_setting_arrives() {
         (front.hosts.concat(), front.origins.concat()),
         ("mcp.example.com".into(), "https://app.example.com".into())
     );
+    let url = snapshot.public_url.as_ref().unwrap();
+    assert_eq!((url.as_str(), front.public_url.as_ref()), ("https://mcp.example.com", Some(url)));
+    assert_eq!(front.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "2001:db8::7".parse().unwrap()]);
     assert_eq!((front.connections_max, front.connections_per_address_max), (8, 9));
     let limits = &snapshot.limits;
     assert_eq!((limits.request_bytes_max, limits.result_bytes_max), (1 << 20, 2 << 20));
@@ -111,7 +116,7 @@ fn every_setting_arrives() {
     let web = snapshot.servers.get("web").unwrap();
     let From::Http(http) = &web.source else { panic!() };
     assert_eq!((http.url.to_string().as_str(), web.enabled), ("https://example.com/mcp", false));
-    assert!(snapshot.roles.names().any(|name| name == "reader"));
+    assert!(snapshot.policy.roles().any(|name| name == "reader"));
 }
 
 #[test]

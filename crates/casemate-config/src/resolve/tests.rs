@@ -1,3 +1,5 @@
+mod front;
+
 use std::collections::BTreeMap;
 use std::io;
 

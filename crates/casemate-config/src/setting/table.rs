@@ -1,6 +1,7 @@
 //! The settings themselves, a file for each part of the configuration.
 
 mod cells;
+mod front;
 mod gateway;
 mod packages;
 mod rules;
@@ -12,9 +13,15 @@ use super::Setting;
 
 /// All settings, in the order in which they are shown.
 pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
-    [gateway::SETTINGS, servers::SETTINGS, cells::SETTINGS, packages::SETTINGS, rules::SETTINGS]
-        .into_iter()
-        .flatten()
+    let parts = [
+        gateway::SETTINGS,
+        front::SETTINGS,
+        servers::SETTINGS,
+        cells::SETTINGS,
+        packages::SETTINGS,
+        rules::SETTINGS,
+    ];
+    parts.into_iter().flatten()
 }
 
 const fn ms(milliseconds: u64) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
 use casemate_policy::Pattern;
@@ -89,7 +90,35 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         }
         Word::Path => path(text),
         Word::Destination => destination(text),
+        Word::Network => network(text),
     }
+}
+
+/// Where others reach us.
+pub(super) fn base(text: &str) -> Result<(), Fault> {
+    let refused = |why: PublicUrlFault| {
+        let fault = Fault::new(format!("{}: {why}", quoted(text)));
+        match why {
+            PublicUrlFault::Path => fault.hint("leave the path out; endpoints are found below it"),
+            PublicUrlFault::Plaintext => fault.hint("https, with `gateway.tls` or a proxy that ends TLS"),
+            PublicUrlFault::Malformed | PublicUrlFault::User => fault,
+        }
+    };
+    PublicUrl::parse(text).map(drop).map_err(refused)
+}
+
+fn network(text: &str) -> Result<(), Fault> {
+    let refused = |why: NetworkFault| {
+        let fault = Fault::new(why.to_string());
+        match &why {
+            NetworkFault::Host { network, .. } => fault.hint(format!("write \"{network}\"")),
+            NetworkFault::Everything(_) => {
+                fault.hint("name the proxies that are yours: everybody else could pretend to be anybody")
+            }
+            NetworkFault::Malformed(_) => fault,
+        }
+    };
+    text.parse::<Network>().map(drop).map_err(refused)
 }
 
 fn destination(text: &str) -> Result<(), Fault> {

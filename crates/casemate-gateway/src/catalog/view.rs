@@ -66,7 +66,7 @@ pub struct View {
     shelves: Vec<Arc<Shelf>>,
     lists: [Vec<Shown>; 4],
     by_name: [HashMap<Box<str>, usize>; 4],
-    /// Finished pages. Context-free decisions depend on the roles alone.
+    /// Finished pages. Subjects of one sight share them.
     pages: Mutex<HashMap<(String, PageKey), (Raw, Instant)>>,
 }
 
@@ -160,8 +160,8 @@ impl View {
 
     /// A page that was written a moment ago; nothing has changed since.
     #[must_use]
-    pub fn kept(&self, page: Page<'_>) -> Option<Raw> {
-        let key = (roles_key(page.subject), self.key(page)?);
+    pub fn kept(&self, snapshot: &Snapshot, page: Page<'_>) -> Option<Raw> {
+        let key = (snapshot.policy.sight(page.subject), self.key(page)?);
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, at) = pages.get(&key)?;
         (clock::instant().duration_since(*at) < SETTLED_FOR).then(|| text.clone())
@@ -179,7 +179,7 @@ impl View {
         if pages.len() >= KEPT_PAGES_MAX || kept + text.as_bytes().len() > KEPT_BYTES_MAX {
             pages.clear();
         }
-        pages.insert((roles_key(page.subject), key), (text.clone(), clock::instant()));
+        pages.insert((snapshot.policy.sight(page.subject), key), (text.clone(), clock::instant()));
         Some(text)
     }
 

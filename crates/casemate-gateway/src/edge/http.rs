@@ -10,7 +10,7 @@ mod stream;
 use std::sync::Arc;
 
 use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, Reply, Service};
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::sync::mpsc;
 
 use crate::client::Outlet;
@@ -116,8 +116,11 @@ fn head_of(head: &HttpHead, endpoint: Endpoint, outlet: Outlet) -> Head {
 }
 
 fn rejected(reject: &Reject) -> Refusal {
-    let code =
-        if reject.reason.status() == StatusCode::FORBIDDEN { Code::ForeignOrigin } else { Code::BadHeader };
+    let code = match reject.reason {
+        RejectReason::HostUnknown | RejectReason::OriginRefused => Code::ForeignOrigin,
+        RejectReason::Plaintext => Code::Plaintext,
+        _ => Code::BadHeader,
+    };
     let hint = match reject.reason {
         RejectReason::HostUnknown => "; add it to gateway.hosts if it is yours",
         RejectReason::OriginRefused => "; add it to gateway.origins if it is yours",

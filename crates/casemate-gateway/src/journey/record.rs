@@ -5,7 +5,6 @@ use std::sync::Arc;
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_policy::RuleId;
-use casemate_transport::listener::Peer;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -123,10 +122,7 @@ impl<'g> Record<'g> {
         (effect, rules): (&'static str, &[RuleId]),
     ) -> Result<(), Refusal> {
         let identified = &self.passage.identified;
-        let peer = match &identified.head.peer {
-            Peer::Tcp(address) => address.to_string(),
-            _ => "unix".to_owned(),
-        };
+        let peer = identified.head.peer.to_string();
         let intent = Intent {
             call: self.call,
             unix_ms: now_ms(),

@@ -4,6 +4,7 @@ use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Code, Party, Refusal, Retry};
 
@@ -25,6 +26,8 @@ struct Data<'a> {
     fault: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u128>,
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    meta: Option<Value>,
 }
 
 impl Refusal {
@@ -32,6 +35,8 @@ impl Refusal {
     #[must_use]
     pub fn wire(&self) -> Wire {
         let (status, rpc) = mapping(self.code);
+        // Clients take 403 for the want of another token, and this is none.
+        let status = if self.denial.is_some() { StatusCode::OK } else { status };
         let after = match self.retry {
             Retry::After(after) => Some(after),
             Retry::Never | Retry::Check => None,
@@ -40,6 +45,7 @@ impl Refusal {
             code: self.code.as_str(),
             fault: party(self.code.party()),
             retry_after_ms: after.map(|after| after.as_millis()),
+            meta: self.denial_meta(),
         });
         let error = match self.prescribed.as_deref().cloned() {
             // What the protocol prescribes as data stands alone.
@@ -54,7 +60,7 @@ impl Refusal {
 
 fn mapping(refused: Code) -> (StatusCode, i64) {
     match refused {
-        Code::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::ForeignOrigin | Code::Plaintext => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use casemate_sandbox::{CellSpec, Exit, Host, HostStats, Kind, Plan, Spec};
 
-use crate::programs::{left, settled};
+use crate::programs::{Left, left, settled};
 use crate::world::World;
 
 /// How a cycle ends.
@@ -89,7 +89,7 @@ fn outfit(world: &World, spec: &mut Spec, number: usize) {
 }
 
 /// What there is once the spawner has tidied up behind the last cell, of which there is no event.
-pub(crate) fn calm() -> (usize, usize, String) {
+pub(crate) fn calm() -> Left {
     let mut last = left();
     loop {
         std::thread::sleep(Duration::from_millis(100));

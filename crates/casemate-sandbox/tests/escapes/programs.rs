@@ -1,5 +1,7 @@
 //! Real programs, which must run.
 
+use std::collections::BTreeSet;
+
 use casemate_sandbox::{Access, CellSpec, Error, Exit, Host, Kind, Layer, Limits, Need, Plan};
 
 use crate::world::World;
@@ -186,14 +188,17 @@ fn the_tree_dies_with_the_cell(world: &World) {
 }
 
 /// What a cell could leave behind: our descriptors, our children, our mounts and control groups.
-pub(crate) fn left() -> (usize, usize, String) {
+pub(crate) type Left = (usize, usize, BTreeSet<String>);
+
+pub(crate) fn left() -> Left {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
     let own = format!("PPid:\t{}\n", std::process::id());
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let statuses = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
     let children = statuses.filter(|status| status.contains(&own)).count();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    (descriptors, children, format!("{mounts}{:?}", crate::limits::groups()))
+    let groups = crate::limits::groups().into_iter().map(|path| path.display().to_string());
+    (descriptors, children, mounts.lines().map(str::to_owned).chain(groups).collect())
 }
 
 fn cells_leave_nothing(world: &World) {
@@ -243,11 +248,11 @@ fn every_step_that_fails_refuses_the_start(world: &World) {
 }
 
 /// Waits until no more is left than before: the spawner closes what it held a moment after the last event that a test
-/// can await.
-pub(crate) fn settled(before: &(usize, usize, String)) {
-    for _ in 0..5000 {
+/// can await. What was there before may be gone by now: it can have been the last cell's.
+pub(crate) fn settled(before: &Left) {
+    for _ in 0..60_000 {
         let after = left();
-        if after.0 <= before.0 && after.1 <= before.1 && after.2 == before.2 {
+        if after.0 <= before.0 && after.1 <= before.1 && after.2.is_subset(&before.2) {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(1));

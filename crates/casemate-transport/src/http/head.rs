@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request}
 use thiserror::Error;
 
 use super::rules::{HostVerdict, Origin};
-use super::shell::Shell;
+use super::shell::{Plaintext, Shell};
 use crate::listener::Peer;
 
 /// The revision that a message follows: `MCP-Protocol-Version`.
@@ -27,14 +27,36 @@ const PARAM_PREFIX: &str = "mcp-param-";
 /// `Last-Event-ID`, `Mcp-*`) occur at most once each and are visible ASCII.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// Who sent it.
+    /// Who sent it: behind a trusted proxy, the proxy's client.
     pub peer: Peer,
+    /// How it came.
+    pub channel: Channel,
     /// Its method.
     pub method: Method,
     /// Its target, without scheme and authority.
     pub uri: Uri,
     /// Its headers, as they came.
     pub headers: HeaderMap,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Readable to whoever sits on the wire, as far as we know.
+    Plain,
+    /// Over TLS that ended at a trusted proxy, by the proxy's word.
+    ProxyTls,
+}
+
+impl Channel {
+    /// Whether the client spoke TLS.
+    #[must_use]
+    pub fn is_tls(self) -> bool {
+        match self {
+            Channel::Plain => false,
+            Channel::ProxyTls => true,
+        }
+    }
 }
 
 /// A request that the shell refused, and from whom it came.
@@ -68,6 +90,12 @@ pub enum RejectReason {
     /// A guarded header holds bytes other than visible ASCII.
     #[error("the header `{0}` holds characters that are not allowed")]
     Unreadable(HeaderName),
+    /// A trusted proxy passed on something that names no client, or two different ones.
+    #[error("the headers that name the client in front of the proxy cannot be understood")]
+    Forwarded,
+    /// The request was readable on its way, and this server is reached over HTTPS.
+    #[error("this server is reached over HTTPS alone")]
+    Plaintext,
     /// The request target is not a path: a proxy request, `CONNECT` or `OPTIONS *`.
     #[error("the request target is not a path")]
     Target,
@@ -78,11 +106,12 @@ impl RejectReason {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::HostUnknown | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::HostUnknown | Self::OriginRefused | Self::Plaintext => StatusCode::FORBIDDEN,
             Self::HostMissing
             | Self::HostMalformed
             | Self::Duplicate(_)
             | Self::Unreadable(_)
+            | Self::Forwarded
             | Self::Target => StatusCode::BAD_REQUEST,
         }
     }
@@ -94,11 +123,35 @@ impl Head {
     /// # Errors
     /// [`Reject`] with the first thing that is wrong.
     pub fn check(parts: request::Parts, peer: Peer, shell: &Shell) -> Result<Self, Reject> {
-        let head = Self { peer, method: parts.method, uri: parts.uri, headers: parts.headers };
-        match head.fault(shell) {
+        let channel = Channel::Plain;
+        let mut head = Self { peer, channel, method: parts.method, uri: parts.uri, headers: parts.headers };
+        let understood = head.look_behind_proxy(shell);
+        match understood.err().or_else(|| head.fault(shell)) {
             None => Ok(head),
-            Some(reason) => Err(Reject { peer, reason }),
+            Some(reason) => Err(Reject { peer: head.peer, reason }),
         }
+    }
+
+    /// Replaces a trusted proxy by the client that it stands for.
+    fn look_behind_proxy(&mut self, shell: &Shell) -> Result<(), RejectReason> {
+        let Peer::Tcp(proxy) = self.peer else { return Ok(()) };
+        let Some(told) = shell.proxies.told(&self.headers, proxy)? else {
+            // Without a proxy in between, what another machine sends in plaintext is readable on its way.
+            let exposed = !self.channel.is_tls() && !proxy.ip().to_canonical().is_loopback();
+            return if exposed { refuse_plaintext(shell) } else { Ok(()) };
+        };
+        if let Some(client) = told.client {
+            self.peer = Peer::Forwarded { client, proxy };
+        }
+        match told.tls {
+            Some(true) => self.channel = Channel::ProxyTls,
+            Some(false) => return refuse_plaintext(shell),
+            // How its client came has to be said.
+            None if told.client.is_some() => return refuse_plaintext(shell),
+            // The proxy asks for itself, to see whether we are there.
+            None => {}
+        }
+        Ok(())
     }
 
     fn fault(&self, shell: &Shell) -> Option<RejectReason> {
@@ -106,7 +159,7 @@ impl Head {
             return Some(RejectReason::Target);
         }
         guarded_fault(&self.headers).or_else(|| match self.peer {
-            Peer::Tcp(_) => self.site_fault(shell),
+            Peer::Tcp(_) | Peer::Forwarded { .. } => self.site_fault(shell),
             // No browser can reach a Unix socket, so a page's origin there is an attempt at something.
             Peer::Unix { .. } => self.headers.contains_key(ORIGIN).then_some(RejectReason::OriginRefused),
         })
@@ -218,6 +271,13 @@ impl Head {
 
     fn text(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn refuse_plaintext(shell: &Shell) -> Result<(), RejectReason> {
+    match shell.plaintext {
+        Plaintext::Answered => Ok(()),
+        Plaintext::Refused => Err(RejectReason::Plaintext),
     }
 }
 

@@ -47,6 +47,16 @@ impl HostRule {
         Ok(rule)
     }
 
+    /// The same rule and one more host, which is allowed with exactly the port that it names, or with none.
+    ///
+    /// # Errors
+    /// [`RuleFault::Host`] when it is no host.
+    pub fn and_exactly(mut self, text: &str) -> Result<Self, RuleFault> {
+        let (host, port) = split(text).ok_or_else(|| RuleFault::Host(text.to_owned()))?;
+        self.allowed.push(Authority { host: host.to_owned(), port: PortRule::Exactly(port) });
+        Ok(self)
+    }
+
     /// Judges the value of a `Host` header.
     pub(super) fn judge(&self, value: &str) -> HostVerdict {
         let Some((host, port)) = split(value) else { return HostVerdict::Malformed };

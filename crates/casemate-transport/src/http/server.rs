@@ -113,8 +113,12 @@ impl<S: Service> Server<S> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let limits = self.shell.load().limits.clone();
-        match Places::take(&self.places, peer, &limits) {
+        let shell = self.shell.load();
+        let limits = shell.limits.clone();
+        // Behind a proxy everybody has the proxy's address.
+        let shared = peer.address().is_some_and(|address| shell.proxies.trusts(address));
+        let counted = peer.address().filter(|_| !shared);
+        match Places::take(&self.places, counted, &limits) {
             Some(place) => {
                 let server = self.clone();
                 self.tracker.spawn(async move {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forwarded::Proxies;
 use super::rules::{HostRule, Origin};
 
 /// What a request must look like before it is shown to the service. Swapped as a whole when the configuration
@@ -12,6 +13,10 @@ pub struct Shell {
     pub hosts: HostRule,
     /// The web pages that may call it.
     pub origins: Vec<Origin>,
+    /// Who is believed about where a request comes from.
+    pub proxies: Proxies,
+    /// What happens to a request that others could read on its way.
+    pub plaintext: Plaintext,
     /// Bounds on connections and heads.
     pub limits: HttpLimits,
 }
@@ -19,8 +24,23 @@ pub struct Shell {
 impl Default for Shell {
     /// Local names, local pages, default limits.
     fn default() -> Self {
-        Self { hosts: HostRule::default(), origins: Origin::local(), limits: HttpLimits::default() }
+        Self {
+            hosts: HostRule::default(),
+            origins: Origin::local(),
+            proxies: Proxies::default(),
+            plaintext: Plaintext::Answered,
+            limits: HttpLimits::default(),
+        }
     }
+}
+
+/// What happens to a request that came without TLS from another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plaintext {
+    /// It is answered.
+    Answered,
+    /// It is refused: this server is reached over HTTPS, and whoever comes without it has gone around its proxy.
+    Refused,
 }
 
 /// Bounds on connections and heads of requests. Bodies are bounded by whoever reads them.

@@ -83,7 +83,7 @@ fn check_role(context: &Context, role: &RoleName) -> anyhow::Result<()> {
     if Builtin::find(role).is_some() {
         return Ok(());
     }
-    let roles = configuration::inspect(context)?.snapshot.roles;
+    let roles = configuration::inspect(context)?.snapshot.policy;
     if roles.contains(role) {
         return Ok(());
     }

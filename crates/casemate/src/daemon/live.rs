@@ -6,8 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_config::{Front, Process};
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
-use casemate_transport::http::{HostRule, HttpLimits, Origin, Shell};
+use casemate_transport::http::shell::Plaintext;
+use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell};
 use tokio::sync::Mutex;
 
 use crate::configuration;
@@ -135,16 +137,25 @@ impl Live {
 
 /// What the listener checks before a request is looked at.
 pub fn shell(front: &Front) -> anyhow::Result<Shell> {
-    let hosts = HostRule::with(front.hosts.iter().map(String::as_str)).context("gateway.hosts")?;
+    let public = front.public_url.as_ref();
+    let mut hosts = HostRule::with(front.hosts.iter().map(String::as_str)).context("gateway.hosts")?;
+    for host in public.map(PublicUrl::hosts).into_iter().flatten() {
+        hosts = hosts.and_exactly(&host).context("gateway.public_url")?;
+    }
     let further = front.origins.iter().map(|origin| Origin::parse(origin));
     let mut origins = Origin::local();
     for origin in further {
         origins.push(origin.context("gateway.origins")?);
     }
+    let proxies = Proxies::new(front.trusted_proxies.clone());
+    let plaintext = match public.is_some_and(PublicUrl::is_https) {
+        true => Plaintext::Refused,
+        false => Plaintext::Answered,
+    };
     let limits = HttpLimits {
         connections_max: front.connections_max,
         connections_per_address_max: front.connections_per_address_max,
         ..HttpLimits::default()
     };
-    Ok(Shell { hosts, origins, limits })
+    Ok(Shell { hosts, origins, proxies, plaintext, limits })
 }

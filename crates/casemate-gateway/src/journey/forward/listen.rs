@@ -14,6 +14,7 @@ use crate::catalog::{Shelf, unwrap_uri};
 use crate::client::{Listener, Wants};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::journey::authorize::circumstances;
 use crate::journey::receive::Received;
 use crate::journey::route::{URI_MAX, caller, may_see};
 use crate::refusal::Code;

@@ -1,6 +1,8 @@
 use http::Request;
 
 use super::*;
+use crate::http::forwarded::Proxies;
+use crate::http::rules::HostRule;
 
 /// A header's name and value.
 type Pair<'a> = (&'a str, &'a [u8]);
@@ -143,4 +145,58 @@ fn accept_and_content_type_are_understood() {
         assert_eq!(head(&[("Content-Type", value)]).content_type_is_json(), json, "{value:?}");
     }
     assert!(!head(&[]).content_type_is_json());
+}
+
+/// A shell behind a proxy at 10.0.0.1, reached at https://public.example.
+fn behind_proxy() -> Shell {
+    Shell {
+        hosts: HostRule::default().and_exactly("public.example").unwrap(),
+        proxies: Proxies::new(vec!["10.0.0.1".parse().unwrap()]),
+        plaintext: Plaintext::Refused,
+        ..Shell::default()
+    }
+}
+
+fn arrive(shell: &Shell, from: &str, headers: &[(&str, &str)]) -> Result<Head, Reject> {
+    let mut request = Request::post("/mcp").header("Host", "public.example");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    Head::check(parts, Peer::Tcp(from.parse().unwrap()), shell)
+}
+
+#[test]
+fn a_trusted_proxy_speaks_for_its_client() {
+    let told = [("X-Forwarded-For", "127.0.0.1, 192.0.2.7"), ("X-Forwarded-Proto", "https")];
+    let head = arrive(&behind_proxy(), "10.0.0.1:5", &told).unwrap();
+    assert_eq!(head.peer.address(), Some("192.0.2.7".parse().unwrap()));
+    assert_eq!((head.peer.to_string().as_str(), head.channel), ("192.0.2.7", Channel::ProxyTls));
+    let health = arrive(&behind_proxy(), "10.0.0.1:5", &[]).unwrap();
+    assert_eq!((health.peer.to_string().as_str(), health.channel), ("10.0.0.1:5", Channel::Plain));
+}
+
+#[test]
+fn whoever_goes_around_the_proxy_is_refused_and_seen_as_they_are() {
+    let told = [("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Proto", "https")];
+    let reject = arrive(&behind_proxy(), "10.0.0.2:5", &told).unwrap_err();
+    assert_eq!(reject.reason, RejectReason::Plaintext);
+    assert_eq!(reject.peer.to_string(), "10.0.0.2:5");
+    let local = arrive(&behind_proxy(), "127.0.0.1:5", &told).unwrap();
+    assert_eq!((local.peer.to_string().as_str(), local.channel), ("127.0.0.1:5", Channel::Plain));
+    let open = Shell { plaintext: Plaintext::Answered, ..behind_proxy() };
+    assert_eq!(arrive(&open, "10.0.0.2:5", &told).unwrap().peer.to_string(), "10.0.0.2:5");
+}
+
+#[test]
+fn a_client_that_spoke_plaintext_to_the_proxy_is_refused() {
+    for proto in [&[("X-Forwarded-Proto", "http")][..], &[("X-Forwarded-Proto", "http, https")], &[]] {
+        let mut told = vec![("X-Forwarded-For", "192.0.2.7")];
+        told.extend(proto);
+        let reject = arrive(&behind_proxy(), "10.0.0.1:5", &told).unwrap_err();
+        assert_eq!(reject.reason, RejectReason::Plaintext, "{proto:?}");
+        assert_eq!(reject.peer.to_string(), "192.0.2.7");
+    }
+    let reject = arrive(&behind_proxy(), "10.0.0.1:5", &[("X-Forwarded-For", "unknown")]).unwrap_err();
+    assert_eq!(reject.reason, RejectReason::Forwarded);
 }

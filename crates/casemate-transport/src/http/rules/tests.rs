@@ -4,6 +4,7 @@ use super::*;
 fn only_the_listed_hosts_are_known() {
     use HostVerdict::{Known, Malformed, Unknown};
     let rule = HostRule::with(["gateway.example", "other.example:8443", "[2001:db8::1]:80"]).unwrap();
+    let rule = rule.and_exactly("public.example").unwrap().and_exactly("public.example:443").unwrap();
     let table = [
         ("localhost", Known),
         ("localhost:7332", Known),
@@ -15,6 +16,15 @@ fn only_the_listed_hosts_are_known() {
         ("gateway.example:1234", Known),
         ("other.example:8443", Known),
         ("[2001:DB8:0::1]:80", Known),
+        ("public.example", Known),
+        ("PUBLIC.example:443", Known),
+        ("public.example:80", Unknown),
+        ("public.example:7332", Unknown),
+        ("public.example.evil", Unknown),
+        ("evil.public.example", Unknown),
+        ("evilpublic.example", Unknown),
+        ("public.example.", Malformed),
+        ("public.example@evil", Malformed),
         ("other.example", Unknown),
         ("other.example:443", Unknown),
         ("[2001:db8::1]", Unknown),

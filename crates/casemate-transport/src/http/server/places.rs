@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::http::shell::HttpLimits;
-use crate::listener::Peer;
 
 /// The connections of one server.
 #[derive(Debug, Default)]
@@ -27,9 +26,10 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Takes a place, unless all are taken or the peer's network has its share.
-    pub(super) fn take(places: &Arc<Self>, peer: Peer, limits: &HttpLimits) -> Option<Place> {
-        let network = network(peer);
+    /// Takes a place, unless all are taken or the address's network has its share; without an address only the total
+    /// counts.
+    pub(super) fn take(places: &Arc<Self>, address: Option<IpAddr>, limits: &HttpLimits) -> Option<Place> {
+        let network = address.map(network);
         let mut taken = places.lock();
         if taken.total >= limits.connections_max {
             return None;
@@ -68,12 +68,11 @@ impl Drop for Place {
 }
 
 /// What counts as one address: with IPv6 everyone has a /64 to choose from.
-fn network(peer: Peer) -> Option<IpAddr> {
-    let Peer::Tcp(addr) = peer else { return None };
-    Some(match addr.ip().to_canonical() {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -84,35 +83,35 @@ mod tests {
         HttpLimits { connections_max, connections_per_address_max, ..HttpLimits::default() }
     }
 
-    fn tcp(addr: &str) -> Peer {
-        Peer::Tcp(addr.parse().unwrap())
+    fn tcp(addr: &str) -> Option<IpAddr> {
+        Some(addr.parse().unwrap())
     }
 
     #[test]
     fn an_address_gets_its_share_and_no_more() {
         let places = Arc::new(Places::default());
         let take = |addr| Places::take(&places, tcp(addr), &limits(10, 1));
-        let first = take("192.0.2.1:1").unwrap();
-        assert!(take("192.0.2.1:2").is_none());
-        assert!(take("[::ffff:192.0.2.1]:2").is_none(), "the same address in another spelling");
-        let _other = take("192.0.2.2:1").unwrap();
-        let _six = take("[2001:db8::1]:1").unwrap();
-        assert!(take("[2001:db8::2]:1").is_none(), "the same network");
-        let _far = take("[2001:db8:0:1::1]:1").unwrap();
+        let first = take("192.0.2.1").unwrap();
+        assert!(take("192.0.2.1").is_none());
+        assert!(take("::ffff:192.0.2.1").is_none(), "the same address in another spelling");
+        let _other = take("192.0.2.2").unwrap();
+        let _six = take("2001:db8::1").unwrap();
+        assert!(take("2001:db8::2").is_none(), "the same network");
+        let _far = take("2001:db8:0:1::1").unwrap();
         drop(first);
-        let _again = take("192.0.2.1:3").unwrap();
+        let _again = take("192.0.2.1").unwrap();
     }
 
     #[test]
     fn the_total_counts_every_kind() {
         let places = Arc::new(Places::default());
-        let socket = Peer::Unix { uid: 0, pid: None };
-        let take = |peer| Places::take(&places, peer, &limits(2, 1));
+        let socket = None;
+        let take = |address| Places::take(&places, address, &limits(2, 1));
         let _first = take(socket).unwrap();
         let second = take(socket).unwrap();
-        assert!(take(tcp("192.0.2.1:1")).is_none());
+        assert!(take(tcp("192.0.2.1")).is_none());
         drop(second);
-        assert!(take(tcp("192.0.2.1:1")).is_some());
+        assert!(take(tcp("192.0.2.1")).is_some());
         assert!(places.lock().by_network.is_empty(), "a freed address leaves nothing behind");
     }
 }
