@@ -193,7 +193,14 @@ impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None, denial: None }
+        Refusal {
+            code,
+            message: message.into(),
+            detail: None,
+            retry: Retry::Never,
+            prescribed: None,
+            denial: None,
+        }
     }
 
     /// Adds what only the record and the log may hold.

@@ -12,8 +12,8 @@
 //!
 //! A member that is null counts as absent. What does not convert denies the call.
 
-use cedar_policy::RestrictedExpression;
 use casemate_mcp::json::{Members, Raw};
+use cedar_policy::RestrictedExpression;
 use serde_json::{Map, Value, json};
 
 use crate::expression::Paths;
@@ -113,7 +113,9 @@ impl Type {
                 let text = raw.string().ok_or_else(refused)?;
                 Ok(RestrictedExpression::new_string(text.into_owned()))
             }
-            Type::Whole => number::whole(raw.as_str()).map(RestrictedExpression::new_long).ok_or_else(refused),
+            Type::Whole => {
+                number::whole(raw.as_str()).map(RestrictedExpression::new_long).ok_or_else(refused)
+            }
             Type::Decimal => {
                 number::decimal(raw.as_str()).map(RestrictedExpression::new_decimal).ok_or_else(refused)
             }
@@ -191,7 +193,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn record(&self, schema: &Value, paths: &Paths, at: &str) -> Result<Type, String> {
-        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(Type::Open) };
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return Ok(Type::Open);
+        };
         let required = schema.get("required").and_then(Value::as_array);
         let is_required = |name: &str| required.is_some_and(|list| list.iter().any(|own| own == name));
         let mut members = Vec::new();
@@ -206,13 +210,15 @@ impl Reader<'_> {
             let need = if is_required(name) && !nullable { Need::Required } else { Need::Optional };
             members.push((name.clone(), Some((kind, need))));
         }
-        let known = members.into_iter().filter_map(|(name, kind)| kind.map(|(kind, need)| (name, kind, need)));
+        let known =
+            members.into_iter().filter_map(|(name, kind)| kind.map(|(kind, need)| (name, kind, need)));
         Ok(Type::Record(known.collect()))
     }
 
     /// The type of one argument, and whether null will do.
     fn property(&self, schema: &Value, paths: &Paths, at: &str) -> Result<(Type, bool), String> {
-        let schema = self.resolved(schema).ok_or_else(|| format!("{at} is declared by a reference to nothing"))?;
+        let schema =
+            self.resolved(schema).ok_or_else(|| format!("{at} is declared by a reference to nothing"))?;
         if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
             let is_null = |choice: &&Value| choice.get("type").is_some_and(|kind| kind == "null");
             let (nulls, rest): (Vec<&Value>, Vec<&Value>) = choices.iter().partition(is_null);
@@ -243,7 +249,8 @@ impl Reader<'_> {
         match schema.get("type") {
             Some(Value::String(name)) => Ok((Some(name), false)),
             Some(Value::Array(names)) => {
-                let (nulls, rest): (Vec<&Value>, Vec<&Value>) = names.iter().partition(|name| *name == "null");
+                let (nulls, rest): (Vec<&Value>, Vec<&Value>) =
+                    names.iter().partition(|name| *name == "null");
                 match rest.as_slice() {
                     [Value::String(only)] => Ok((Some(only), !nulls.is_empty())),
                     _ => Err(format!("{at} is declared to be of several types")),

@@ -18,6 +18,19 @@ pub struct ServerDef {
     pub confirmed: Vec<String>,
 }
 
+impl ServerDef {
+    /// Whether a text can stand among the confirmations.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(text: &str) -> Result<(), PatternFault> {
+        match text {
+            "" => Err(PatternFault::Empty { part: "tool name" }),
+            text => Selection::parse(text).map(drop),
+        }
+    }
+}
+
 /// The confirmations of all servers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Confirmed(BTreeMap<ServerName, Vec<Selection>>);
@@ -25,9 +38,7 @@ pub(crate) struct Confirmed(BTreeMap<ServerName, Vec<Selection>>);
 impl Confirmed {
     /// Adds one; `Err` when it cannot be read.
     pub(crate) fn add(&mut self, server: &ServerName, text: &str) -> Result<(), PatternFault> {
-        if text.is_empty() {
-            return Err(PatternFault::Empty { part: "tool name" });
-        }
+        ServerDef::check(text)?;
         let selection = Selection::parse(text)?;
         self.0.entry(server.clone()).or_default().push(selection);
         Ok(())

@@ -55,7 +55,9 @@ impl Example {
         let text = text.replace(',', " ");
         let words: Vec<&str> = text.split_whitespace().collect();
         let at = words.iter().position(|word| Action::find(word).is_some());
-        let at = at.ok_or_else(|| format!("it names no action: one of {}", names(&Action::ALL.map(Action::as_str))))?;
+        let at = at.ok_or_else(|| {
+            format!("it names no action: one of {}", names(&Action::ALL.map(Action::as_str)))
+        })?;
         let (roles, rest) = words.split_at(at);
         let roles: Result<Vec<RoleName>, String> =
             roles.iter().map(|name| RoleName::parse(name).map_err(|why| why.to_string())).collect();
@@ -176,7 +178,9 @@ pub(crate) fn failures(policy: &Policy, file: &PolicyFile) -> Vec<PolicyFault> {
 
 /// Cuts the arguments out, which are the one part with braces.
 fn cut_arguments(text: &str) -> Result<(String, Option<Members>), String> {
-    let (Some(from), Some(to)) = (text.find('{'), text.rfind('}')) else { return Ok((text.to_owned(), None)) };
+    let (Some(from), Some(to)) = (text.find('{'), text.rfind('}')) else {
+        return Ok((text.to_owned(), None));
+    };
     let given = text.get(from..=to).unwrap_or_default();
     let arguments = Members::check(Bytes::copy_from_slice(given.as_bytes()), &Limits::default())
         .map_err(|fault| format!("the arguments are no JSON that we accept: {fault}"))?;

@@ -157,7 +157,8 @@ pub(crate) fn with_conditions(policy: &Value, change: impl Fn(&Value, Side) -> V
     let mut policy = policy.clone();
     let conditions = policy.get_mut("conditions").and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten() {
-        let side = if condition.get("kind").is_some_and(|kind| kind == "unless") { side.flipped() } else { side };
+        let side =
+            if condition.get("kind").is_some_and(|kind| kind == "unless") { side.flipped() } else { side };
         if let Some(body) = condition.get_mut("body") {
             *body = change(body, side);
         }

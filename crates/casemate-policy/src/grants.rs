@@ -14,7 +14,9 @@ pub(crate) fn of_role(role: &RoleName, effect: Effect, entry: &Entry) -> Result<
     let id = format!("role {role}: {effect} {entry}");
     let head = Head { role: role.as_str(), effect };
     let text = match entry {
-        Entry::ReadOnly => head.policy("action in Action::\"use\"", "resource", "when { resource.read_only }"),
+        Entry::ReadOnly => {
+            head.policy("action in Action::\"use\"", "resource", "when { resource.read_only }")
+        }
         Entry::Pattern(pattern) => head.of_pattern(pattern),
     };
     let mut rule = parse(&id, &text)?;
@@ -60,7 +62,9 @@ impl Head<'_> {
     fn policy(&self, action: &str, resource: &str, conditions: &str) -> String {
         let (ask, word) = match self.effect {
             Effect::Allow => (String::new(), "permit"),
-            Effect::Ask(answerer) => (format!("@ask(\"{answerer}\") ", answerer = answerer.as_str()), "permit"),
+            Effect::Ask(answerer) => {
+                (format!("@ask(\"{answerer}\") ", answerer = answerer.as_str()), "permit")
+            }
             Effect::Deny => (String::new(), "forbid"),
         };
         let role = literal(self.role);

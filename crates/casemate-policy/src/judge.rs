@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{
-    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName,
-    EntityUid, PolicySet, Request as CedarRequest, RestrictedExpression,
+    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity, EntityId,
+    EntityTypeName, EntityUid, PolicySet, Request as CedarRequest, RestrictedExpression,
 };
 
 use crate::arguments::{self, CLAIMS, Type};
@@ -68,7 +68,8 @@ impl Judge {
             case.subject.roles.iter().map(|role| self.uid("Role", role.as_str())).collect();
         let id = RestrictedExpression::new_string(case.subject.id.as_str().to_owned());
         let subject = Entity::new(principal.clone(), [("id".to_owned(), id)].into(), roles?).map_err(text)?;
-        let group = if case.action.is_use() { HashSet::from([self.uid("Action", "use")?]) } else { HashSet::new() };
+        let group =
+            if case.action.is_use() { HashSet::from([self.uid("Action", "use")?]) } else { HashSet::new() };
         let group = Entity::new_no_attrs(action.clone(), group);
         let entities = Entities::from_entities([subject, entity, group], None).map_err(text)?;
         let request = CedarRequest::new(principal, action, resource, context, None).map_err(text)?;
@@ -99,7 +100,9 @@ impl Judge {
                 return Ok((uid, entity));
             }
             Resource::Tool(..) | Resource::Prompt(..) | Resource::Resource(..) => {
-                let Some((server, thing, name)) = case.resource.thing() else { return Err("no thing".to_owned()) };
+                let Some((server, thing, name)) = case.resource.thing() else {
+                    return Err("no thing".to_owned());
+                };
                 let uid = self.uid(thing.entity(), &format!("{server}/{name}"))?;
                 let member = if thing == Thing::Resource { "uri" } else { "name" };
                 let read_only = RestrictedExpression::new_bool(case.confirmed.holds(&case.resource));
@@ -148,7 +151,9 @@ pub(crate) fn context(
 fn given(context: &Context<'_>, paths: &Paths, kind: &Type) -> Result<RestrictedExpression, String> {
     match context.arguments {
         Arguments::Unknown => Err("the arguments are not known".to_owned()),
-        Arguments::None => arguments::record(&casemate_mcp::json::Members::empty(), (paths, ""), |_| &Type::Open),
+        Arguments::None => {
+            arguments::record(&casemate_mcp::json::Members::empty(), (paths, ""), |_| &Type::Open)
+        }
         Arguments::Given(given) => match kind {
             Type::Record(members) => arguments::record(given, (paths, ""), |name| {
                 members.iter().find(|(own, _, _)| own == name).map_or(&Type::Open, |(_, kind, _)| kind)

@@ -123,7 +123,8 @@ impl Policy {
             let slice = self.0.index.slice(&self.0.rules, (subject, request.action, resource), Form::Exact);
             !slice.curious.is_empty()
         });
-        spelled.contains(&true) && self.0.possible(subject, request.action, request.resource).effect != Effect::Deny
+        spelled.contains(&true)
+            && self.0.possible(subject, request.action, request.resource).effect != Effect::Deny
     }
 
     /// Subjects for whom this is equal see the same.
@@ -173,7 +174,10 @@ impl Table {
     fn closed(&self, (subject, action, resource): (&Subject, Action, Resource<'_>)) -> Option<Decision> {
         let is_sensible = match action {
             Action::List => matches!(resource, Resource::Server(_)) || resource.thing().is_some(),
-            _ => resource.uses().contains(&action) || matches!(resource, Resource::Server(_)) && !action.is_use(),
+            _ => {
+                resource.uses().contains(&action)
+                    || matches!(resource, Resource::Server(_)) && !action.is_use()
+            }
         };
         if !is_sensible {
             return Some(denied(RuleId::new(DEFAULT)));
@@ -217,9 +221,9 @@ impl Table {
             return Decision { effect: Effect::Deny, rules: closing };
         }
         let empty = !self.confirmed.any(server);
-        let opening = rules.iter().find(|rule| {
-            rule.permits && rule.touches(server.as_str()) && !(rule.is_read_only && empty)
-        });
+        let opening = rules
+            .iter()
+            .find(|rule| rule.permits && rule.touches(server.as_str()) && !(rule.is_read_only && empty));
         match opening {
             Some(rule) => Decision { effect: Effect::Allow, rules: vec![rule.id.clone()] },
             None => denied(RuleId::new(DEFAULT)),
@@ -278,14 +282,21 @@ impl Table {
             let rules = verdict.errors.iter().map(|why| RuleId::new(format!("error: {why}"))).collect();
             return Decision { effect: Effect::Deny, rules };
         }
-        let mut at: Vec<usize> =
-            verdict.reasons.iter().filter_map(|id| self.by_id.get(&RuleId::new(id.as_str())).copied()).collect();
+        let mut at: Vec<usize> = verdict
+            .reasons
+            .iter()
+            .filter_map(|id| self.by_id.get(&RuleId::new(id.as_str())).copied())
+            .collect();
         at.sort_unstable();
         let rules: Vec<&Rule> = at.iter().filter_map(|at| self.rules.get(*at)).collect();
         let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id.clone()).collect();
         if !verdict.allowed {
             let none = rules.is_empty();
-            return if none { denied(RuleId::new(DEFAULT)) } else { Decision { effect: Effect::Deny, rules: ids(&rules) } };
+            return if none {
+                denied(RuleId::new(DEFAULT))
+            } else {
+                Decision { effect: Effect::Deny, rules: ids(&rules) }
+            };
         }
         let asking: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.answerer.is_some()).collect();
         match asking.iter().filter_map(|rule| rule.answerer).max() {
@@ -317,7 +328,8 @@ fn strictest(decisions: Vec<Decision>) -> Decision {
         Effect::Ask(Answerer::Operator) => 2,
         Effect::Deny => 3,
     };
-    let strictest = decisions.into_iter().reduce(|first, next| if rank(&next) > rank(&first) { next } else { first });
+    let strictest =
+        decisions.into_iter().reduce(|first, next| if rank(&next) > rank(&first) { next } else { first });
     strictest.unwrap_or_else(|| denied(RuleId::new(DEFAULT)))
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint,
+};
 use serde_json::Value;
 
 use crate::decision::{Answerer, RuleId};
@@ -125,7 +127,8 @@ impl Rule {
         }
         let tree = self.policy.to_json().map_err(|fault| opaque(fault.to_string()))?;
         let arguments: &dyn Fn(&[&str]) -> bool = &|path| path.first() == Some(&"arguments");
-        let change = |body: &Value, side| expression::without(body, side, (arguments, &expression::uncertain));
+        let change =
+            |body: &Value, side| expression::without(body, side, (arguments, &expression::uncertain));
         let tree = expression::with_conditions(&tree, change, Side::Above);
         let id = PolicyId::new(self.id.as_str());
         Policy::from_json(Some(id), tree).map_err(|fault| opaque(fault.to_string()))

@@ -3,6 +3,8 @@
 //! casemate-config knows what a configuration means; this knows where the file is, what the environment and the
 //! command line say, and that a running gateway wants to hear of a change.
 
+pub mod policies;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -181,6 +183,10 @@ impl Source for Outside<'_> {
     fn read_file(&self, path: &Path) -> io::Result<String> {
         std::fs::read_to_string(path)
     }
+
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        policies::read(folder)
+    }
 }
 
 /// Every reference leads to something.
@@ -193,5 +199,10 @@ impl Source for Anything {
 
     fn read_file(&self, _: &Path) -> io::Result<String> {
         Ok("something".to_owned())
+    }
+
+    /// Policies are no secrets, and a change of the configuration can make one wrong.
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        policies::read(folder)
     }
 }

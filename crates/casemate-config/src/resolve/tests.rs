@@ -22,6 +22,14 @@ impl Source for World {
     fn read_file(&self, path: &Path) -> io::Result<String> {
         self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        let inside = self.files.iter().filter(|(path, _)| path.parent() == Some(folder));
+        let named = |(path, text): (&PathBuf, &String)| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), text.clone())
+        };
+        Ok(inside.map(named).collect())
+    }
 }
 
 impl World {
@@ -38,6 +46,42 @@ pub(crate) fn written(text: &str) -> Input {
 fn check(text: &str, expected: Expect) {
     let problems = World::default().load(&written(text)).unwrap_err();
     expected.assert_eq(&format!("{problems}\n"));
+}
+
+#[test]
+fn mistakes_of_roles_and_policy_files_are_reported_at_once_with_their_places() {
+    let mut world = World::default();
+    let policy = "permit (principal in Role::\"raeder\", action, resource);\n\nforbid (principal, action, resource) when { resource.x };\n// must allow: reader call git/x\n";
+    world.files.insert("etc/policy/work.cedar".into(), policy.to_owned());
+    let text = "
+[roles.reader]
+allow = [\"read-only\", \"git//**\"]
+[roles.owner]
+[servers.git]
+command = \"git-server\"
+read_only = true
+read_only_tools = [\"get_*\", \"\"]
+";
+    let problems = world.load(&written(text)).unwrap_err();
+    expect![[r#""#]].assert_eq(&format!("{problems}\n"));
+}
+
+#[test]
+fn a_server_that_changes_nothing_denies_what_is_not_confirmed() {
+    let mut world = World::default();
+    world.files.insert("etc/policy/a.cedar".into(), "// must allow: owner call git/get_x\n// must allow: owner call git/said\n// must deny: owner call git/push\n// must deny: owner get git/prompt:x\n// must allow: owner read git/resource:file:///x\n// must deny: reader call git/push\n// must allow: reader call git/said\n".to_owned());
+    let text = "
+[roles.reader]
+allow = [\"read-only\"]
+[servers.git]
+command = \"git-server\"
+read_only = true
+read_only_tools = [\"get_*\", \"resource:*\"]
+tools.said.read_only = true
+tools.push.read_only = false
+";
+    let loaded = world.load(&written(text)).unwrap();
+    assert_eq!(loaded.snapshot.policy.examples(), 7);
 }
 
 #[test]

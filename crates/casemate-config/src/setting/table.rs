@@ -1,6 +1,7 @@
 //! The settings themselves, a file for each part of the configuration.
 
 mod cells;
+mod confirmed;
 mod front;
 mod gateway;
 mod packages;
@@ -18,6 +19,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         front::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+        confirmed::SETTINGS,
         packages::SETTINGS,
         rules::SETTINGS,
     ];

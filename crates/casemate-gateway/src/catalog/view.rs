@@ -194,7 +194,8 @@ impl View {
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
-            snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind))).effect != Effect::Deny
+            snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind))).effect
+                != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
@@ -282,4 +283,3 @@ fn joins(endpoint: &Endpoint, profile: Option<&Arc<Profile>>, name: &ServerName)
         Endpoint::Profile(_) => profile.is_some_and(|profile| profile.servers.contains(name)),
     }
 }
-

@@ -144,8 +144,10 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
             item: Arc::new(item),
             fixed: None,
         };
-        let decision =
-            identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, shown.resource(kind)));
+        let decision = identified
+            .snapshot
+            .policy
+            .decide(&identified.subject, &Request::new(Action::List, shown.resource(kind)));
         decision.effect != Effect::Deny
     };
     let kept: Vec<&Raw> = list.iter().filter(may_list).collect();

@@ -150,7 +150,8 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
 pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     let identified = &received.passage.identified;
     let server = Resource::Server(&shelf.server().entry().name);
-    identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, server)).effect == Effect::Allow
+    identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, server)).effect
+        == Effect::Allow
 }
 
 /// Whether the subject may know that something is there; otherwise why not, for the record. To know of a thing and to use it are one
@@ -158,7 +159,8 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
 /// a stranger that the tool exists, and what it takes.
 fn known(received: &Received, resource: &Resource<'_>) -> Result<(), String> {
     let identified = &received.passage.identified;
-    let decision = identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, *resource));
+    let decision =
+        identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, *resource));
     if decision.effect == Effect::Deny { Err(denied_by(&decision)) } else { Ok(()) }
 }
 

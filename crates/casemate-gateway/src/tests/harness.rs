@@ -10,7 +10,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Authentication, Policy, PolicyDef, PolicyFile, RoleDef, ServerDef, Subject, SubjectId};
+use casemate_policy::{
+    Authentication, Policy, PolicyDef, PolicyFile, RoleDef, ServerDef, Subject, SubjectId,
+};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -116,14 +118,19 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
     let role = |name| RoleName::parse(name).unwrap();
-    let office = "forbid (principal in Role::\"office\", action == Action::\"call\", resource == Tool::\"one/echo\")
+    let office =
+        "forbid (principal in Role::\"office\", action == Action::\"call\", resource == Tool::\"one/echo\")
         when { context.arguments has message && context.arguments.message like \"*secret*\" };
         permit (principal in Role::\"office\", action, resource in Server::\"one\");";
     let names = servers.iter().map(|entry| entry.name.clone());
     let def = PolicyDef {
-        roles: [(role("reader"), reader), (role("asker"), asker), (role("office"), RoleDef::default())].into(),
+        roles: [(role("reader"), reader), (role("asker"), asker), (role("office"), RoleDef::default())]
+            .into(),
         // A server that a test does not have is none that a rule has to find.
-        servers: names.chain([ServerName::parse("one").unwrap()]).map(|name| (name, ServerDef::default())).collect(),
+        servers: names
+            .chain([ServerName::parse("one").unwrap()])
+            .map(|name| (name, ServerDef::default()))
+            .collect(),
         files: vec![PolicyFile { name: "policy/test.cedar".into(), text: office.into() }],
     };
     Snapshot {
@@ -204,7 +211,10 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "office"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
+        ["owner", "other", "reader", "asker", "office"]
+            .into_iter()
+            .find(is_of)
+            .and_then(|key| self.key(key, now).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {

@@ -155,13 +155,16 @@ impl Compiler<'_> {
         let at = |offset: usize| place_in(&file.name, &file.text, statement.start + offset);
         if statement.is_too_deep {
             let fault = PolicyFault::new(at(0), "the policy has too many operators");
-            return Err(vec![fault.hint("write it as several policies: each of them can permit, each can forbid")]);
+            return Err(vec![
+                fault.hint("write it as several policies: each of them can permit, each can forbid"),
+            ]);
         }
         let FaultPlace::File { line, .. } = at(0) else { return Err(Vec::new()) };
         let by_line = format!("{}:{line}", file.name);
         let policy = CedarPolicy::parse(Some(PolicyId::new(by_line)), statement.text).map_err(|faults| {
             let fault = |fault: &dyn Diagnostic, what: String| {
-                let offset = fault.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
+                let offset =
+                    fault.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
                 let help = fault.help().map(|help| help.to_string());
                 PolicyFault { place: at(offset), what, hint: help }
             };
@@ -181,10 +184,12 @@ impl Compiler<'_> {
             return Err(vec![PolicyFault::new(at(0), format!("there are two policies of the id {id:?}"))]);
         }
         let rule = Rule::of(policy).map_err(|fault| vec![told(at(0), fault)])?;
-        let strangers: Vec<PolicyFault> =
-            rule.entities().iter().filter_map(|(kind, id)| self.stranger(kind, id)).map(|(what, hint)| {
-                PolicyFault { place: at(0), what, hint }
-            }).collect();
+        let strangers: Vec<PolicyFault> = rule
+            .entities()
+            .iter()
+            .filter_map(|(kind, id)| self.stranger(kind, id))
+            .map(|(what, hint)| PolicyFault { place: at(0), what, hint })
+            .collect();
         if strangers.is_empty() { Ok(rule) } else { Err(strangers) }
     }
 
@@ -195,17 +200,26 @@ impl Compiler<'_> {
         };
         match kind {
             "Role" => {
-                let names = || Builtin::ALL.iter().map(|own| own.as_str()).chain(self.def.roles.keys().map(RoleName::as_str));
-                (!names().any(|own| own == id)).then(|| (format!("there is no role {id:?}"), listed(&mut names())))
+                let names = || {
+                    Builtin::ALL
+                        .iter()
+                        .map(|own| own.as_str())
+                        .chain(self.def.roles.keys().map(RoleName::as_str))
+                };
+                (!names().any(|own| own == id))
+                    .then(|| (format!("there is no role {id:?}"), listed(&mut names())))
             }
             "Console" => {
                 let names = || Place::ALL.iter().map(|own| own.as_str());
-                (!names().any(|own| own == id)).then(|| (format!("there is no {id:?} to administer"), listed(&mut names())))
+                (!names().any(|own| own == id))
+                    .then(|| (format!("there is no {id:?} to administer"), listed(&mut names())))
             }
             "Server" | "Tool" | "Prompt" | "Resource" => {
-                let server = if kind == "Server" { Some(id) } else { id.split_once('/').map(|(server, _)| server) };
+                let server =
+                    if kind == "Server" { Some(id) } else { id.split_once('/').map(|(server, _)| server) };
                 let mut names = self.def.servers.keys().map(ServerName::as_str);
-                let is_known = server.is_some_and(|server| self.def.servers.keys().any(|own| own.as_str() == server));
+                let is_known =
+                    server.is_some_and(|server| self.def.servers.keys().any(|own| own.as_str() == server));
                 let what = || match server {
                     Some(server) => format!("there is no server {server:?}"),
                     None => format!("{kind}::{id:?} names no server: write {kind}::\"SERVER/NAME\""),
@@ -236,7 +250,11 @@ impl Compiler<'_> {
             for fault in result.validation_errors() {
                 let place = self.places.get(&fault.policy_id().to_string());
                 let place = place.cloned().unwrap_or(FaultPlace::Everything);
-                self.faults.push(PolicyFault { place, what: fault.to_string(), hint: fault.help().map(|help| help.to_string()) });
+                self.faults.push(PolicyFault {
+                    place,
+                    what: fault.to_string(),
+                    hint: fault.help().map(|help| help.to_string()),
+                });
             }
             for warning in result.validation_warnings() {
                 let place = self.places.get(&warning.policy_id().to_string());
@@ -251,18 +269,16 @@ fn told(place: FaultPlace, fault: RuleFault) -> PolicyFault {
     match fault {
         RuleFault::Whole(Whole::Context) => PolicyFault::new(place, "the policy uses `context` as a whole")
             .hint("name its members, like context.time"),
-        RuleFault::Whole(Whole::Arguments) => PolicyFault::new(place, "the policy uses `context.arguments` as a whole")
-            .hint("name the argument, like context.arguments.path"),
+        RuleFault::Whole(Whole::Arguments) => {
+            PolicyFault::new(place, "the policy uses `context.arguments` as a whole")
+                .hint("name the argument, like context.arguments.path")
+        }
         RuleFault::Opaque(why) => PolicyFault::new(place, format!("the policy cannot be taken apart: {why}")),
         RuleFault::Answerer(name) => PolicyFault::new(place, format!("@ask({name:?}) names nobody"))
             .hint("write @ask(\"subject\") or @ask(\"operator\")"),
         RuleFault::AskingDenial => PolicyFault::new(place, "a policy that forbids cannot ask")
             .hint("write permit: what needs approval is permitted by it"),
-        RuleFault::ArgumentsWithoutCall => {
-            PolicyFault::new(place, "only calls of tools have arguments").hint(format!(
-                "write action == Action::\"{}\" in the head of the policy",
-                Action::Call.as_str()
-            ))
-        }
+        RuleFault::ArgumentsWithoutCall => PolicyFault::new(place, "only calls of tools have arguments")
+            .hint(format!("write action == Action::\"{}\" in the head of the policy", Action::Call.as_str())),
     }
 }

@@ -47,9 +47,11 @@ impl Fits {
         };
         let key = format!("{server}/{name}");
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.get(&key).into_iter().flatten().find(|kept| {
-            kept.curious == slice.curious && kept.schema.as_bytes() == schema.as_bytes()
-        });
+        let found = kept
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .find(|kept| kept.curious == slice.curious && kept.schema.as_bytes() == schema.as_bytes());
         if let Some(found) = found {
             return found.fit.clone();
         }
@@ -68,7 +70,8 @@ impl Fits {
 }
 
 fn fit(table: &Table, (slice, paths): (&Slice, &Paths), schema: &Raw) -> Result<Type, String> {
-    let declared: Value = schema.parse().map_err(|_| "error: the tool's input schema is no JSON".to_owned())?;
+    let declared: Value =
+        schema.parse().map_err(|_| "error: the tool's input schema is no JSON".to_owned())?;
     let kind = Type::declared(&declared, paths).map_err(|why| format!("error: the argument {why}"))?;
     if kind.has_open() {
         return Ok(kind);

@@ -217,7 +217,10 @@ fn faults_name_role_pattern_and_reason() {
     for own in Builtin::ALL {
         assert_eq!(
             fault(vec![(own.as_str(), def(&[], &[]))]),
-            format!("role `{}`: it is built in and cannot be redefined\nhint: choose another name", own.as_str())
+            format!(
+                "role `{}`: it is built in and cannot be redefined\nhint: choose another name",
+                own.as_str()
+            )
         );
     }
     let both = fault(vec![("a", def(&["git/"], &[])), ("b", def(&["/x"], &[]))]);
@@ -229,7 +232,10 @@ fn names_hold_built_in_and_configured_roles() {
     let policy = example();
     assert_eq!(
         policy.roles().collect::<Vec<_>>(),
-        ["asker", "auditor", "locked", "looker", "no-push", "operator", "owner", "prompter", "reader", "user"]
+        [
+            "asker", "auditor", "locked", "looker", "no-push", "operator", "owner", "prompter", "reader",
+            "user"
+        ]
     );
     assert!(policy.has_role(&role("reader")) && !policy.has_role(&role("gone")));
 }

@@ -143,7 +143,10 @@ fn addressee(gate: &Gate, received: &Received, shown: &str) -> Option<(Arc<Shelf
     let allowed = identified
         .snapshot
         .policy
-        .decide(&identified.subject, &Request::new(Action::Subscribe, resource).under(circumstances(identified)))
+        .decide(
+            &identified.subject,
+            &Request::new(Action::Subscribe, resource).under(circumstances(identified)),
+        )
         .effect;
     (allowed == Effect::Allow && may_see(received, &shelf)).then(|| (Arc::clone(&shelf), uri.to_owned()))
 }

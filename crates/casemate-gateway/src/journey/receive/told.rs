@@ -52,8 +52,10 @@ impl Told {
                 let notice = Notice { method, params: None };
                 let seen = |shelf: &&Arc<Shelf>| {
                     let server = Resource::Server(&shelf.server().entry().name);
-                    let decision =
-                        identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, server));
+                    let decision = identified
+                        .snapshot
+                        .policy
+                        .decide(&identified.subject, &Request::new(Action::List, server));
                     decision.effect == Effect::Allow
                 };
                 for shelf in view.shelves().iter().filter(seen) {

@@ -8,9 +8,25 @@ use super::*;
 #[test]
 fn a_policy_that_is_too_deep_is_refused_and_not_walked() {
     for (text, what) in [
-        (format!("permit (principal, action, resource) when {{ {}true }};", "true && ".repeat(100_000)), "operators"),
-        (format!("permit (principal, action, resource) when {{ {}true{} }};", "(".repeat(50_000), ")".repeat(50_000)), "operators"),
-        (format!("permit (principal, action, resource) when {{ {}true else true }};", "if true then ".repeat(20_000)), "operators"),
+        (
+            format!("permit (principal, action, resource) when {{ {}true }};", "true && ".repeat(100_000)),
+            "operators",
+        ),
+        (
+            format!(
+                "permit (principal, action, resource) when {{ {}true{} }};",
+                "(".repeat(50_000),
+                ")".repeat(50_000)
+            ),
+            "operators",
+        ),
+        (
+            format!(
+                "permit (principal, action, resource) when {{ {}true else true }};",
+                "if true then ".repeat(20_000)
+            ),
+            "operators",
+        ),
         ("// x\n".repeat(300_000), "more than"),
     ] {
         let told = with_file(&text).unwrap_err();
@@ -30,9 +46,20 @@ fn as_deep_as_is_allowed_is_walked_on_a_small_stack() {
 #[test]
 fn names_of_any_script_and_with_quotes_stay_one_name() {
     let git = server("git");
-    for name in ["übung", "推送", "a\"b", "a\\b", "a\\\"); permit(principal, action, resource); //", "{x}", "p\u{202e}q", "🙂"] {
+    for name in [
+        "übung",
+        "推送",
+        "a\"b",
+        "a\\b",
+        "a\\\"); permit(principal, action, resource); //",
+        "{x}",
+        "p\u{202e}q",
+        "🙂",
+    ] {
         let policy = compile(&[("one", def(&[&format!("git/{name}")], &[]))]);
-        let call = |name: &str| decide(&policy, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect;
+        let call = |name: &str| {
+            decide(&policy, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect
+        };
         assert_eq!(call(name), Effect::Allow, "{name}");
         for other in ["push", "a", "", "p", &name.to_uppercase(), &format!("{name} "), &format!("x{name}")] {
             if *other != *name {
@@ -40,7 +67,9 @@ fn names_of_any_script_and_with_quotes_stay_one_name() {
             }
         }
         let starred = compile(&[("one", def(&[&format!("git/{name}*")], &[]))]);
-        let call = |name: &str| decide(&starred, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect;
+        let call = |name: &str| {
+            decide(&starred, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect
+        };
         assert_eq!(call(&format!("{name}z")), Effect::Allow, "{name}");
         assert_eq!(call("push"), Effect::Deny, "{name}");
     }
@@ -69,7 +98,8 @@ fn the_name_of_one_server_is_no_prefix_of_another() {
 fn a_tool_cannot_be_taken_for_a_prompt_a_resource_or_a_member_of_another_server() {
     let policy = compile(&[("one", def(&["git/prompt:x", "git/resource:u:x"], &["git/x"]))]);
     let git = server("git");
-    let call = |name: &str| decide(&policy, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect;
+    let call =
+        |name: &str| decide(&policy, &subject(&["one"]), Action::Call, &Resource::Tool(&git, name)).effect;
     for name in ["x", "prompt:x", "resource:u:x", "u:x", "git/x"] {
         assert_eq!(call(name), Effect::Deny, "{name}");
     }
@@ -79,7 +109,9 @@ fn a_tool_cannot_be_taken_for_a_prompt_a_resource_or_a_member_of_another_server(
 fn a_role_that_vanished_denies_also_what_was_remembered() {
     let before = compile(&[("dev", def(&["git"], &[]))]);
     let git = server("git");
-    let call = |policy: &Policy| decide(policy, &subject(&["owner", "dev"]), Action::Call, &Resource::Tool(&git, "a")).effect;
+    let call = |policy: &Policy| {
+        decide(policy, &subject(&["owner", "dev"]), Action::Call, &Resource::Tool(&git, "a")).effect
+    };
     assert_eq!(call(&before), Effect::Allow);
     assert_eq!(call(&before), Effect::Allow, "remembered");
     assert_eq!(call(&compile(&[])), Effect::Deny, "a new policy remembers nothing");
@@ -120,7 +152,11 @@ fn numbers_beyond_64_bits_and_four_digits_deny() {
     assert_eq!(push(&policy, &json!({"d": 1.25})).0, Effect::Allow);
     assert_eq!(push(&policy, &raw("{\"d\": 0.12345}")).0, Effect::Deny);
     assert_eq!(push(&policy, &raw("{\"d\": 1e300}")).0, Effect::Deny);
-    assert_eq!(push(&policy, &json!({"d": 1})).0, Effect::Deny, "a whole number is no decimal where none is declared");
+    assert_eq!(
+        push(&policy, &json!({"d": 1})).0,
+        Effect::Deny,
+        "a whole number is no decimal where none is declared"
+    );
 }
 
 #[test]
@@ -159,7 +195,9 @@ fn an_array_that_is_too_long_or_holds_objects_denies() {
 
 #[test]
 fn a_file_cannot_speak_as_a_role() {
-    let told = with_file("@id(\"x\") permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);");
+    let told = with_file(
+        "@id(\"x\") permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);",
+    );
     assert!(told.unwrap_err().contains("two policies"));
     let policy = with_file("@id(\"role owner: allow *\") permit (principal in Role::\"night\", action in Action::\"use\", resource);").unwrap();
     let decision = decide(&policy, &subject(&["night"]), Action::Call, &Resource::Tool(&server("git"), "a"));
@@ -179,7 +217,9 @@ fn many_rules_cost_what_the_few_cost_that_matter() {
     let git = server("git");
     let started = std::time::Instant::now();
     for at in (0..10_000).step_by(100) {
-        let call = |roles: &[&str], name: &str| decide(&policy, &subject(roles), Action::Call, &Resource::Tool(&git, name)).effect;
+        let call = |roles: &[&str], name: &str| {
+            decide(&policy, &subject(roles), Action::Call, &Resource::Tool(&git, name)).effect
+        };
         assert_eq!(call(&[&names[at]], &format!("tool_{at}")), Effect::Allow);
         assert_eq!(call(&[&names[at]], &format!("tool_{}", at + 1)), Effect::Deny);
         assert_eq!(call(&["all"], &format!("tool_{at}")), Effect::Allow);

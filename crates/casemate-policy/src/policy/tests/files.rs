@@ -46,7 +46,11 @@ fn a_policy_looks_at_arguments() {
     assert_eq!(push(&policy, &json!({"branch": "dev"})), (Effect::Allow, "role dev: allow git".into()));
     let denied = (Effect::Deny, "policy/work.cedar: no main".to_owned());
     assert_eq!(push(&policy, &json!({"branch": "main"})), denied);
-    assert_eq!(push(&policy, &json!({"branch": "main", "other": [1, {}]})), denied, "others are not converted");
+    assert_eq!(
+        push(&policy, &json!({"branch": "main", "other": [1, {}]})),
+        denied,
+        "others are not converted"
+    );
     assert_eq!(push(&policy, &json!({})).0, Effect::Allow, "what is not given has no branch");
     assert_eq!(push(&policy, &json!({"branch": null})).0, Effect::Allow, "null is nothing");
     let (effect, why) = push(&policy, &json!({"branch": ["main"]}));
@@ -61,8 +65,13 @@ fn a_forbid_on_a_missing_or_mistyped_argument_does_not_vanish() {
     let policy = with_file(bare).unwrap();
     assert_eq!(push(&policy, &json!({"force": 1})).0, Effect::Allow);
     assert_eq!(push(&policy, &json!({"force": 4})).0, Effect::Deny);
-    for mistyped in [json!({}), json!({"force": "4"}), json!({"force": 4.5}), json!({"force": null}), json!({"force": 1e30})]
-    {
+    for mistyped in [
+        json!({}),
+        json!({"force": "4"}),
+        json!({"force": 4.5}),
+        json!({"force": null}),
+        json!({"force": 1e30}),
+    ] {
         let (effect, why) = push(&policy, &mistyped);
         assert_eq!(effect, Effect::Deny, "{mistyped}");
         assert!(why.starts_with("error: "), "{why}");
@@ -72,7 +81,8 @@ fn a_forbid_on_a_missing_or_mistyped_argument_does_not_vanish() {
 #[test]
 fn a_policy_is_held_against_what_the_tool_declares() {
     let policy = with_file(MAIN).unwrap();
-    let declared = |branch: Value| json!({"type": "object", "properties": {"branch": branch}, "required": ["branch"]});
+    let declared =
+        |branch: Value| json!({"type": "object", "properties": {"branch": branch}, "required": ["branch"]});
     let main = json!({"branch": "dev"});
     for fitting in [
         json!({"type": "string"}),
@@ -91,7 +101,8 @@ fn a_policy_is_held_against_what_the_tool_declares() {
         assert_eq!(effect, Effect::Deny, "{other}");
         assert!(told.contains(why), "{told}");
     }
-    let referred = json!({"properties": {"branch": {"$ref": "#/$defs/B"}}, "$defs": {"B": {"type": "string"}}});
+    let referred =
+        json!({"properties": {"branch": {"$ref": "#/$defs/B"}}, "$defs": {"B": {"type": "string"}}});
     assert_eq!(push_as(&policy, &json!({"branch": "main"}), Some(&referred)).0, Effect::Deny);
     assert_eq!(push_as(&policy, &main, Some(&referred)).0, Effect::Allow);
     let unguarded = MAIN.replace("context.arguments has branch && ", "");
@@ -122,7 +133,9 @@ fn time_address_authentication_and_claims_can_be_looked_at() {
         let tool = Some(ToolFacts { input_schema: None, annotations: Some(&annotations) });
         let context = Context { unix_ms: noon + hour * 3_600_000, address, tool, ..Context::default() };
         let subject = Subject::new(SubjectId::key("k"), vec![role("dev")], authentication);
-        policy.decide(&subject, &Request::new(Action::Call, Resource::Tool(&git, "push")).under(context)).effect
+        policy
+            .decide(&subject, &Request::new(Action::Call, Resource::Tool(&git, "push")).under(context))
+            .effect
     };
     let token = Authentication::Token;
     assert_eq!(call(0, Some("10.1.2.3"), token, json!({})), Effect::Allow);
@@ -160,7 +173,9 @@ fn examples_are_judged_when_the_file_is_read() {
     ";
     let policy = with_file(&format!("{MAIN}{examples}")).unwrap();
     assert_eq!(policy.examples(), 3);
-    let wrong = with_file(&format!("{MAIN}\n// must allow: dev call git/push {{\"branch\": \"main\"}}\n// must nothing: dev call git/push\n// must deny dev\n// must deny: dev\n"));
+    let wrong = with_file(&format!(
+        "{MAIN}\n// must allow: dev call git/push {{\"branch\": \"main\"}}\n// must nothing: dev call git/push\n// must deny dev\n// must deny: dev\n"
+    ));
     expect![[r#"
         policy/work.cedar:6:1: the example must allow, and what comes out is deny, by policy/work.cedar: no main
         policy/work.cedar:7:1: "nothing" is no outcome: there is `allow`, `ask` and `deny`

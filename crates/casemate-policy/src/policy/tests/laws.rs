@@ -8,8 +8,12 @@ use super::files::{members, with_file};
 use super::*;
 
 /// Conditions on things, all of which a policy can know in a list.
-const KNOWN: [&str; 4] =
-    ["resource.name == \"a\"", "resource.name like \"*b\"", "principal in Role::\"night\"", "resource.read_only"];
+const KNOWN: [&str; 4] = [
+    "resource.name == \"a\"",
+    "resource.name like \"*b\"",
+    "principal in Role::\"night\"",
+    "resource.read_only",
+];
 
 /// Conditions on circumstances, each on a different one, so that some circumstances make each true and false at will.
 const UNKNOWN: [&str; 4] = [
@@ -65,14 +69,17 @@ fn circumstances() -> Vec<(Value, Authentication, Option<IpAddr>, u64)> {
 
 fn called(policy: &Policy, roles: &[&str], name: &str) -> Vec<Effect> {
     let git = server("git");
-    let called = |(arguments, authentication, address, unix_ms): (Value, Authentication, Option<IpAddr>, u64)| {
-        let arguments = members(&arguments);
-        let arguments = Arguments::Given(&arguments);
-        let context = Context { unix_ms, address, arguments, tool: None };
-        let roles = roles.iter().map(|name| role(name)).collect();
-        let subject = Subject::new(SubjectId::key("t"), roles, authentication);
-        policy.decide(&subject, &Request::new(Action::Call, Resource::Tool(&git, name)).under(context)).effect
-    };
+    let called =
+        |(arguments, authentication, address, unix_ms): (Value, Authentication, Option<IpAddr>, u64)| {
+            let arguments = members(&arguments);
+            let arguments = Arguments::Given(&arguments);
+            let context = Context { unix_ms, address, arguments, tool: None };
+            let roles = roles.iter().map(|name| role(name)).collect();
+            let subject = Subject::new(SubjectId::key("t"), roles, authentication);
+            policy
+                .decide(&subject, &Request::new(Action::Call, Resource::Tool(&git, name)).under(context))
+                .effect
+        };
     circumstances().into_iter().map(called).collect()
 }
 
