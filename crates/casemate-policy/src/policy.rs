@@ -112,16 +112,16 @@ impl Policy {
         decision
     }
 
-    /// Whether the decision on a request hangs on arguments, and not only on what is known without them.
+    /// Whether the decision on a request hangs on circumstances: arguments, time, address, authentication, claims.
     #[must_use]
-    pub fn needs_arguments(&self, subject: &Subject, request: &Request<'_>) -> bool {
+    pub fn needs_circumstances(&self, subject: &Subject, request: &Request<'_>) -> bool {
         let question = (subject, request.action, request.resource);
         if self.0.closed(question).is_some() {
             return false;
         }
         let spelled = self.0.spellings(request.resource, |resource| {
             let slice = self.0.index.slice(&self.0.rules, (subject, request.action, resource), Form::Exact);
-            !slice.curious.is_empty()
+            !slice.paths.is_empty()
         });
         spelled.contains(&true)
             && self.0.possible(subject, request.action, request.resource).effect != Effect::Deny

@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod policy;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -136,6 +137,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Check, explain and try who may do what
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

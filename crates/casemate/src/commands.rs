@@ -22,6 +22,7 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod policy;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
@@ -58,6 +59,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Policy(args) => policy::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Explain(args) => explain::run(context, &args),

@@ -84,6 +84,20 @@ tools.push.read_only = false
     assert_eq!(loaded.snapshot.policy.examples(), 7);
 }
 
+/// docs/policy.md shows roles and policies with their examples; here they are judged.
+#[test]
+fn what_the_page_on_policies_shows_holds() {
+    let page = include_str!("../../../../docs/policy.md");
+    let block = |language: &str| {
+        let (_, after) = page.split_once(&format!("```{language}\n")).unwrap();
+        after.split_once("```").unwrap().0.to_owned()
+    };
+    let mut world = World::default();
+    world.files.insert("etc/policy/page.cedar".into(), block("cedar"));
+    let loaded = world.load(&written(&block("toml"))).unwrap();
+    assert_eq!(loaded.snapshot.policy.examples(), 4);
+}
+
 #[test]
 fn three_mistakes_are_reported_at_once_with_line_and_hint() {
     check(

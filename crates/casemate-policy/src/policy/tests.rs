@@ -1,4 +1,5 @@
 mod attacks;
+mod figures;
 mod files;
 mod laws;
 

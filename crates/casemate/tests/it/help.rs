@@ -43,6 +43,7 @@ fn the_short_help_fits_on_a_screen() {
               install      Put Casemate into a client's configuration
               uninstall    Take Casemate out of a client's configuration
               key          Create, list and revoke API keys
+              policy       Check, explain and try who may do what
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working
               explain      Explain an error code, for example CM1207

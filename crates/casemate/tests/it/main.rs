@@ -16,6 +16,7 @@ mod keys;
 mod learning;
 mod packages;
 mod people;
+mod policy;
 mod real;
 mod running;
 mod service;
