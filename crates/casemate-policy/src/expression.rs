@@ -89,6 +89,21 @@ pub(crate) fn looks_at(expression: &Value, picks: &dyn Fn(&[&str]) -> bool) -> b
     }
 }
 
+/// Whether the expression looks at who asks, and not only at roles.
+pub(crate) fn looks_at_subject(expression: &Value) -> bool {
+    match expression {
+        Value::Object(members) => members.iter().any(|(operator, operand)| match operator.as_str() {
+            "in" if operand.get("left").is_some_and(|left| left.get("Var").is_some()) => {
+                operand.get("right").is_some_and(looks_at_subject)
+            }
+            "Var" => operand == "principal",
+            _ => looks_at_subject(operand),
+        }),
+        Value::Array(elements) => elements.iter().any(looks_at_subject),
+        _ => false,
+    }
+}
+
 /// The members of `context` that an expression names, when it is nothing but that: `context.a.b` and
 /// `context.a has b`.
 fn path_of(expression: &Value) -> Option<Vec<&str>> {

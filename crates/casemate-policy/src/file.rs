@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Most operators of one statement. Conditions are trees, and whatever walks one needs room for its depth.
-const OPERATORS_MAX: usize = 400;
+const OPERATORS_MAX: usize = 200;
 
 /// Most bytes of one policy file.
 pub(crate) const BYTES_MAX: usize = 1 << 20;

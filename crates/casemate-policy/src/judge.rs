@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{
-    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, PolicySet, Request as CedarRequest, RestrictedExpression,
+    AuthorizationError, Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity,
+    EntityId, EntityTypeName, EntityUid, EvaluationError, PolicySet, Request as CedarRequest,
+    RestrictedExpression,
 };
 
 use crate::arguments::{self, CLAIMS, Type};
@@ -76,7 +77,7 @@ impl Judge {
         let response = self.authorizer.is_authorized(&request, policies, &entities);
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort_unstable();
-        let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+        let mut errors: Vec<String> = response.diagnostics().errors().map(failed).collect();
         errors.sort_unstable();
         Ok(Verdict { allowed: response.decision() == CedarDecision::Allow, reasons, errors })
     }
@@ -119,6 +120,22 @@ impl Judge {
         let uid = self.uid("Console", place.as_str())?;
         Ok((uid.clone(), Entity::with_uid(uid)))
     }
+}
+
+/// What failed, for the record. The values of arguments are not told: records hold their digest and no more.
+fn failed(error: &AuthorizationError) -> String {
+    let AuthorizationError::PolicyEvaluationError(error) = error;
+    let why = match error.inner() {
+        // These name types and members that the policy names itself.
+        why @ (EvaluationError::TypeError(_) | EvaluationError::EntityAttrDoesNotExist(_)) => why.to_string(),
+        EvaluationError::RecordAttrDoesNotExist(_) => "a member that it looks at is not there".to_owned(),
+        EvaluationError::IntegerOverflow(_) => "an overflow of whole numbers".to_owned(),
+        EvaluationError::FailedExtensionFunctionExecution(_) => {
+            "a function failed on what it was given".to_owned()
+        }
+        _ => "it cannot be evaluated".to_owned(),
+    };
+    format!("{}: {why}", error.policy_id())
 }
 
 /// The members of the context that the policies look at.

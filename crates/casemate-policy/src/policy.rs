@@ -82,7 +82,8 @@ impl Policy {
     /// # Errors
     /// All faults, in the order of what is written.
     pub fn compile(def: &PolicyDef) -> Result<Self, Vec<PolicyFault>> {
-        compile::policy(def)
+        // Conditions are trees, and Cedar walks them by recursion: parsed, validated, taken apart.
+        stacker::grow(STACK, || compile::policy(def))
     }
 
     /// Judges one request. A rule that denies wins over every other; one that asks wins over every rule that allows,
@@ -309,6 +310,9 @@ impl Table {
         self.rules.get(usize::try_from(at).ok()?)
     }
 }
+
+/// Room for walking the deepest condition that is accepted.
+const STACK: usize = 64 << 20;
 
 /// What a decision carries when no rule speaks of the request.
 const DEFAULT: &str = "default: deny";

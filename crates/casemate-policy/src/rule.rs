@@ -47,6 +47,8 @@ pub(crate) struct Rule {
     pub(crate) answerer: Option<Answerer>,
     /// What of the context it looks at.
     pub(crate) paths: Paths,
+    /// Whether it tells subjects of the same roles apart.
+    pub(crate) names_subjects: bool,
 }
 
 /// Why a policy that Cedar can read cannot be a rule.
@@ -73,6 +75,9 @@ impl Rule {
             expression::paths(condition, &mut paths).map_err(RuleFault::Whole)?;
         }
         let mut rule = Rule::simple(policy);
+        rule.names_subjects = matches!(rule.who, Who::Subject(_))
+            || rule.entities().iter().any(|(kind, _)| kind == "Subject")
+            || expression::conditions(&tree).any(expression::looks_at_subject);
         let ask = rule.policy.annotation("ask").map(str::to_owned);
         rule.answerer = match ask {
             None => None,
@@ -105,6 +110,7 @@ impl Rule {
             is_read_only: false,
             answerer: None,
             paths: Paths::default(),
+            names_subjects: false,
             policy,
         }
     }

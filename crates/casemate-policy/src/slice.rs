@@ -50,8 +50,7 @@ impl Index {
     pub(crate) fn new(rules: &[Rule]) -> Self {
         let mut index = Index::default();
         for (at, rule) in (0_u32..).zip(rules) {
-            index.names_subjects |= matches!(rule.who, Who::Subject(_))
-                || rule.entities().iter().any(|(kind, _)| kind == "Subject");
+            index.names_subjects |= rule.names_subjects;
             let places = index.by.entry(rule.who.clone()).or_default();
             places.entry(rule.place.clone()).or_default().push(at);
         }

@@ -63,7 +63,25 @@ read_only = true
 read_only_tools = [\"get_*\", \"\"]
 ";
     let problems = world.load(&written(text)).unwrap_err();
-    expect![[r#""#]].assert_eq(&format!("{problems}\n"));
+    expect![[r#"
+        etc/casemate.toml:3:23: roles.reader.allow: pattern "git//**": `**` means the same as `*`: write one star
+          hint: like ["github/get_*", "wiki"]
+        etc/casemate.toml:4:8: the role owner is built in and cannot be redefined
+          hint: choose another name
+        etc/casemate.toml:8:29: servers.git.read_only_tools: "": the tool name is empty
+          hint: like ["get_*", "search", "resource:*"]
+        etc/policy/work.cedar:1:1: there is no role "raeder"
+          hint: there is owner, operator, user, auditor, reader
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Console` not found
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Prompt` not found
+          hint: did you mean `name`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Resource` not found
+          hint: did you mean `uri`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Server` not found
+          hint: did you mean `name`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Tool` not found
+          hint: did you mean `name`?
+    "#]].assert_eq(&format!("{problems}\n"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use casemate_mcp::json::Raw;
 use cedar_policy::{PolicySet, ValidationMode, Validator};
 use serde_json::Value;
 
-use super::{NOTHING, Table};
+use super::{NOTHING, STACK, Table};
 use crate::arguments::Type;
 use crate::expression::Paths;
 use crate::request::{Request, Resource};
@@ -55,7 +55,7 @@ impl Fits {
         if let Some(found) = found {
             return found.fit.clone();
         }
-        let fit = fit(table, (slice, paths), schema).map(Arc::new);
+        let fit = stacker::grow(STACK, || fit(table, (slice, paths), schema)).map(Arc::new);
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }

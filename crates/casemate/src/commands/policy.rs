@@ -27,7 +27,11 @@ pub fn run(context: &Context, asked: &policy::Policy) -> anyhow::Result<Exit> {
 /// What is wrong is a failure that lists it all, wrong examples included.
 fn check(context: &Context) -> anyhow::Result<Exit> {
     let policy = configuration::inspect(context)?.snapshot.policy;
-    context.output.print(&Checked { roles: policy.roles().collect(), rules: policy.rules(), examples: policy.examples() })?;
+    context.output.print(&Checked {
+        roles: policy.roles().collect(),
+        rules: policy.rules(),
+        examples: policy.examples(),
+    })?;
     Ok(Exit::Success)
 }
 
@@ -43,7 +47,8 @@ fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
     let text = what.request.join(" ");
     let example = Example::parse(&text).map_err(|why| {
         let failure = Failure::new(Exit::Usage, format!("the request cannot be read: {why}"));
-        failure.hint("like `casemate policy explain --role reader call git/git_push '{\"branch\": \"main\"}'`")
+        failure
+            .hint("like `casemate policy explain --role reader call git/git_push '{\"branch\": \"main\"}'`")
     })?;
     let authentication = example.subject().authentication;
     let subject = Subject::new(SubjectId::key("example"), what.roles.clone(), authentication);
@@ -79,7 +84,11 @@ struct Tested {
 
 impl Report for Tested {
     fn lay_out(&self, page: &mut Page) {
-        page.labelled(Tone::Good, "ok:", &format!("{} come out as they must", counted(self.passed, "example")));
+        page.labelled(
+            Tone::Good,
+            "ok:",
+            &format!("{} come out as they must", counted(self.passed, "example")),
+        );
     }
 }
 
@@ -102,7 +111,8 @@ struct ExplainedRule {
 
 impl Explained {
     fn of(policy: &Policy, decision: &Decision, authentication: Authentication) -> Explained {
-        let rule = |id: &casemate_policy::RuleId| ExplainedRule { id: id.to_string(), policy: policy.text(id) };
+        let rule =
+            |id: &casemate_policy::RuleId| ExplainedRule { id: id.to_string(), policy: policy.text(id) };
         Explained {
             effect: decision.effect.as_str(),
             answered_by: match decision.effect {

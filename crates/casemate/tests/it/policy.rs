@@ -78,7 +78,7 @@ fn recorded_calls_are_judged_anew_with_a_candidate() {
         record(6, "local:1000", "tools/call", "status"),
         record(7, &key, "tools/list", ""),
     ];
-    home.write("cm/data/records/00000000000000000001.jsonl", &log.concat());
+    home.write("cm/data/records/records-000000000001-2026-11-28.jsonl", &log.concat());
     home.write("new/casemate.toml", &CONFIGURATION.replace("\"git\"]", "\"git\"]\ndeny = [\"git/status\"]"));
     home.write("new/policy/work.cedar", POLICY);
     let candidate = home.root().parent().unwrap().join("new/casemate.toml");

@@ -36,7 +36,7 @@ fn a_policy_that_is_too_deep_is_refused_and_not_walked() {
 
 #[test]
 fn as_deep_as_is_allowed_is_walked_on_a_small_stack() {
-    let condition = "context.strength > 1 && ".repeat(95);
+    let condition = "context.strength > 1 && ".repeat(45);
     let text = format!("permit (principal, action, resource) when {{ {condition}true }};");
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     let walked = thread.spawn(move || with_file(&text).map(|_| ())).unwrap();
@@ -132,6 +132,41 @@ fn what_is_remembered_for_one_subject_is_not_told_to_another() {
     assert_ne!(policy.sight(&subject(&["dev"])), policy.sight(&scoped(&["git/b"])));
     assert_ne!(policy.sight(&scoped(&["git/a"])), policy.sight(&scoped(&["git/b"])));
     assert_ne!(policy.sight(&scoped(&[])), policy.sight(&subject(&["dev"])));
+}
+
+#[test]
+fn subjects_that_a_policy_tells_apart_share_no_list() {
+    for (text, apart) in [
+        ("permit (principal, action, resource) when { principal.id like \"key:a*\" };", true),
+        ("permit (principal == Subject::\"key:a\", action, resource);", true),
+        ("permit (principal, action, resource) when { principal == Subject::\"key:a\" };", true),
+        (
+            "permit (principal, action, resource) when { principal in [Role::\"dev\", Subject::\"key:a\"] };",
+            true,
+        ),
+        ("permit (principal, action, resource) when { principal in Role::\"dev\" };", false),
+    ] {
+        let policy = with_file(text).unwrap();
+        let [one, other] =
+            ["a", "b"].map(|id| Subject::new(SubjectId::key(id), vec![role("dev")], Authentication::Key));
+        assert_eq!(policy.sight(&one) != policy.sight(&other), apart, "{text}");
+    }
+}
+
+#[test]
+fn the_values_of_arguments_are_in_no_reason() {
+    let policy = with_file(
+        r#"forbid (principal, action == Action::"call", resource == Tool::"git/push")
+           when { context.arguments has a && ip(context.arguments.a).isLoopback() };
+           forbid (principal, action == Action::"call", resource == Tool::"git/push")
+           when { context.arguments has n && context.arguments.n * 2 > 5 };"#,
+    )
+    .unwrap();
+    for given in [json!({"a": "s3cret"}), json!({"n": 9_223_372_036_854_775_001_i64})] {
+        let (effect, why) = push(&policy, &given);
+        assert_eq!(effect, Effect::Deny);
+        assert!(!why.contains("s3cret") && !why.contains("9223372036854775001"), "{why}");
+    }
 }
 
 #[test]

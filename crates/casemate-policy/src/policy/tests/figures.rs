@@ -43,15 +43,21 @@ fn what_a_judgement_costs() {
     "#;
     let policy = with_file(text).unwrap();
     let dev = subject(&["dev"]);
-    let arguments = members(&json!({"branch": "dev", "paths": ["/tmp/a", "/tmp/b"], "message": "x".repeat(1000)}));
+    let arguments =
+        members(&json!({"branch": "dev", "paths": ["/tmp/a", "/tmp/b"], "message": "x".repeat(1000)}));
     let schema = casemate_mcp::json::Raw::of(&json!({"type": "object", "properties": {
         "branch": {"type": "string"}, "paths": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"},
     }}));
     let tool = Some(ToolFacts { input_schema: Some(&schema), annotations: None });
-    let context =
-        Context { unix_ms: 1_800_000_000_000, arguments: Arguments::Given(&arguments), tool, ..Context::default() };
+    let context = Context {
+        unix_ms: 1_800_000_000_000,
+        arguments: Arguments::Given(&arguments),
+        tool,
+        ..Context::default()
+    };
     let push = Request::new(Action::Call, Resource::Tool(&git, "push")).under(context);
-    let cold = measured("three policies on arguments and time", || drop(black_box(policy.decide(&dev, &push))));
+    let cold =
+        measured("three policies on arguments and time", || drop(black_box(policy.decide(&dev, &push))));
     if !cfg!(debug_assertions) {
         assert!(warm < 4.0 && cold < 25.0, "goals: 4 µs remembered, 25 µs with arguments");
     }

@@ -44,7 +44,8 @@ fn policy(context: &Context, candidate: Option<&Path>) -> anyhow::Result<Policy>
     let Some(path) = candidate else { return Ok(configuration::inspect(context)?.snapshot.policy) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let input = Input { file: Some(File { path: path.to_owned(), text }), ..Input::default() };
-    let loaded = configuration::compile_unresolved(&input)?.map_err(|problems| configuration::failure(&problems))?;
+    let loaded =
+        configuration::compile_unresolved(&input)?.map_err(|problems| configuration::failure(&problems))?;
     Ok(loaded.snapshot.policy)
 }
 
@@ -101,7 +102,9 @@ fn judged(policy: &Policy, subjects: &Subjects, intent: &Intent) -> Judged {
         Method::Complete => return Judged::Unknown("completions"),
         _ => return Judged::Own,
     };
-    let Some(subject) = subjects.find(&intent.subject) else { return Judged::Unknown("subjects that are gone") };
+    let Some(subject) = subjects.find(&intent.subject) else {
+        return Judged::Unknown("subjects that are gone");
+    };
     let context = Circumstances { arguments: Arguments::Unknown, ..Circumstances::default() };
     let request = Request::new(action, resource).under(context);
     if policy.needs_circumstances(&subject, &request) {
@@ -137,10 +140,7 @@ struct Change {
     after: &'static str,
 }
 
-fn listed<S: serde::Serializer>(
-    changed: &BTreeMap<Change, usize>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn listed<S: serde::Serializer>(changed: &BTreeMap<Change, usize>, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Counted<'a> {
         #[serde(flatten)]
@@ -166,7 +166,8 @@ impl Outcome {
             self.unchanged += 1;
             return;
         }
-        let (server, name) = (intent.server.as_deref().unwrap_or_default(), intent.name.as_deref().unwrap_or_default());
+        let (server, name) =
+            (intent.server.as_deref().unwrap_or_default(), intent.name.as_deref().unwrap_or_default());
         let change = Change {
             subject: intent.subject.clone(),
             method: intent.method.clone(),
