@@ -94,10 +94,14 @@ pub enum Word {
     Selection,
     /// Names of servers.
     Server,
+    /// Scopes of an authorization server.
+    Scope,
     /// Absolute paths, as they are shown to servers.
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Kinds of personal data.
+    Personal,
     /// Addresses, or networks of them.
     Network,
 }

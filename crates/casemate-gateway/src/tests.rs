@@ -5,5 +5,6 @@ mod bad_input;
 mod calls;
 mod harness;
 mod hostile;
+mod inspection;
 mod lists;
 mod sessions;

@@ -64,7 +64,7 @@ impl Server {
     #[must_use]
     pub fn new(entry: Arc<ServerEntry>, host: Arc<Host>) -> Arc<Server> {
         let shared = Shared {
-            outlet: Arc::new(Outlet::new(entry.name.clone(), host.notices.clone())),
+            outlet: Arc::new(Outlet::new(entry.name.clone(), host.notices.clone(), Arc::clone(&host.masks))),
             door: http::Door::of(&entry, &host),
             stop: host.stop.child_token(),
             room: Mutex::new(Room::new(entry.resilience)),
@@ -217,6 +217,9 @@ impl Server {
     fn admit(&self) -> Result<Permit<'_>, Fault> {
         if !self.shared.entry.enabled {
             return Err(Fault::Disabled);
+        }
+        if let Some(missing) = self.shared.entry.secrets.missing.first() {
+            return Err(Fault::Withheld { missing: missing.clone() });
         }
         if self.shared.stop.is_cancelled() {
             return Err(Fault::Stopping);

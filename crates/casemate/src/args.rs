@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod keys;
 pub mod offline;
 pub mod policy;
+pub mod secrets;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -140,6 +141,9 @@ pub enum Command {
     /// Check, explain and try who may do what
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Keep secrets for servers, sealed at rest
+    #[command(subcommand)]
+    Secret(secrets::Secret),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

@@ -26,6 +26,7 @@ pub mod policy;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
+pub mod secret;
 pub mod service;
 pub mod toolkit;
 pub mod up;
@@ -60,6 +61,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
         Command::Policy(args) => policy::run(context, &args),
+        Command::Secret(args) => secret::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor => doctor::run(context),
         Command::Explain(args) => explain::run(context, &args),

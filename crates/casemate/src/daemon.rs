@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use casemate_auth::KeySecret;
+use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
+use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -85,6 +85,10 @@ pub struct Start {
     pub listen: Option<std::net::SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
+    /// The memory of the installation.
+    pub store: Store,
+    /// Its secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Daemon {
@@ -100,7 +104,7 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = Store::open(context.paths.data())?;
+        let store = start.store;
         let first_key = first_key::make(&store).await?;
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
@@ -109,9 +113,10 @@ impl Daemon {
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
-        let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
+        let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
+        let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             identities: Arc::clone(&papers) as _,
@@ -136,6 +141,7 @@ impl Daemon {
                 listen: start.listen,
                 process: start.loaded.process,
                 text: start.text,
+                vault: start.vault,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
@@ -234,7 +240,7 @@ fn cells(
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
-    limits: &Limits,
+    (limits, masks): (&Limits, &Arc<Masks>),
     (tracker, stop): (TaskTracker, CancellationToken),
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
@@ -245,6 +251,7 @@ pub fn host(
         stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+        masks: Arc::clone(masks),
         result_bytes_max: limits.result_bytes_max,
     };
     (Arc::new(host), noticed)

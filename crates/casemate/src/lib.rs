@@ -22,10 +22,13 @@ pub mod exit;
 pub mod failure;
 pub mod launch;
 pub mod link;
+pub mod log;
 pub mod output;
 pub mod packages;
 pub mod pages;
 pub mod paths;
+pub mod secrets;
+pub mod terminal;
 pub mod typed;
 pub mod wiring;
 

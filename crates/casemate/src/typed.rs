@@ -6,22 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use casemate_auth::SecretName;
 use casemate_config::{
     Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, PackageSources, Problems, Process,
     STARTER,
 };
 use casemate_gateway::snapshot::{CommandSource, Program, ServerEntry, Snapshot, Source};
 use casemate_gateway::upstream::Launch;
+use casemate_inspect::Secret;
 use casemate_mcp::names::ServerName;
 use casemate_registry::Asked;
 use casemate_sandbox::CellSpec;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::cells::{Room, Typed, Variable};
 use crate::configuration;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Problem};
+use crate::secrets::Held;
 
 /// How long a typed server may be idle: as long as any. It belongs to one client, which ends it, and may hold state that
 /// the client still needs.
@@ -61,6 +64,8 @@ impl Server {
             anyhow::bail!("what was typed is no command");
         };
         complete(context, typed, command)?;
+        snapshot.inspecting.inspection =
+            Arc::new(snapshot.inspecting.inspection.with_secrets(&secrets(command)));
         let launch = Launch { server: name.clone(), program: Program::Command(command.clone()) };
         let entry = Arc::new(entry);
         snapshot.servers = [(name, Arc::clone(&entry))].into();
@@ -68,6 +73,15 @@ impl Server {
         let Process { shutdown_grace: grace, packages, .. } = process;
         Ok(Server { snapshot, entry, launch, grace, packages })
     }
+}
+
+/// The variables of a command that hold secrets. What is typed may be anything, so looks decide.
+fn secrets(command: &CommandSource) -> Vec<Secret> {
+    let looks = |(name, value): &(&String, &SecretString)| {
+        casemate_config::looks_like_secret(name, value.expose_secret()).is_some()
+    };
+    let secrets = command.env.iter().filter(looks);
+    secrets.filter_map(|(_, value)| Secret::new(value.expose_secret())).collect()
 }
 
 /// The whole configuration, as if the server stood in it.
@@ -220,6 +234,14 @@ fn value(context: &Context, variable: &Variable) -> anyhow::Result<SecretString>
     let Some(value) = &variable.value else { return Ok(ours(&variable.name)?) };
     if let Some(name) = value.strip_prefix("env:") {
         return Ok(ours(name)?);
+    }
+    if let Some(name) = value.strip_prefix("secret:") {
+        let wrong = |why: String| {
+            let message = format!("the value of {} is not there: {why}", variable.name);
+            Failure::new(Exit::Usage, message).hint("`casemate secret list` shows the secrets that there are")
+        };
+        let name = SecretName::parse(name).map_err(|fault| wrong(fault.to_string()))?;
+        return Ok(Held::for_text(context, value).find(&name).map_err(wrong)?);
     }
     let Some(path) = value.strip_prefix("file:") else { return Ok(value.clone().into()) };
     let unreadable = || Failure::new(Exit::Usage, format!("the value of {} cannot be read", variable.name));

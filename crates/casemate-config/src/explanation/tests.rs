@@ -31,11 +31,11 @@ fn a_key_is_explained_with_its_value_and_origin() {
     expect![[r#"
         servers.git.env.A = a text of 11 characters
           from:    file etc/casemate.toml:3:5
-          takes:   a text, "env:NAME", "file:PATH", or { not_secret = "…" }
+          takes:   a text, "secret:NAME", "env:NAME", "file:PATH", or { not_secret = "…" }
           default: none
           changes: as soon as the file is saved
-          example: "env:GITHUB_TOKEN"
-          A variable that the server sees. It sees no other but PATH, HOME, TMPDIR and LANG. Secrets are given as `env:NAME` or `file:PATH`.
+          example: "secret:GITHUB_TOKEN"
+          A variable that the server sees. It sees no other but PATH, HOME, TMPDIR and LANG. Secrets are given as `secret:NAME`, `env:NAME` or `file:PATH`.
     "#]].assert_eq(&explain(&resolved, "servers.git.env.A"));
     expect![[r#"
         servers.git.timeout.call = "60s"
@@ -66,7 +66,7 @@ fn a_table_is_explained_by_all_that_is_below_it() {
         let list = resolved.explain(key).unwrap();
         list.iter().map(|one| one.key.clone()).collect::<Vec<_>>().join(" ")
     };
-    expect![[r#"servers.git.allow_unsandboxed servers.git.args servers.git.cell servers.git.circuit.failures servers.git.circuit.open_for servers.git.command servers.git.enabled servers.git.env.A servers.git.host_stats servers.git.install_scripts servers.git.instances servers.git.limits.cpu servers.git.limits.file_size servers.git.limits.memory servers.git.limits.open_files servers.git.limits.output_rate servers.git.limits.processes servers.git.limits.tmp_size servers.git.network servers.git.read servers.git.read_only servers.git.read_only_tools servers.git.restart.backoff_max servers.git.restart.backoff_min servers.git.runtime servers.git.sharing servers.git.timeout.call servers.git.timeout.hard servers.git.timeout.idle servers.git.timeout.start servers.git.tools."a b".timeout servers.git.write"#]]
+    expect![[r#"servers.git.allow_unsandboxed servers.git.args servers.git.cell servers.git.circuit.failures servers.git.circuit.open_for servers.git.command servers.git.enabled servers.git.env.A servers.git.host_stats servers.git.inspect.arguments servers.git.inspect.definitions servers.git.inspect.hidden servers.git.inspect.personal servers.git.inspect.personal_found servers.git.inspect.secrets servers.git.inspect.signals servers.git.install_scripts servers.git.instances servers.git.limits.cpu servers.git.limits.file_size servers.git.limits.memory servers.git.limits.open_files servers.git.limits.output_rate servers.git.limits.processes servers.git.limits.tmp_size servers.git.network servers.git.read servers.git.restart.backoff_max servers.git.restart.backoff_min servers.git.runtime servers.git.sharing servers.git.timeout.call servers.git.timeout.hard servers.git.timeout.idle servers.git.timeout.start servers.git.tools."a b".timeout servers.git.write"#]]
         .assert_eq(&keys("servers.git"));
     expect!["gateway.limits.body_time gateway.limits.calls_in_flight gateway.limits.connections gateway.limits.connections_per_address gateway.limits.list_time gateway.limits.request_size gateway.limits.result_size gateway.limits.session_idle gateway.limits.sessions"].assert_eq(&keys("gateway.limits"));
     expect!["profiles.NAME.servers profiles.NAME.only profiles.NAME.hidden profiles.NAME.tools.SERVER/TOOL.rename profiles.NAME.tools.SERVER/TOOL.description profiles.NAME.tools.SERVER/TOOL.fixed.ARGUMENT"].assert_eq(&keys("profiles"));

@@ -4,6 +4,7 @@ mod cells;
 mod confirmed;
 mod front;
 mod gateway;
+mod inspect;
 mod packages;
 mod rules;
 mod servers;
@@ -20,7 +21,9 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         servers::SETTINGS,
         cells::SETTINGS,
         confirmed::SETTINGS,
+        inspect::SERVER_SETTINGS,
         packages::SETTINGS,
+        inspect::SETTINGS,
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -29,8 +29,8 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Identities, Intent, Outcome, Recorder};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
-    Snapshot, Source, Timeouts,
+    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry,
+    Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
@@ -72,6 +72,7 @@ impl Harness {
             notices,
             http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
             client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+            masks: Arc::default(),
             result_bytes_max: limits.result_bytes_max,
         };
         let gate = Gate::start(Parts {
@@ -139,6 +140,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         profiles: BTreeMap::new(),
         policy: Policy::compile(&def).unwrap(),
         limits,
+        inspecting: Inspecting::default(),
         public_url: None,
     }
 }
@@ -151,7 +153,7 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.
@@ -182,6 +184,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        secrets: Default::default(),
         digest,
     }
 }

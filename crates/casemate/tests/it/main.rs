@@ -19,5 +19,6 @@ mod people;
 mod policy;
 mod real;
 mod running;
+mod secrets;
 mod service;
 mod serving;
