@@ -7,4 +7,5 @@ mod harness;
 mod hostile;
 mod inspection;
 mod lists;
+mod pins;
 mod sessions;

@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod pins;
 pub mod policy;
 pub mod secrets;
 pub mod servers;
@@ -141,6 +142,9 @@ pub enum Command {
     /// Check, explain and try who may do what
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Approve of what servers declare, and see what changed
+    #[command(subcommand)]
+    Pin(pins::Pin),
     /// Keep secrets for servers, sealed at rest
     #[command(subcommand)]
     Secret(secrets::Secret),

@@ -22,6 +22,7 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod pin;
 pub mod policy;
 pub mod prepare;
 pub mod run;
@@ -61,6 +62,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
         Command::Policy(args) => policy::run(context, &args),
+        Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor => doctor::run(context),

@@ -16,6 +16,7 @@ mod keys;
 mod learning;
 mod packages;
 mod people;
+mod pins;
 mod policy;
 mod real;
 mod running;
