@@ -10,7 +10,6 @@ use std::time::Duration;
 use crate::front::PublicUrl;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
-use casemate_policy::Policy;
 pub use casemate_upstream::entry::{
     Approval, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing,
     OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
@@ -26,7 +25,7 @@ pub struct Snapshot {
     /// Further endpoints with a chosen set of servers and tools.
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
     /// Who may do what; deny by default.
-    pub policy: Policy,
+    pub policy: casemate_policy::Policy,
     /// Bounds on what one subject may ask of us.
     pub limits: Limits,
     /// Where clients reach us from outside, if that is somewhere.

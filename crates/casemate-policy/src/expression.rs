@@ -123,12 +123,14 @@ fn path_of(expression: &Value) -> Option<Vec<&str>> {
     }
 }
 
+/// Picks a path of the context.
+type Picks<'a> = &'a dyn Fn(&[&str]) -> bool;
+
+/// What stands in for a condition.
+type StandIn<'a> = &'a dyn Fn(Side) -> Value;
+
 /// Replaces the smallest conditions that look at what the predicate picks.
-pub(crate) fn without(
-    expression: &Value,
-    side: Side,
-    (picks, stand_in): (&dyn Fn(&[&str]) -> bool, &dyn Fn(Side) -> Value),
-) -> Value {
+pub(crate) fn without(expression: &Value, side: Side, (picks, stand_in): (Picks<'_>, StandIn<'_>)) -> Value {
     if !looks_at(expression, picks) {
         return expression.clone();
     }

@@ -31,9 +31,8 @@ pub(crate) fn parts(text: &str) -> Parts<'_> {
     let mut parts = Parts::default();
     let mut start = None;
     let mut operators = 0;
-    let mut bytes = text.bytes().enumerate();
     let mut resume = 0;
-    while let Some((at, byte)) = bytes.next() {
+    for (at, byte) in text.bytes().enumerate() {
         if at < resume {
             continue;
         }

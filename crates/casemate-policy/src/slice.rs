@@ -23,9 +23,12 @@ const KEPT_RULES_MAX: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     by: HashMap<Who, HashMap<Where, Vec<u32>>>,
-    kept: Mutex<HashMap<(Box<[u32]>, Form), Arc<Slice>>>,
+    kept: Mutex<HashMap<Key, Arc<Slice>>>,
     names_subjects: bool,
 }
+
+/// What tells slices apart: their rules, and in which form.
+type Key = (Box<[u32]>, Form);
 
 /// Which form of the rules a slice holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -26,7 +26,7 @@ pub(super) fn push(policy: &Policy, arguments: &Value) -> (Effect, String) {
 
 pub(super) fn push_as(policy: &Policy, arguments: &Value, schema: Option<&Value>) -> (Effect, String) {
     let (git, arguments) = (server("git"), members(arguments));
-    let schema = schema.map(|schema| Raw::of(schema));
+    let schema = schema.map(Raw::of);
     let tool = Some(ToolFacts { input_schema: schema.as_ref(), annotations: None });
     let context = Context { arguments: Arguments::Given(&arguments), tool, ..Context::default() };
     let request = Request::new(Action::Call, Resource::Tool(&git, "push")).under(context);
