@@ -5,6 +5,7 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod identity;
 mod inspect;
 pub(crate) mod policy;
 mod profile;
@@ -16,11 +17,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl};
 use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_net::Destination;
+
+pub use identity::Identity;
 
 use crate::given::Source;
 use crate::origin::Origin;
@@ -94,6 +98,7 @@ pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) process: Process,
     pub(crate) front: Front,
+    pub(crate) identity: Identity,
     pub(crate) problems: Vec<Problem>,
     /// What is no mistake and should be known all the same.
     pub(crate) remarks: Vec<String>,
@@ -118,6 +123,7 @@ pub(crate) fn compile(
     };
     let servers = compiler.servers();
     let policy = compiler.policy();
+    let identity = compiler.identity();
     let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
         version: 0,
@@ -127,10 +133,11 @@ pub(crate) fn compile(
         policy,
         limits: compiler.limits(),
         public_url: compiler.public_url(),
+        authorization: Arc::clone(&identity.authorization),
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, problems: compiler.problems, remarks: compiler.remarks }
+    Compiled { snapshot, process, front, identity, problems: compiler.problems, remarks: compiler.remarks }
 }
 
 /// What is compiled, and the problems found so far.

@@ -145,6 +145,8 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// The token does not have the scope for it.
+    InsufficientScope = "CM1603", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -197,6 +199,8 @@ pub struct Refusal {
     pub prescribed: Option<Box<ErrorObject>>,
     /// Present where the client is told that it was not allowed, and not that there is nothing.
     pub denial: Option<Remediation>,
+    /// The scopes that a token needs for it.
+    pub scopes: Vec<String>,
 }
 
 impl Refusal {
@@ -210,6 +214,7 @@ impl Refusal {
             retry: Retry::Never,
             prescribed: None,
             denial: None,
+            scopes: Vec::new(),
         }
     }
 
@@ -218,6 +223,13 @@ impl Refusal {
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
         self
+    }
+
+    /// The refusal of what needs a token with more scopes; these are all that it needs.
+    #[must_use]
+    pub fn insufficient(scopes: Vec<String>) -> Self {
+        let message = "The token does not have the scope for this: ask its issuer for one that does.";
+        Refusal { scopes, ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.

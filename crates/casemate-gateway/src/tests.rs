@@ -9,3 +9,4 @@ mod inspection;
 mod lists;
 mod pins;
 mod sessions;
+mod tokens;

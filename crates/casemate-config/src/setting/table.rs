@@ -4,6 +4,7 @@ mod cells;
 mod confirmed;
 mod front;
 mod gateway;
+mod identity;
 mod inspect;
 mod packages;
 mod rules;
@@ -25,6 +26,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         packages::SETTINGS,
         inspect::SETTINGS,
         rules::SETTINGS,
+        identity::SETTINGS,
     ];
     parts.into_iter().flatten()
 }

@@ -13,6 +13,7 @@ use super::check::Checked;
 use super::identify::Identified;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
+use super::stepup;
 use crate::catalog::{Item, Kind};
 use crate::clock;
 use crate::gate::Gate;
@@ -45,8 +46,14 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal
         Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
         Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
         Effect::Ask(answerer) => Err(unanswered(answerer).with_detail(asked_by(&decision))),
-        Effect::Deny if is_seen(identified, resource) => Err(forbidden().with_detail(denied_by(&decision))),
-        Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
+        Effect::Deny => {
+            let missing = action.and_then(|action| stepup::missing(&checked.received, (action, &resource)));
+            let refused = || match is_seen(identified, resource) {
+                true => forbidden(),
+                false => denied(&checked),
+            };
+            Err(missing.unwrap_or_else(|| refused().with_detail(denied_by(&decision))))
+        }
     }
 }
 

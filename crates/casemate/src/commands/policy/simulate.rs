@@ -8,8 +8,8 @@ use casemate_config::{File, Input};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
 use casemate_policy::{
-    Action, Arguments, Authentication, Context as Circumstances, Effect, Policy, Request, Resource, Subject,
-    SubjectId, local_subject,
+    Action, Arguments, Authentication, Context as Circumstances, Effect, Policy, Request, Resource, Scope,
+    Subject, SubjectId, local_subject,
 };
 use casemate_store::Store;
 use casemate_store::records::{Finding, Reader};
@@ -73,6 +73,12 @@ impl Subjects {
         let keys = context.small_runtime()?.block_on(async { store.keys().list().await })?;
         let known = keys.into_iter().map(|record| {
             let subject = Subject::new(SubjectId::key(&record.id), vec![record.role], Authentication::Key);
+            // A scope that cannot be read holds nothing, as at the gate.
+            let scope = record.scope.map(|texts| Scope::parse(texts).unwrap_or_default());
+            let subject = match scope {
+                Some(scope) => subject.within(scope),
+                None => subject,
+            };
             (subject.id.as_str().to_owned(), subject)
         });
         Ok(Subjects(known.collect()))
