@@ -221,7 +221,10 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "office"].into_iter().find(is_of).and_then(|key| self.key(key).ok())
+        ["owner", "other", "reader", "asker", "office"]
+            .into_iter()
+            .find(is_of)
+            .and_then(|key| self.key(key).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
