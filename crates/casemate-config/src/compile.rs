@@ -7,6 +7,7 @@
 mod digest;
 mod identity;
 mod inspect;
+mod pace;
 pub(crate) mod policy;
 mod profile;
 mod room;
@@ -158,7 +159,7 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn limits(&self) -> Limits {
-        let at = self.written.scope("gateway.limits");
+        let [at, paced] = ["gateway.limits", "limits"].map(|path| self.written.scope(path));
         let default = Limits::default();
         Limits {
             request_bytes_max: at.number("request_size").unwrap_or(default.request_bytes_max),
@@ -168,6 +169,11 @@ impl<'a> Compiler<'a> {
             list_time_max: at.time("list_time").unwrap_or(default.list_time_max),
             sessions_max: at.number("sessions").unwrap_or(default.sessions_max),
             session_idle_max: at.time("session_idle").unwrap_or(default.session_idle_max),
+            session_life_max: paced.time("session_life").unwrap_or(default.session_life_max),
+            queue_max: paced.number("queue").unwrap_or(default.queue_max),
+            queue_time_max: paced.time("queue_time").unwrap_or(default.queue_time_max),
+            pace: self.pace(),
+            approvals: self.approvals(),
         }
     }
 

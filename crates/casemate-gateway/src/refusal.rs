@@ -111,8 +111,14 @@ codes! {
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
     BadCredential = "CM1102", Caller;
+    /// Too many credentials from this address were not accepted.
+    TooManyAttempts = "CM1104", Caller;
     /// The subject has too many calls in flight or sessions open.
     TooManyCalls = "CM1201", Policy;
+    /// Too often within a short time.
+    TooOften = "CM1202", Caller;
+    /// All that may be used in a day is used.
+    BudgetSpent = "CM1203", Caller;
     /// The body is larger than allowed.
     BodyTooLarge = "CM1301", Caller;
     /// The body took too long to arrive or broke off.
@@ -147,6 +153,8 @@ codes! {
     NeedsApproval = "CM1602", Policy;
     /// The token does not have the scope for it.
     InsufficientScope = "CM1603", Policy;
+    /// A person was asked and did not approve.
+    NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -199,6 +207,8 @@ pub struct Refusal {
     pub prescribed: Option<Box<ErrorObject>>,
     /// Present where the client is told that it was not allowed, and not that there is nothing.
     pub denial: Option<Remediation>,
+    /// The question that it waits for, by the name that an operator knows.
+    pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
     pub scopes: Vec<String>,
 }
@@ -214,6 +224,7 @@ impl Refusal {
             retry: Retry::Never,
             prescribed: None,
             denial: None,
+            approval: None,
             scopes: Vec::new(),
         }
     }

@@ -94,7 +94,7 @@ impl Compiler<'_> {
 
     fn placed(&self, fault: PolicyFault) -> (Origin, Fault) {
         let PolicyFault { place, what, hint } = fault;
-        let told = Fault { what, hint };
+        let told = Fault { what, hint, image: None };
         match place {
             FaultPlace::Role(role) => {
                 let at = self.written.scope("roles").child(role.as_str());

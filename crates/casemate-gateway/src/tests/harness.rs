@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
 use casemate_policy::{
-    Authentication, Policy, PolicyDef, PolicyFile, RoleDef, Scope, ServerDef, Subject, SubjectId,
+    Answerer, Authentication, Policy, PolicyDef, PolicyFile, RoleDef, Scope, ServerDef, Subject, SubjectId,
 };
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
@@ -29,7 +30,10 @@ use super::pins::Book;
 use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
-use crate::ports::{Asked, Identities, Intent, Outcome, Pins, Recorder, Rejection, Settling};
+use crate::ports::{
+    ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
+    Spent,
+};
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
@@ -84,6 +88,9 @@ impl Harness {
             own_url: PublicUrl::parse("http://127.0.0.1").ok(),
             identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
+            ledger: (Arc::clone(&records) as Arc<dyn Ledger>, Vec::new()),
+            desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
+            seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
             host: Arc::new(host),
             notices: inbox,
@@ -124,6 +131,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
+    let own_asker = RoleDef { answerer: Answerer::Subject, ..asker.clone() };
     let role = |name| RoleName::parse(name).unwrap();
     let office =
         "forbid (principal in Role::\"office\", action == Action::\"call\", resource == Tool::\"one/echo\")
@@ -131,8 +139,13 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         permit (principal in Role::\"office\", action, resource in Server::\"one\");";
     let names = servers.iter().map(|entry| entry.name.clone());
     let def = PolicyDef {
-        roles: [(role("reader"), reader), (role("asker"), asker), (role("office"), RoleDef::default())]
-            .into(),
+        roles: [
+            (role("reader"), reader),
+            (role("asker"), asker),
+            (role("own-asker"), own_asker),
+            (role("office"), RoleDef::default()),
+        ]
+        .into(),
         // A server that a test does not have is none that a rule has to find.
         servers: names
             .chain([ServerName::parse("one").unwrap()])
@@ -197,7 +210,8 @@ fn entry(name: &str, source: Source) -> ServerEntry {
     }
 }
 
-/// The keys `owner`, `reader`, `asker` and `office` have the role of their name; `other` is a second owner.
+/// The keys `owner`, `reader`, `asker`, `own-asker` and `office` have the role of their name; `other` is a second owner. Of
+/// `asker` an operator is asked before `one/echo`, of `own-asker` the subject.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Those that were withdrawn.
@@ -221,7 +235,7 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "office"]
+        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2", "office"]
             .into_iter()
             .find(is_of)
             .and_then(|key| self.key(key).ok())
@@ -239,6 +253,7 @@ impl Keys {
             "reader" => "reader",
             "asker" => "asker",
             "office" => "office",
+            "own-asker" | "own-asker-2" => "own-asker",
             _ => return Err("unknown".into()),
         };
         if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
@@ -271,11 +286,48 @@ impl Keys {
 pub(super) struct Records {
     pub(super) lines: watch::Sender<Vec<String>>,
     pub(super) full: Mutex<bool>,
+    /// What was written down of budgets.
+    pub(super) spent: Mutex<Vec<Spent>>,
+    /// Questions and approvals.
+    pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Desk for Records {
+    fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().insert(id.to_owned(), text);
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().remove(id);
+            Ok(())
+        })
+    }
+}
+
+impl Ledger for Records {
+    fn write(&self, spent: Spent) {
+        self.spent.lock().unwrap().push(spent);
+    }
 }
 
 impl Default for Records {
     fn default() -> Self {
-        Records { lines: watch::channel(Vec::new()).0, full: Mutex::new(false) }
+        Records {
+            lines: watch::channel(Vec::new()).0,
+            full: Mutex::new(false),
+            spent: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 }
 
@@ -286,6 +338,12 @@ impl Recorder for Records {
         }
         let Intent { subject, server, method, name, effect, .. } = intent;
         self.lines.send_modify(|lines| lines.push(format!("{effect} {subject} {method} {server}/{name}")));
+        Ok(())
+    }
+
+    fn approval(&self, event: &ApprovalEvent<'_>) -> Result<(), String> {
+        let line = format!("{} {} by {}", event.answer, event.approval.name, event.by);
+        self.lines.send_modify(|lines| lines.push(line));
         Ok(())
     }
 
