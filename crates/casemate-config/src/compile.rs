@@ -8,6 +8,7 @@ mod digest;
 mod identity;
 mod inspect;
 mod pace;
+pub(crate) mod policy;
 mod profile;
 mod room;
 mod server;
@@ -22,9 +23,7 @@ use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl};
 use casemate_gateway::snapshot::{Limits, Snapshot};
-use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
-use casemate_policy::{Answerer, Builtin, RoleDef, Roles};
 
 pub use identity::Identity;
 
@@ -124,7 +123,7 @@ pub(crate) fn compile(
         remarks: Vec::new(),
     };
     let servers = compiler.servers();
-    let roles = compiler.roles();
+    let policy = compiler.policy();
     let identity = compiler.identity();
     let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
@@ -132,7 +131,7 @@ pub(crate) fn compile(
         inspecting,
         profiles: compiler.profiles(&servers),
         servers,
-        roles,
+        policy,
         limits: compiler.limits(),
         public_url: compiler.public_url(),
         authorization: Arc::clone(&identity.authorization),
@@ -227,37 +226,6 @@ impl<'a> Compiler<'a> {
     fn trusted_proxies(&self) -> Vec<Network> {
         let written = self.written.scope("gateway").texts("trusted_proxies").unwrap_or_default();
         written.iter().filter_map(|text| text.parse().ok()).collect()
-    }
-
-    fn roles(&mut self) -> Roles {
-        let roles = self.written.scope("roles");
-        let mut defs = BTreeMap::new();
-        for name in roles.names() {
-            let at = roles.child(name);
-            let Ok(name) = RoleName::parse(name) else { continue };
-            if Builtin::find(&name).is_some() {
-                let what = format!("the role {name} is built in and cannot be redefined");
-                self.refuse(at.origin(), Fault::new(what).hint("choose another name"));
-                continue;
-            }
-            let allow = at.texts("allow").unwrap_or_default();
-            let deny = at.texts("deny").unwrap_or_default();
-            let ask = at.texts("ask").unwrap_or_default();
-            let answerer = at.text("answered_by").and_then(Answerer::find).unwrap_or_default();
-            defs.insert(name, RoleDef { allow, deny, ask, answerer });
-        }
-        match Roles::compile(defs) {
-            Ok(roles) => roles,
-            Err(fault) => {
-                self.refuse(roles.origin(), Fault::new(fault.to_string()));
-                self.no_roles()
-            }
-        }
-    }
-
-    /// Stands in for roles that could not be compiled; what is compiled with it is thrown away.
-    fn no_roles(&self) -> Roles {
-        Roles::compile([]).unwrap_or_else(|_| self.no_roles())
     }
 
     fn refuse(&mut self, origin: Origin, fault: Fault) {

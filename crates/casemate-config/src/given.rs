@@ -153,6 +153,13 @@ pub trait Source {
     /// What the system says.
     fn read_file(&self, path: &Path) -> std::io::Result<String>;
 
+    /// The policy files of a folder, in the order of their names: each with its name there and its text. A folder
+    /// that does not exist has none.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn policies(&self, folder: &Path) -> std::io::Result<Vec<(String, String)>>;
+
     /// The text of a file with rules, which is no secret.
     ///
     /// # Errors

@@ -92,6 +92,10 @@ pub enum Word {
     Origin,
     /// Patterns over servers and what they offer.
     Pattern,
+    /// Entries of roles: patterns, and `read-only`.
+    Rule,
+    /// What of one server is meant: a pattern without its server.
+    Selection,
     /// Names of servers.
     Server,
     /// Scopes of an authorization server.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use casemate_auth::seal::Seals;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource, Subject, SubjectId};
+use casemate_policy::{Action, Context, Effect, Request, Resource, Subject, SubjectId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -317,7 +317,9 @@ impl Gate {
             let whose = notice.subject.as_ref().is_none_or(|subject| *subject == listener.subject.id);
             let resource = Resource::Resource(&notice.server, uri);
             let allowed = self.current(&listener.subject.id).is_some_and(|subject| {
-                snapshot.roles.decide(&subject, Action::Subscribe, &resource).effect == Effect::Allow
+                let context = Context { unix_ms: clock::unix_ms(), ..Context::default() };
+                let request = Request::new(Action::Subscribe, resource).under(context);
+                snapshot.policy.decide(&subject, &request).effect == Effect::Allow
             });
             if whose && allowed {
                 listener
@@ -338,5 +340,5 @@ fn sees(snapshot: &Snapshot, (listener, subject): (&Listener, &Subject), server:
         }
     };
     let resource = Resource::Server(name);
-    shown && snapshot.roles.decide(subject, Action::List, &resource).effect != Effect::Deny
+    shown && snapshot.policy.decide(subject, &Request::new(Action::List, resource)).effect != Effect::Deny
 }

@@ -9,8 +9,12 @@ use std::fmt;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
+use serde_json::{Value, json};
 
 pub use wire::Wire;
+
+/// The member of `_meta` in which denials travel.
+const DENIAL: &str = "io.modelcontextprotocol/authorization";
 
 /// Whose fault it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,29 @@ pub enum Retry {
     After(Duration),
     /// It may have been done: look before sending it again.
     Check,
+}
+
+/// What a client can do about a denial, in the words of the draft SEP-2643.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remediation {
+    /// Something can be done, and the message says what.
+    Available,
+    /// Nothing can.
+    Unavailable,
+    /// We do not say.
+    Undisclosed,
+}
+
+impl Remediation {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Remediation::Available => "available",
+            Remediation::Unavailable => "unavailable",
+            Remediation::Undisclosed => "undisclosed",
+        }
+    }
 }
 
 macro_rules! codes {
@@ -178,6 +205,8 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// Present where the client is told that it was not allowed, and not that there is nothing.
+    pub denial: Option<Remediation>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
@@ -194,6 +223,7 @@ impl Refusal {
             detail: None,
             retry: Retry::Never,
             prescribed: None,
+            denial: None,
             approval: None,
             scopes: Vec::new(),
         }
@@ -218,6 +248,23 @@ impl Refusal {
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
+    }
+
+    /// Says in a form for programs that this is a denial. Only for what the subject may see.
+    #[must_use]
+    pub fn denying(mut self, remediation: Remediation) -> Self {
+        self.denial = Some(remediation);
+        self
+    }
+
+    /// The member of `_meta` that says so, in the form of the draft SEP-2643.
+    #[must_use]
+    pub fn denial_meta(&self) -> Option<Value> {
+        self.denial.map(|remediation| {
+            json!({ DENIAL: {
+                "reason": "insufficient_authorization", "remediation": remediation.as_str(),
+            } })
+        })
     }
 
     /// Sends the JSON-RPC error that the protocol prescribes.

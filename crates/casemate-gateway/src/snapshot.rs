@@ -13,7 +13,6 @@ use crate::authorization::Authorization;
 use crate::front::PublicUrl;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
-use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
     Approval, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing,
     OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
@@ -30,8 +29,8 @@ pub struct Snapshot {
     pub servers: BTreeMap<ServerName, Arc<ServerEntry>>,
     /// Further endpoints with a chosen set of servers and tools.
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
-    /// What each role may do; deny by default.
-    pub roles: Roles,
+    /// Who may do what; deny by default.
+    pub policy: casemate_policy::Policy,
     /// Bounds on what one subject may ask of us.
     pub limits: Limits,
     /// Where clients reach us from outside, if that is somewhere.

@@ -91,7 +91,7 @@ pub struct Decision {
     /// Whether it may be done. What is shown in lists is what this does not deny: what may be done after a
     /// question can be done.
     pub effect: Effect,
-    /// The rules that led here, never empty when it comes from [`crate::Roles::decide`]: at most one for each
-    /// of the subject's roles, or `default: deny` when no rule of any role speaks of the request.
+    /// The rules that led here, never empty when it comes from [`crate::Policy::decide`]: those that decided, or
+    /// `default: deny` when none speaks of the request.
     pub rules: Vec<RuleId>,
 }

@@ -18,6 +18,7 @@
 //! begins with `prompt:` or `resource:` by `server/*` or a glob that starts with a star.
 
 mod glob;
+mod rule;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use casemate_mcp::names::{NameFault, ServerName};
 use thiserror::Error;
 
 pub(crate) use glob::Glob;
+pub use rule::Rule;
 
 use crate::request::{Resource, Thing};
 use crate::uri;
@@ -142,11 +144,6 @@ impl Pattern {
         }
     }
 
-    /// The pattern for everything of every server.
-    pub(crate) fn everything() -> Self {
-        Pattern { text: "*".into(), server: None, selection: Selection::Everything }
-    }
-
     /// The one server that the pattern speaks of; nothing when it speaks of all.
     pub(crate) fn server(&self) -> Option<&ServerName> {
         self.server.as_ref()
@@ -168,7 +165,8 @@ impl fmt::Display for Pattern {
 }
 
 impl Selection {
-    fn parse(text: &str) -> Result<Self, PatternFault> {
+    /// Reads what follows the slash.
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternFault> {
         if text == "*" {
             return Ok(Selection::Everything);
         }
@@ -189,7 +187,7 @@ impl Selection {
         Ok(Selection::Resources(glob, plain))
     }
 
-    fn has(&self, thing: Thing, name: &str) -> bool {
+    pub(crate) fn has(&self, thing: Thing, name: &str) -> bool {
         match self {
             Selection::Everything => true,
             Selection::Named(own, glob) => *own == thing && glob.matches(name),

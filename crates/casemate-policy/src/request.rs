@@ -1,5 +1,8 @@
 //! What may be asked for: an action on a resource.
 
+use std::net::IpAddr;
+
+use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 
 /// What a subject wants to do.
@@ -71,30 +74,112 @@ pub enum Resource<'a> {
     Records,
 }
 
-/// A request that makes sense. The pairs of action and resource that make none (to call a prompt, to read a
-/// key) have no form here, so that no rule can ever allow them by accident.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Question<'a> {
-    /// May the subject know that the server is there?
-    See(&'a ServerName),
-    /// May the subject use the thing of that name?
-    Use(&'a ServerName, Thing, &'a str),
-    /// May the subject view or administer the place?
-    Govern(Action, Place),
+/// What is known of a call besides who makes it and what it is for. Policies may look at it, roles do not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The address that it came from; `None` for a local socket.
+    pub address: Option<IpAddr>,
+    /// What is given to the tool.
+    pub arguments: Arguments<'a>,
+    /// What the server declares of the tool; a claim, and nothing that it is trusted for.
+    pub tool: Option<ToolFacts<'a>>,
 }
+
+/// The arguments of a call.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Arguments<'a> {
+    /// There are none.
+    #[default]
+    None,
+    /// These.
+    Given(&'a Members),
+    /// Nobody knows them any more: a record keeps their digest only. A policy that looks at them denies.
+    Unknown,
+}
+
+/// What a server declares of a tool.
+#[derive(Debug, Clone, Copy)]
+pub struct ToolFacts<'a> {
+    /// Its `inputSchema`.
+    pub input_schema: Option<&'a Raw>,
+    /// Its `annotations`.
+    pub annotations: Option<&'a Raw>,
+}
+
+/// One request to be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What is to be done.
+    pub action: Action,
+    /// What it is to be done to.
+    pub resource: Resource<'a>,
+    /// The circumstances.
+    pub context: Context<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// A request of which no circumstances are known.
+    #[must_use]
+    pub fn new(action: Action, resource: Resource<'a>) -> Self {
+        Request { action, resource, context: Context::default() }
+    }
+
+    /// The same request under these circumstances.
+    #[must_use]
+    pub fn under(self, context: Context<'a>) -> Self {
+        Request { context, ..self }
+    }
+}
+
+impl Action {
+    /// What servers are used by. Whoever may do one of these to a thing may see it.
+    pub const USES: [Action; 5] =
+        [Action::Call, Action::Read, Action::Get, Action::Complete, Action::Subscribe];
+
+    /// The action of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Action::ALL.into_iter().find(|own| own.as_str() == name)
+    }
+
+    pub(crate) fn is_use(self) -> bool {
+        self.bit() & USE_BITS != 0
+    }
+
+    pub(crate) fn bit(self) -> u8 {
+        1 << (self as u8)
+    }
+}
+
+/// All actions by which servers are used, as bits.
+pub(crate) const USE_BITS: u8 = (1 << Action::Call as u8)
+    | (1 << Action::Read as u8)
+    | (1 << Action::Get as u8)
+    | (1 << Action::Complete as u8)
+    | (1 << Action::Subscribe as u8);
 
 /// What servers offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Thing {
     Tool,
     Prompt,
-    /// A resource, by its URI as it came.
     Resource,
-    /// A resource, by the plain spelling of its URI.
-    PlainResource,
 }
 
-/// What is administered. Administration is granted by kind, never by name: only built-in roles hold it.
+impl Thing {
+    /// The entity type of policies.
+    pub(crate) fn entity(self) -> &'static str {
+        match self {
+            Thing::Tool => "Tool",
+            Thing::Prompt => "Prompt",
+            Thing::Resource => "Resource",
+        }
+    }
+}
+
+/// What is administered, by the names of the entities of policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Servers,
@@ -104,6 +189,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    pub(crate) const ALL: [Place; 4] = [Place::Servers, Place::Gateway, Place::Keys, Place::Records];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Place::Servers => "servers",
@@ -114,25 +201,27 @@ impl Place {
     }
 }
 
-impl<'a> Question<'a> {
-    /// The request as a question that rules can answer. To list a thing and to use it are one question, which
-    /// is why a listed tool can be called and a tool that can be called is listed.
-    pub(crate) fn of(action: Action, resource: Resource<'a>) -> Option<Self> {
-        use Action::{Administer, Call, Complete, Get, List, Read, Subscribe, View};
-        match (action, resource) {
-            (List, Resource::Server(server)) => Some(Question::See(server)),
-            (List | Call, Resource::Tool(server, name)) => Some(Question::Use(server, Thing::Tool, name)),
-            (List | Get | Complete, Resource::Prompt(server, name)) => {
-                Some(Question::Use(server, Thing::Prompt, name))
+impl<'a> Resource<'a> {
+    /// What it is when servers offer it.
+    pub(crate) fn thing(self) -> Option<(&'a ServerName, Thing, &'a str)> {
+        match self {
+            Resource::Tool(server, name) => Some((server, Thing::Tool, name)),
+            Resource::Prompt(server, name) => Some((server, Thing::Prompt, name)),
+            Resource::Resource(server, uri) => Some((server, Thing::Resource, uri)),
+            Resource::Server(_) | Resource::Gateway | Resource::Keys | Resource::Records => None,
+        }
+    }
+
+    /// The actions that make sense for it. The pairs that make none (to call a prompt, to read a key) are denied
+    /// before any policy is asked, so that no rule can ever allow them by accident.
+    pub(crate) fn uses(self) -> &'static [Action] {
+        match self {
+            Resource::Tool(..) => &[Action::Call],
+            Resource::Prompt(..) => &[Action::Get, Action::Complete],
+            Resource::Resource(..) => &[Action::Read, Action::Subscribe, Action::Complete],
+            Resource::Server(_) | Resource::Gateway | Resource::Keys | Resource::Records => {
+                &[Action::View, Action::Administer]
             }
-            (List | Read | Subscribe | Complete, Resource::Resource(server, uri)) => {
-                Some(Question::Use(server, Thing::Resource, uri))
-            }
-            (View | Administer, Resource::Server(_)) => Some(Question::Govern(action, Place::Servers)),
-            (View | Administer, Resource::Gateway) => Some(Question::Govern(action, Place::Gateway)),
-            (View | Administer, Resource::Keys) => Some(Question::Govern(action, Place::Keys)),
-            (View | Administer, Resource::Records) => Some(Question::Govern(action, Place::Records)),
-            _ => None,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use casemate_mcp::names::ServerName;
 use thiserror::Error;
 
-use crate::pattern::{Pattern, PatternFault};
+use crate::confirmed::Confirmed;
+use crate::pattern::{PatternFault, Rule};
 use crate::request::Resource;
 
 /// Most patterns in one scope. Each is compared at every call, and nobody reads more.
@@ -16,7 +17,7 @@ const PATTERNS_MAX: usize = 256;
 /// its holder has. It never widens, and what is no part of a server (the gateway, keys, records, and how servers are
 /// administered) is beyond every scope. An empty scope holds nothing. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Scope(Arc<[Pattern]>);
+pub struct Scope(Arc<[Rule]>);
 
 /// Why texts are not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,7 +36,7 @@ pub enum ScopeFault {
 }
 
 impl Scope {
-    /// Reads a scope: patterns as roles have them.
+    /// Reads a scope: patterns and `read-only`, as roles have them.
     ///
     /// # Errors
     /// The first [`ScopeFault`], in the order given.
@@ -47,24 +48,30 @@ impl Scope {
                 return Err(ScopeFault::TooMany);
             }
             let refused = |why| ScopeFault::Pattern { pattern: text.to_owned(), why };
-            patterns.push(Pattern::parse(text).map_err(refused)?);
+            patterns.push(Rule::parse(text).map_err(refused)?);
         }
         Ok(Scope(patterns.into()))
     }
 
     /// The patterns as they were written.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Pattern::as_str)
+        self.0.iter().map(Rule::as_str)
     }
 
     /// True when something of the server is within the scope, so that the server may be seen.
-    pub(crate) fn touches(&self, server: &ServerName) -> bool {
-        self.0.iter().any(|pattern| pattern.server().is_none_or(|own| own == server))
+    pub(crate) fn touches(&self, server: &ServerName, confirmed: &Confirmed) -> bool {
+        self.0.iter().any(|rule| match rule {
+            Rule::ReadOnly => confirmed.any(server),
+            Rule::Pattern(pattern) => pattern.server().is_none_or(|own| own == server),
+        })
     }
 
     /// True when the resource is within the scope.
-    pub(crate) fn holds(&self, resource: &Resource<'_>) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(resource))
+    pub(crate) fn holds(&self, resource: &Resource<'_>, confirmed: &Confirmed) -> bool {
+        self.0.iter().any(|rule| match rule {
+            Rule::ReadOnly => confirmed.holds(resource),
+            Rule::Pattern(pattern) => pattern.matches(resource),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use casemate_mcp::names::RoleName;
 
-use crate::roles::Builtin;
+use crate::builtin::Builtin;
 use crate::scope::Scope;
 
 /// The stable name of a subject, unique in an installation: `local:1000` or `key:3fd1a2`. The part before the

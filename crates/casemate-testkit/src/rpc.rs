@@ -81,12 +81,20 @@ pub(crate) enum Message {
 
 impl Message {
     /// Reads one message. The id travels with the error, so that the refusal can name it.
+    #[allow(
+        clippy::result_large_err,
+        reason = "a JSON value is large only when some crate of the build keeps the order of members"
+    )]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Message, (Value, RpcError)> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|fault| (Value::Null, RpcError::new(PARSE_ERROR, format!("Parse error: {fault}"))))?;
         Message::sort(value).map_err(|(id, error)| (id, error.with_status(400)))
     }
 
+    #[allow(
+        clippy::result_large_err,
+        reason = "a JSON value is large only when some crate of the build keeps the order of members"
+    )]
     fn sort(value: Value) -> Result<Message, (Value, RpcError)> {
         let refuse = |id: Value, why: &str| Err((id, RpcError::new(INVALID_REQUEST, why)));
         let Value::Object(mut object) = value else {

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod offline;
 pub mod people;
 pub mod pins;
+pub mod policy;
 pub mod secrets;
 pub mod servers;
 
@@ -139,6 +140,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Check, explain and try who may do what
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Approve of what servers declare, and see what changed
     #[command(subcommand)]
     Pin(pins::Pin),

@@ -24,6 +24,7 @@ pub mod install;
 pub mod key;
 pub mod list;
 pub mod pin;
+pub mod policy;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
@@ -62,6 +63,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Policy(args) => policy::run(context, &args),
         Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
         Command::Sessions(args) => sessions::run(context, &args),

@@ -3,6 +3,8 @@
 //! casemate-config knows what a configuration means; this knows where the file is, what the environment and the
 //! command line say, and that a running gateway wants to hear of a change.
 
+pub mod policies;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -266,6 +268,10 @@ impl Source for Outside<'_> {
         std::fs::read_to_string(path)
     }
 
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        policies::read(folder)
+    }
+
     fn secret(&self, name: &SecretName) -> Result<SecretString, String> {
         self.held.find(name)
     }
@@ -281,6 +287,11 @@ impl Source for Anything {
 
     fn read_file(&self, _: &Path) -> io::Result<String> {
         Ok("something".to_owned())
+    }
+
+    /// Policies are no secrets, and a change of the configuration can make one wrong.
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        policies::read(folder)
     }
 
     fn read_rules(&self, path: &Path) -> io::Result<String> {

@@ -117,7 +117,7 @@ fn every_setting_arrives() {
     let web = snapshot.servers.get("web").unwrap();
     let From::Http(http) = &web.source else { panic!() };
     assert_eq!((http.url.to_string().as_str(), web.enabled), ("https://example.com/mcp", false));
-    assert!(snapshot.roles.names().any(|name| name == "reader"));
+    assert!(snapshot.policy.roles().any(|name| name == "reader"));
 }
 
 #[test]

@@ -26,6 +26,14 @@ impl Source for World {
         self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn policies(&self, folder: &Path) -> io::Result<Vec<(String, String)>> {
+        let inside = self.files.iter().filter(|(path, _)| path.parent() == Some(folder));
+        let named = |(path, text): (&PathBuf, &String)| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), text.clone())
+        };
+        Ok(inside.map(named).collect())
+    }
+
     fn secret(&self, name: &SecretName) -> Result<SecretString, String> {
         self.secrets
             .get(name.as_str())
@@ -48,6 +56,74 @@ pub(crate) fn written(text: &str) -> Input {
 fn check(text: &str, expected: Expect) {
     let problems = World::default().load(&written(text)).unwrap_err();
     expected.assert_eq(&format!("{problems}\n"));
+}
+
+#[test]
+fn mistakes_of_roles_and_policy_files_are_reported_at_once_with_their_places() {
+    let mut world = World::default();
+    let policy = "permit (principal in Role::\"raeder\", action, resource);\n\nforbid (principal, action, resource) when { resource.x };\n// must allow: reader call git/x\n";
+    world.files.insert("etc/policy/work.cedar".into(), policy.to_owned());
+    let text = "
+[roles.reader]
+allow = [\"read-only\", \"git//**\"]
+[roles.owner]
+[servers.git]
+command = \"git-server\"
+read_only = true
+read_only_tools = [\"get_*\", \"\"]
+";
+    let problems = world.load(&written(text)).unwrap_err();
+    expect![[r#"
+        etc/casemate.toml:3:23: roles.reader.allow: pattern "git//**": `**` means the same as `*`: write one star
+          hint: like ["github/get_*", "wiki"]
+        etc/casemate.toml:4:8: the role owner is built in and cannot be redefined
+          hint: choose another name
+        etc/casemate.toml:8:29: servers.git.read_only_tools: "": the tool name is empty
+          hint: like ["get_*", "search", "resource:*"]
+        etc/policy/work.cedar:1:1: there is no role "raeder"
+          hint: there is owner, operator, user, auditor, reader
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Console` not found
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Prompt` not found
+          hint: did you mean `name`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Resource` not found
+          hint: did you mean `uri`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Server` not found
+          hint: did you mean `name`?
+        etc/policy/work.cedar:3:1: for policy `policy/work.cedar:3`, attribute `x` on entity type `Tool` not found
+          hint: did you mean `name`?
+    "#]].assert_eq(&format!("{problems}\n"));
+}
+
+#[test]
+fn a_server_that_changes_nothing_denies_what_is_not_confirmed() {
+    let mut world = World::default();
+    world.files.insert("etc/policy/a.cedar".into(), "// must allow: owner call git/get_x\n// must allow: owner call git/said\n// must deny: owner call git/push\n// must deny: owner get git/prompt:x\n// must allow: owner read git/resource:file:///x\n// must deny: reader call git/push\n// must allow: reader call git/said\n".to_owned());
+    let text = "
+[roles.reader]
+allow = [\"read-only\"]
+[servers.git]
+command = \"git-server\"
+read_only = true
+read_only_tools = [\"get_*\", \"resource:*\"]
+tools.said.read_only = true
+tools.push.read_only = false
+";
+    let loaded = world.load(&written(text)).unwrap();
+    assert_eq!(loaded.snapshot.policy.examples(), 7);
+}
+
+/// docs/policy.md shows roles and policies with their examples; here they are judged.
+#[test]
+fn what_the_page_on_policies_shows_holds() {
+    let page = include_str!("../../../../docs/policy.md");
+    let block = |language: &str| {
+        let (_, after) = page.split_once(&format!("```{language}\n")).unwrap();
+        after.split_once("```").unwrap().0.to_owned()
+    };
+    let mut world = World::default();
+    world.files.insert("etc/policy/page.cedar".into(), block("cedar"));
+    let loaded = world.load(&written(&block("toml"))).unwrap();
+    assert_eq!(loaded.snapshot.policy.examples(), 4);
 }
 
 #[test]

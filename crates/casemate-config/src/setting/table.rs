@@ -1,6 +1,7 @@
 //! The settings themselves, a file for each part of the configuration.
 
 mod cells;
+mod confirmed;
 mod front;
 mod gateway;
 mod identity;
@@ -23,6 +24,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         servers::SETTINGS,
         cells::SETTINGS,
         limits::SERVERS,
+        confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,

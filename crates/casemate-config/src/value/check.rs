@@ -6,7 +6,7 @@ use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
 use casemate_inspect::Personal;
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
-use casemate_policy::Pattern;
+use casemate_policy::{Entry, Pattern, ServerDef};
 use casemate_sandbox::CellSpec;
 use http::Uri;
 use serde_json::Value as Json;
@@ -83,6 +83,12 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Argument => Ok(()),
         Word::Host => host(text),
         Word::Origin => origin(text),
+        Word::Rule => {
+            Entry::parse(text).map(drop).map_err(|why| Fault::new(format!("pattern {}: {why}", quoted(text))))
+        }
+        Word::Selection => {
+            ServerDef::check(text).map_err(|why| Fault::new(format!("{}: {why}", quoted(text))))
+        }
         Word::Pattern => Pattern::parse(text)
             .map(drop)
             .map_err(|why| Fault::new(format!("pattern {}: {why}", quoted(text)))),

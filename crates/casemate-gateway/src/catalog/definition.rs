@@ -143,6 +143,18 @@ impl Item {
         Some(Item { name, raw, joined_name, joined, tool })
     }
 
+    /// The input schema as the server wrote it.
+    #[must_use]
+    pub fn input_schema(&self) -> Option<Raw> {
+        self.raw.get("inputSchema")
+    }
+
+    /// What the server claims of a tool.
+    #[must_use]
+    pub fn annotations(&self) -> Option<Raw> {
+        self.raw.get("annotations")
+    }
+
     /// The compiled input schema. `None` when the tool declares none.
     pub fn schema(&self) -> Option<&Result<Schema, String>> {
         self.tool.schema.get_or_init(|| self.raw.get("inputSchema").map(|raw| Schema::compile(&raw))).as_ref()

@@ -8,7 +8,7 @@ use casemate_mcp::dialect::modern;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
-use casemate_policy::{Action, Effect, Resource, Subject};
+use casemate_policy::{Action, Effect, Request, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
@@ -71,7 +71,7 @@ pub struct View {
     shelves: Vec<Arc<Shelf>>,
     lists: [Vec<Shown>; 4],
     by_name: [HashMap<Box<str>, usize>; 4],
-    /// Finished pages. Context-free decisions depend on the roles alone.
+    /// Finished pages. Subjects of one sight share them.
     pages: Mutex<HashMap<(String, PageKey), (Raw, Instant)>>,
 }
 
@@ -166,8 +166,8 @@ impl View {
 
     /// A page that was written a moment ago; nothing has changed since.
     #[must_use]
-    pub fn kept(&self, page: Page<'_>) -> Option<Raw> {
-        let key = (roles_key(page.subject), self.key(page)?);
+    pub fn kept(&self, snapshot: &Snapshot, page: Page<'_>) -> Option<Raw> {
+        let key = (snapshot.policy.sight(page.subject), self.key(page)?);
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, at) = pages.get(&key)?;
         (clock::instant().duration_since(*at) < SETTLED_FOR).then(|| text.clone())
@@ -185,7 +185,7 @@ impl View {
         if pages.len() >= KEPT_PAGES_MAX || kept + text.as_bytes().len() > KEPT_BYTES_MAX {
             pages.clear();
         }
-        pages.insert((roles_key(page.subject), key), (text.clone(), clock::instant()));
+        pages.insert((snapshot.policy.sight(page.subject), key), (text.clone(), clock::instant()));
         Some(text)
     }
 
@@ -200,8 +200,9 @@ impl View {
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
-            let decision = snapshot.roles.decide(subject, Action::List, &shown.resource(kind));
-            shown.standing == Standing::Approved && shown.blocked.is_none() && decision.effect != Effect::Deny
+            let decision = snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind)));
+            let is_fit = shown.standing == Standing::Approved && shown.blocked.is_none();
+            is_fit && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
@@ -291,10 +292,4 @@ fn joins(endpoint: &Endpoint, profile: Option<&Arc<Profile>>, name: &ServerName)
         Endpoint::Server(only) => only == name,
         Endpoint::Profile(_) => profile.is_some_and(|profile| profile.servers.contains(name)),
     }
-}
-
-fn roles_key(subject: &Subject) -> String {
-    let mut roles: Vec<&str> = subject.roles.iter().map(|role| role.as_str()).collect();
-    roles.sort_unstable();
-    roles.join(" ")
 }

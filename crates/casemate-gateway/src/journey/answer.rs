@@ -53,8 +53,10 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         Ok(Cleared { answer: Answer::Error(error), .. }) => return error_of(ticket, error),
         Err(refusal) => refusal,
     };
-    if refusal.code == Code::BadArguments && ticket.method == Method::ToolsCall {
-        // SEP-1303: what a model got wrong it is told as a result, so that it can do better.
+    let is_told = refusal.code == Code::BadArguments || refusal.denial.is_some();
+    if is_told && ticket.method == Method::ToolsCall {
+        // SEP-1303: what a model got wrong it is told as a result, so that it can do better. SEP-2643: so is what it
+        // was not allowed.
         return result_of(ticket, tool_error(&refusal), None);
     }
     let wire = refusal.wire();
@@ -121,10 +123,14 @@ fn modern_status(error: i64, otherwise: StatusCode) -> StatusCode {
 }
 
 fn tool_error(refusal: &Refusal) -> Raw {
+    let mut meta = refusal.denial_meta().unwrap_or_else(|| json!({}));
+    if let Some(meta) = meta.as_object_mut() {
+        meta.insert("io.casemate/refusal".to_owned(), refusal.code.as_str().into());
+    }
     Raw::of(&json!({
         "content": [{ "type": "text", "text": refusal.message }],
         "isError": true,
-        "_meta": { "io.casemate/refusal": refusal.code.as_str() },
+        "_meta": meta,
     }))
 }
 

@@ -1,19 +1,24 @@
 //! Stage 7: may the subject do that. Deny by default; the decision names its rules.
 
 use casemate_mcp::frame::{ErrorObject, code};
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Answerer, Decision, Effect, Resource};
+use casemate_policy::{
+    Action, Answerer, Arguments, Context, Decision, Effect, Request, Resource, ToolFacts,
+};
+use casemate_transport::listener::Peer;
 use serde_json::json;
 
 use super::check::Checked;
 use super::consent::Approved;
+use super::identify::Identified;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
 use super::stepup;
-use crate::catalog::Kind;
+use crate::catalog::{Item, Kind};
+use crate::clock;
 use crate::gate::Gate;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Code, Refusal, Remediation};
 
 /// A request that may be made. Only [`decide`] makes one, so whoever holds it was permitted.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
     let decision = match action {
         // What we answer ourselves shows only what the subject may see anyway.
         None => Decision { effect: Effect::Allow, rules: Vec::new() },
-        Some(action) => identified.snapshot.roles.decide(&identified.subject, action, &resource),
+        Some(action) => judged(&checked, action, resource),
     };
     match decision.effect {
         Effect::Allow | Effect::Ask(_) if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
@@ -68,9 +73,52 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
         Effect::Ask(answerer) => Ok(Judged::Asked(Asked { checked, decision, answerer })),
         Effect::Deny => {
             let missing = action.and_then(|action| stepup::missing(&checked.received, (action, &resource)));
-            Err(missing.unwrap_or_else(|| denied(&checked).with_detail(denied_by(&decision))))
+            let refused = || match is_seen(identified, resource) {
+                true => forbidden(),
+                false => denied(&checked),
+            };
+            Err(missing.unwrap_or_else(|| refused().with_detail(denied_by(&decision))))
         }
     }
+}
+
+/// Judges the request as it will be made: with the arguments that a profile fills in.
+fn judged(checked: &Checked, action: Action, resource: Resource<'_>) -> Decision {
+    let identified = &checked.received.passage.identified;
+    let given = checked.received.call.params.object("arguments");
+    let given = given.unwrap_or_else(Members::empty);
+    let item: Option<&Item> = match (&checked.target, action) {
+        (Target::Item { item, .. }, Action::Call) => Some(item),
+        _ => None,
+    };
+    let (schema, annotations) = (item.and_then(Item::input_schema), item.and_then(Item::annotations));
+    let tool = item.map(|_| ToolFacts { input_schema: schema.as_ref(), annotations: annotations.as_ref() });
+    let arguments = if item.is_some() { Arguments::Given(&given) } else { Arguments::None };
+    let context = Context { arguments, tool, ..circumstances(identified) };
+    identified.snapshot.policy.decide(&identified.subject, &Request::new(action, resource).under(context))
+}
+
+/// What is known of every request: when it came, and from where.
+pub(super) fn circumstances(identified: &Identified) -> Context<'static> {
+    let address = match &identified.head.peer {
+        Peer::Tcp(address) => Some(address.ip().to_canonical()),
+        Peer::Forwarded { client, .. } => Some(client.to_canonical()),
+        Peer::Unix { .. } => None,
+    };
+    Context { unix_ms: clock::unix_ms(), address, ..Context::default() }
+}
+
+/// Whether the subject sees the thing in lists: then what it is denied is this request and not the thing, and to say so
+/// tells nothing new.
+fn is_seen(identified: &Identified, resource: Resource<'_>) -> bool {
+    let listed = Request::new(Action::List, resource);
+    identified.snapshot.policy.decide(&identified.subject, &listed).effect != Effect::Deny
+}
+
+/// The answer for what could be allowed under other circumstances. Which those are is not disclosed.
+fn forbidden() -> Refusal {
+    let message = "The rules of this gateway do not allow this request as it is; it was not made.";
+    Refusal::new(Code::Denied, message).denying(Remediation::Undisclosed)
 }
 
 fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use casemate_mcp::call::Answer;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect};
+use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
 use super::receive::Received;
@@ -159,8 +159,8 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
             standing: Standing::Approved,
             blocked: judged.blocked,
         };
-        let decision =
-            identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
+        let listed = Request::new(Action::List, shown.resource(kind));
+        let decision = identified.snapshot.policy.decide(&identified.subject, &listed);
         (decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();

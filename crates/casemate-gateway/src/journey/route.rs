@@ -9,7 +9,7 @@ use std::sync::Arc;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Decision, Effect, Resource, RuleId};
+use casemate_policy::{Action, Decision, Effect, Request, Resource, RuleId};
 
 use super::receive::Received;
 use super::stepup;
@@ -166,7 +166,8 @@ fn unseen(received: &Received, shelf: &Shelf) -> Option<Refusal> {
 pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     let identified = &received.passage.identified;
     let server = Resource::Server(&shelf.server().entry().name);
-    identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
+    identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, server)).effect
+        == Effect::Allow
 }
 
 /// Whether the subject may know that something is there; otherwise the refusal, with the reason for the record. To know of a thing and to use it are one
@@ -178,7 +179,8 @@ fn known(
     otherwise: impl FnOnce() -> Refusal,
 ) -> Result<(), Refusal> {
     let identified = &received.passage.identified;
-    let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
+    let decision =
+        identified.snapshot.policy.decide(&identified.subject, &Request::new(Action::List, *resource));
     if decision.effect != Effect::Deny {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 //!
 //! It tells nothing new: whoever gets to read it may know of the thing by their roles.
 
-use casemate_policy::{Action, Authentication, Effect, Resource, Subject};
+use casemate_policy::{Action, Authentication, Effect, Request, Resource, Subject};
 
 use super::receive::Received;
 use crate::refusal::Refusal;
@@ -17,7 +17,7 @@ pub(super) fn missing(received: &Received, (action, resource): (Action, &Resourc
         return None;
     }
     let may = |subject: &Subject| {
-        identified.snapshot.roles.decide(subject, action, resource).effect != Effect::Deny
+        identified.snapshot.policy.decide(subject, &Request::new(action, *resource)).effect != Effect::Deny
     };
     let whole = Subject { scope: None, ..(**subject).clone() };
     if may(subject) || !may(&whole) {

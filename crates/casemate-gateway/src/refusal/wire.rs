@@ -4,6 +4,7 @@ use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Code, Party, Refusal, Retry};
 
@@ -27,6 +28,8 @@ struct Data<'a> {
     retry_after_ms: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<&'a str>,
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    meta: Option<Value>,
 }
 
 impl Refusal {
@@ -34,6 +37,8 @@ impl Refusal {
     #[must_use]
     pub fn wire(&self) -> Wire {
         let (status, rpc) = mapping(self.code);
+        // Clients take 403 for the want of another token, and this is none.
+        let status = if self.denial.is_some() { StatusCode::OK } else { status };
         let after = match self.retry {
             Retry::After(after) => Some(after),
             Retry::Never | Retry::Check => None,
@@ -43,6 +48,7 @@ impl Refusal {
             fault: party(self.code.party()),
             retry_after_ms: after.map(|after| after.as_millis()),
             approval: self.approval.as_deref(),
+            meta: self.denial_meta(),
         });
         let error = match self.prescribed.as_deref().cloned() {
             // What the protocol prescribes as data stands alone.

@@ -11,7 +11,9 @@ use arc_swap::ArcSwap;
 use casemate_auth::seal::Seals;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Answerer, Authentication, RoleDef, Roles, Scope, Subject, SubjectId};
+use casemate_policy::{
+    Answerer, Authentication, Policy, PolicyDef, PolicyFile, RoleDef, Scope, ServerDef, Subject, SubjectId,
+};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -131,16 +133,31 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
     let own_asker = RoleDef { answerer: Answerer::Subject, ..asker.clone() };
     let role = |name| RoleName::parse(name).unwrap();
+    let office =
+        "forbid (principal in Role::\"office\", action == Action::\"call\", resource == Tool::\"one/echo\")
+        when { context.arguments has message && context.arguments.message like \"*secret*\" };
+        permit (principal in Role::\"office\", action, resource in Server::\"one\");";
+    let names = servers.iter().map(|entry| entry.name.clone());
+    let def = PolicyDef {
+        roles: [
+            (role("reader"), reader),
+            (role("asker"), asker),
+            (role("own-asker"), own_asker),
+            (role("office"), RoleDef::default()),
+        ]
+        .into(),
+        // A server that a test does not have is none that a rule has to find.
+        servers: names
+            .chain([ServerName::parse("one").unwrap()])
+            .map(|name| (name, ServerDef::default()))
+            .collect(),
+        files: vec![PolicyFile { name: "policy/test.cedar".into(), text: office.into() }],
+    };
     Snapshot {
         version: 1,
         servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
         profiles: BTreeMap::new(),
-        roles: Roles::compile([
-            (role("reader"), reader),
-            (role("asker"), asker),
-            (role("own-asker"), own_asker),
-        ])
-        .unwrap(),
+        policy: Policy::compile(&def).unwrap(),
         limits,
         inspecting: Inspecting::default(),
         public_url: None,
@@ -193,8 +210,8 @@ fn entry(name: &str, source: Source) -> ServerEntry {
     }
 }
 
-/// The keys `owner`, `reader`, `asker` and `own-asker` have the role of their name; `other` is a second owner. Of `asker`
-/// an operator is asked before `one/echo`, of `own-asker` the subject.
+/// The keys `owner`, `reader`, `asker`, `own-asker` and `office` have the role of their name; `other` is a second owner. Of
+/// `asker` an operator is asked before `one/echo`, of `own-asker` the subject.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Those that were withdrawn.
@@ -218,7 +235,7 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2"]
+        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2", "office"]
             .into_iter()
             .find(is_of)
             .and_then(|key| self.key(key).ok())
@@ -235,6 +252,7 @@ impl Keys {
             "owner" | "other" => "owner",
             "reader" => "reader",
             "asker" => "asker",
+            "office" => "office",
             "own-asker" | "own-asker-2" => "own-asker",
             _ => return Err("unknown".into()),
         };

@@ -44,6 +44,17 @@ impl Glob {
         }
     }
 
+    /// The text with its stars, as a policy spells it.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Glob::Exact(text) => text.to_string(),
+            Glob::Starred { first, inner, last } => {
+                let parts = std::iter::once(first).chain(inner).chain(std::iter::once(last));
+                parts.map(|part| &**part).collect::<Vec<_>>().join("*")
+            }
+        }
+    }
+
     /// True when the whole text is matched. Each inner part is taken where it first occurs, which is right
     /// because a star takes any run: what can match later can also match after an earlier end.
     pub(crate) fn matches(&self, text: &str) -> bool {

@@ -85,11 +85,11 @@ fn check_role(context: &Context, role: &RoleName) -> anyhow::Result<()> {
     if Builtin::find(role).is_some() {
         return Ok(());
     }
-    let roles = configuration::inspect(context)?.snapshot.roles;
-    if roles.contains(role) {
+    let policy = configuration::inspect(context)?.snapshot.policy;
+    if policy.has_role(role) {
         return Ok(());
     }
-    let known: Vec<&str> = roles.names().collect();
+    let known: Vec<&str> = policy.roles().collect();
     let failure = Failure::new(Exit::Usage, format!("there is no role `{role}`"));
     Err(failure.hint(format!("there is {}", known.join(", "))).into())
 }

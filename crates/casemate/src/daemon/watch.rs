@@ -1,4 +1,4 @@
-//! Noticing that the configuration file changed.
+//! Noticing that the configuration file or a policy file changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,26 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use crate::configuration::policies;
+use casemate_config::POLICIES;
+
 /// Editors write a file in several steps; a change counts when nothing has happened for so long.
 const QUIET: Duration = Duration::from_millis(50);
 /// A folder in which something always happens must not keep a change waiting for longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Watches one file, whether it exists or not, also through symbolic links and renames.
+/// Watches the configuration file, whether it exists or not, also through symbolic links and renames, and the policy
+/// files beside it.
 #[derive(Debug)]
 pub struct Watch {
     file: PathBuf,
-    seen: Option<Vec<u8>>,
+    seen: Sight,
     stirred: Arc<Notify>,
-    _watcher: notify::RecommendedWatcher,
+    watcher: notify::RecommendedWatcher,
 }
+
+/// What the files say; `None` for one that cannot be read.
+type Sight = Vec<(PathBuf, Option<Vec<u8>>)>;
 
 impl Watch {
     /// Starts watching. The folders are watched and not the file, since editors replace files.
@@ -36,7 +43,9 @@ impl Watch {
         for folder in folders(file) {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
-        Ok(Watch { seen: std::fs::read(file).ok(), file: file.to_owned(), stirred, _watcher: watcher })
+        let mut watch = Watch { seen: Sight::new(), file: file.to_owned(), stirred, watcher };
+        watch.seen = watch.look();
+        Ok(watch)
     }
 
     /// Waits until the file says something else than before. Cancel-safe.
@@ -45,12 +54,25 @@ impl Watch {
             self.stirred.notified().await;
             // A longer burst is cut off and looked at as it is.
             let _ = tokio::time::timeout(PATIENCE, self.calm()).await;
-            let now = std::fs::read(&self.file).ok();
+            let now = self.look();
             if now != self.seen {
                 self.seen = now;
                 return;
             }
         }
+    }
+
+    /// Reads all files. The folder of the policies may have come to be since, so it is watched before it is read.
+    fn look(&mut self) -> Sight {
+        let folder = self.file.parent().map(|folder| folder.join(POLICIES)).unwrap_or_default();
+        if folder.is_dir()
+            && let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(folder = %folder.display(), %error, "policies are not watched");
+        }
+        let policies = policies::list(&folder).unwrap_or_default().into_iter().map(|(_, path)| path);
+        let files = std::iter::once(self.file.clone()).chain(policies);
+        files.map(|path| (path.clone(), std::fs::read(&path).ok())).collect()
     }
 
     async fn calm(&self) {
@@ -116,6 +138,22 @@ mod tests {
         std::fs::write(&file, "a = 1").unwrap();
         let quiet = tokio::time::timeout(Duration::from_millis(400), watch.changed()).await;
         assert!(quiet.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_watched_from_its_creation_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("casemate.toml");
+        std::fs::write(&file, "a = 1").unwrap();
+        let mut watch = Watch::start(&file).unwrap();
+        let policies = folder.path().join("policy");
+        std::fs::create_dir(&policies).unwrap();
+        std::fs::write(policies.join("a.cedar"), "x").unwrap();
+        assert!(noticed(&mut watch).await);
+        std::fs::write(policies.join("a.cedar"), "y").unwrap();
+        assert!(noticed(&mut watch).await);
+        std::fs::remove_file(policies.join("a.cedar")).unwrap();
+        assert!(noticed(&mut watch).await);
     }
 
     #[tokio::test]

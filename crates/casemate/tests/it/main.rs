@@ -18,6 +18,7 @@ mod limits;
 mod packages;
 mod people;
 mod pins;
+mod policy;
 mod real;
 mod running;
 mod secrets;

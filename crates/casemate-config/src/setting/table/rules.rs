@@ -6,16 +6,17 @@ use crate::setting::{Kind, Setting, Word};
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "roles.NAME.allow",
-        kind: Kind::Words(Word::Pattern),
+        kind: Kind::Words(Word::Rule),
         default: Some("[]"),
         effect: Live,
         reason: "What the role may use: `server/tool`, `server/prompt:NAME`, `server/resource:URI`, `server`, `*`, \
-                 with stars for any run of characters. All else is denied.",
+                 with stars for any run of characters; `read-only` for all that is confirmed to change nothing. All \
+                 else is denied.",
         example: "[\"github/get_*\", \"wiki\"]",
     },
     Setting {
         key: "roles.NAME.deny",
-        kind: Kind::Words(Word::Pattern),
+        kind: Kind::Words(Word::Rule),
         default: Some("[]"),
         effect: Live,
         reason: "What the role may not use, whatever any role allows.",
@@ -23,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "roles.NAME.ask",
-        kind: Kind::Words(Word::Pattern),
+        kind: Kind::Words(Word::Rule),
         default: Some("[]"),
         effect: Live,
         reason: "What the role may use once a person has approved of the call, whatever any role allows.",

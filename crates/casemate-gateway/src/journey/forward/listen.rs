@@ -7,13 +7,14 @@ use casemate_mcp::dialect::modern;
 use casemate_mcp::frame::{ErrorObject, code, notification_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource};
+use casemate_policy::{Action, Effect, Request, Resource};
 
 use super::Refusal;
 use crate::catalog::{Shelf, unwrap_uri};
 use crate::client::{Listener, Wants};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::journey::authorize::circumstances;
 use crate::journey::receive::Received;
 use crate::journey::route::{URI_MAX, caller, may_see};
 use crate::refusal::Code;
@@ -139,7 +140,14 @@ fn addressee(gate: &Gate, received: &Received, shown: &str) -> Option<(Arc<Shelf
         }
     };
     let resource = Resource::Resource(&shelf.server().entry().name, uri);
-    let allowed = identified.snapshot.roles.decide(&identified.subject, Action::Subscribe, &resource).effect;
+    let allowed = identified
+        .snapshot
+        .policy
+        .decide(
+            &identified.subject,
+            &Request::new(Action::Subscribe, resource).under(circumstances(identified)),
+        )
+        .effect;
     (allowed == Effect::Allow && may_see(received, &shelf)).then(|| (Arc::clone(&shelf), uri.to_owned()))
 }
 

@@ -183,7 +183,7 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     let cursor = received.call.params.string("cursor");
     let revision = received.call.meta.revision;
     let page = Page { subject: &identified.subject, kind, cursor: cursor.as_deref(), revision };
-    if let Some(kept) = view.kept(page) {
+    if let Some(kept) = view.kept(snapshot, page) {
         return Ok(kept);
     }
     load(received, &view).await;

@@ -6,7 +6,7 @@ use casemate_mcp::call::{Meta, Notice};
 use casemate_mcp::frame::{ErrorObject, Id};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Effect, Resource};
+use casemate_policy::{Action, Effect, Request, Resource};
 
 use crate::catalog::Shelf;
 use crate::client::Session;
@@ -52,8 +52,10 @@ impl Told {
                 let notice = Notice { method, params: None };
                 let seen = |shelf: &&Arc<Shelf>| {
                     let server = Resource::Server(&shelf.server().entry().name);
-                    let decision =
-                        identified.snapshot.roles.decide(&identified.subject, Action::List, &server);
+                    let decision = identified
+                        .snapshot
+                        .policy
+                        .decide(&identified.subject, &Request::new(Action::List, server));
                     decision.effect == Effect::Allow
                 };
                 for shelf in view.shelves().iter().filter(seen) {

@@ -39,14 +39,14 @@ impl Builtin {
         Builtin::ALL.into_iter().find(|own| own.as_str() == name.as_str())
     }
 
-    pub(super) fn uses_servers(self) -> bool {
+    pub(crate) fn uses_servers(self) -> bool {
         match self {
             Builtin::Owner | Builtin::Operator | Builtin::User => true,
             Builtin::Auditor => false,
         }
     }
 
-    pub(super) fn administration(self) -> &'static [(Action, Place)] {
+    pub(crate) fn administration(self) -> &'static [(Action, Place)] {
         use Action::{Administer, View};
         match self {
             Builtin::Owner => &[

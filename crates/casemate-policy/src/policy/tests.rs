@@ -1,9 +1,17 @@
+mod attacks;
+mod figures;
+mod files;
+mod laws;
+
 use std::fmt::Write as _;
 
 use expect_test::expect_file;
 use proptest::prelude::*;
 
 use super::*;
+use crate::builtin::Builtin;
+use crate::pattern::Pattern;
+use crate::request::{Arguments, Context};
 use crate::scope::Scope;
 use crate::subject::{Authentication, SubjectId};
 
@@ -20,8 +28,19 @@ fn def(allow: &[&str], deny: &[&str]) -> RoleDef {
     RoleDef { allow: own(allow), deny: own(deny), ..RoleDef::default() }
 }
 
-fn compile(defs: &[(&str, RoleDef)]) -> Roles {
-    Roles::compile(defs.iter().map(|(name, def)| (role(name), def.clone()))).unwrap()
+fn defined(defs: &[(&str, RoleDef)]) -> PolicyDef {
+    let servers = ["git", "fs", "web"].map(|name| (server(name), ServerDef::default())).into();
+    let roles = defs.iter().map(|(name, def)| (role(name), def.clone())).collect();
+    PolicyDef { roles, servers, files: Vec::new() }
+}
+
+fn compile(defs: &[(&str, RoleDef)]) -> Policy {
+    Policy::compile(&defined(defs)).unwrap()
+}
+
+/// The decision where nothing is known of the circumstances.
+fn decide(policy: &Policy, subject: &Subject, action: Action, resource: &Resource<'_>) -> Decision {
+    policy.decide(subject, &Request::new(action, *resource))
 }
 
 fn subject(roles: &[&str]) -> Subject {
@@ -29,21 +48,33 @@ fn subject(roles: &[&str]) -> Subject {
     Subject::new(SubjectId::key("t"), roles, Authentication::Key)
 }
 
-fn example() -> Roles {
-    compile(&[
+fn example() -> Policy {
+    let mut def = defined(&[
         ("reader", def(&["git/*", "fs/read_*", "fs/resource:file:///home/*"], &["git/git_push"])),
         ("no-push", def(&[], &["*/*_push", "git/prompt:*", "fs/resource:file:///home/ann/*"])),
         ("prompter", def(&["git/prompt:review"], &[])),
         ("locked", def(&["*"], &["git"])),
-    ])
+        ("looker", def(&["read-only"], &[])),
+        ("asker", RoleDef { ask: vec!["git/*_push".into()], ..def(&["git"], &[]) }),
+    ]);
+    let confirmed = |read_only, texts: &[&str]| ServerDef {
+        read_only,
+        confirmed: texts.iter().map(ToString::to_string).collect(),
+    };
+    def.servers.insert(server("git"), confirmed(false, &["git_status", "prompt:review"]));
+    def.servers.insert(server("web"), confirmed(true, &["get_*"]));
+    Policy::compile(&def).unwrap()
 }
 
 /// Role by action by resource: one line for each request that some role set allows or a rule denies. What is
 /// not in the file is denied by default.
 #[test]
 fn golden_matrix() {
-    let (git, fs) = (server("git"), server("fs"));
+    let (git, fs, web) = (server("git"), server("fs"), server("web"));
     let resources = [
+        ("server web", Resource::Server(&web)),
+        ("tool web/get_page", Resource::Tool(&web, "get_page")),
+        ("tool web/post_form", Resource::Tool(&web, "post_form")),
         ("server git", Resource::Server(&git)),
         ("server fs", Resource::Server(&fs)),
         ("tool git/git_status", Resource::Tool(&git, "git_status")),
@@ -59,16 +90,16 @@ fn golden_matrix() {
         ("keys", Resource::Keys),
         ("records", Resource::Records),
     ];
-    let roles = example();
-    let mut sets: Vec<Vec<&str>> = roles.names().map(|name| vec![name]).collect();
-    sets.extend([vec!["owner", "no-push"], vec!["reader", "prompter"], vec!["user", "gone"], vec![]]);
+    let policy = example();
+    let mut sets: Vec<Vec<&str>> = policy.roles().map(|name| vec![name]).collect();
+    sets.extend([vec!["owner", "no-push"], vec!["looker", "asker"], vec!["user", "gone"], vec![]]);
     let mut matrix = String::new();
     for set in &sets {
         let subject = subject(set);
         writeln!(matrix, "[{}]", set.join(" + ")).unwrap();
         for (label, resource) in &resources {
             for action in Action::ALL {
-                let decision = roles.decide(&subject, action, resource);
+                let decision = decide(&policy, &subject, action, resource);
                 let rules: Vec<&str> = decision.rules.iter().map(RuleId::as_str).collect();
                 if rules != ["default: deny"] {
                     let rules = rules.join("; ");
@@ -88,9 +119,9 @@ fn golden_matrix() {
 
 #[test]
 fn a_uri_that_is_spelled_otherwise_gains_nothing() {
-    let (roles, fs) = (example(), server("fs"));
+    let (policy, fs) = (example(), server("fs"));
     let read = |roles_of: &[&str], uri: &str| {
-        roles.decide(&subject(roles_of), Action::Read, &Resource::Resource(&fs, uri)).effect
+        decide(&policy, &subject(roles_of), Action::Read, &Resource::Resource(&fs, uri)).effect
     };
     assert_eq!(read(&["reader"], "file:///home/bob/x"), Effect::Allow);
     for uri in [
@@ -113,7 +144,7 @@ fn a_uri_that_is_spelled_otherwise_gains_nothing() {
 #[test]
 fn who_asks_wins_over_who_allows_and_loses_to_who_denies() {
     let asking = |answerer| RoleDef { ask: vec!["git/git_push".into()], answerer, ..RoleDef::default() };
-    let roles = compile(&[
+    let policy = compile(&[
         ("git", def(&["git"], &[])),
         ("mine", asking(Answerer::Subject)),
         ("theirs", asking(Answerer::Operator)),
@@ -121,7 +152,7 @@ fn who_asks_wins_over_who_allows_and_loses_to_who_denies() {
     ]);
     let git = server("git");
     let push = |set: &[&str]| {
-        let decision = roles.decide(&subject(set), Action::Call, &Resource::Tool(&git, "git_push"));
+        let decision = decide(&policy, &subject(set), Action::Call, &Resource::Tool(&git, "git_push"));
         (decision.effect, decision.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     };
     assert_eq!(push(&["git"]), (Effect::Allow, "role git: allow git".into()));
@@ -135,17 +166,17 @@ fn who_asks_wins_over_who_allows_and_loses_to_who_denies() {
         )
     );
     assert_eq!(push(&["mine", "theirs", "never"]), (Effect::Deny, "role never: deny git/git_push".into()));
-    let seen = roles.decide(&subject(&["mine"]), Action::List, &Resource::Server(&git));
+    let seen = decide(&policy, &subject(&["mine"]), Action::List, &Resource::Server(&git));
     assert_eq!(seen.effect, Effect::Allow, "a server with something to ask for is visible");
 }
 
 #[test]
 fn a_scope_narrows_and_never_widens() {
     let (git, fs) = (server("git"), server("fs"));
-    let roles = example();
+    let policy = example();
     let scoped = |set: &[&str], scope: &[&str]| subject(set).within(Scope::parse(scope).unwrap());
     let call = |subject: &Subject, server: &ServerName, name: &str| {
-        roles.decide(subject, Action::Call, &Resource::Tool(server, name))
+        decide(&policy, subject, Action::Call, &Resource::Tool(server, name))
     };
     let owner = scoped(&["owner"], &["git/git_*"]);
     assert_eq!(call(&owner, &git, "git_push").effect, Effect::Allow);
@@ -158,12 +189,12 @@ fn a_scope_narrows_and_never_widens() {
         Effect::Deny,
         "an empty scope holds nothing"
     );
-    let see = |server| roles.decide(&owner, Action::List, &Resource::Server(server)).effect;
+    let see = |server| decide(&policy, &owner, Action::List, &Resource::Server(server)).effect;
     assert_eq!((see(&git), see(&fs)), (Effect::Allow, Effect::Deny));
     for resource in [Resource::Keys, Resource::Gateway, Resource::Records, Resource::Server(&git)] {
         let everything = scoped(&["owner"], &["*"]);
         assert_eq!(
-            roles.decide(&everything, Action::Administer, &resource).effect,
+            decide(&policy, &everything, Action::Administer, &resource).effect,
             Effect::Deny,
             "{resource:?}"
         );
@@ -173,7 +204,8 @@ fn a_scope_narrows_and_never_widens() {
 #[test]
 fn faults_name_role_pattern_and_reason() {
     let fault = |defs: Vec<(&str, RoleDef)>| {
-        Roles::compile(defs.into_iter().map(|(name, def)| (role(name), def))).unwrap_err().to_string()
+        let faults = Policy::compile(&defined(&defs)).unwrap_err();
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(
         fault(vec![("reader", def(&["git/*", "git/"], &[]))]),
@@ -186,20 +218,27 @@ fn faults_name_role_pattern_and_reason() {
     for own in Builtin::ALL {
         assert_eq!(
             fault(vec![(own.as_str(), def(&[], &[]))]),
-            format!("role `{}` is built in and cannot be redefined: choose another name", own.as_str())
+            format!(
+                "role `{}`: it is built in and cannot be redefined\nhint: choose another name",
+                own.as_str()
+            )
         );
     }
-    assert_eq!(fault(vec![("a", def(&[], &[])), ("a", def(&[], &[]))]), "role `a` is defined twice");
+    let both = fault(vec![("a", def(&["git/"], &[])), ("b", def(&["/x"], &[]))]);
+    assert_eq!(both.lines().count(), 2, "all faults at once: {both}");
 }
 
 #[test]
 fn names_hold_built_in_and_configured_roles() {
-    let roles = example();
+    let policy = example();
     assert_eq!(
-        roles.names().collect::<Vec<_>>(),
-        ["auditor", "locked", "no-push", "operator", "owner", "prompter", "reader", "user"]
+        policy.roles().collect::<Vec<_>>(),
+        [
+            "asker", "auditor", "locked", "looker", "no-push", "operator", "owner", "prompter", "reader",
+            "user"
+        ]
     );
-    assert!(roles.contains(&role("reader")) && !roles.contains(&role("gone")));
+    assert!(policy.has_role(&role("reader")) && !policy.has_role(&role("gone")));
 }
 
 const SERVERS: [&str; 3] = ["git", "fs", "web"];
@@ -240,9 +279,11 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    fn roles(&self) -> Roles {
-        Roles::compile(self.defs.iter().enumerate().map(|(at, def)| (role(&format!("r{at}")), def.clone())))
-            .unwrap()
+    fn policy(&self) -> Policy {
+        let names: Vec<String> = (0..self.defs.len()).map(|at| format!("r{at}")).collect();
+        let defs: Vec<(&str, RoleDef)> =
+            names.iter().map(String::as_str).zip(self.defs.iter().cloned()).collect();
+        compile(&defs)
     }
 
     fn subject(&self) -> Subject {
@@ -269,20 +310,22 @@ impl Case {
 
 proptest! {
     #[test]
-    fn tables_decide_what_the_rules_say(case in cases()) {
-        let (roles, subject, server) = (case.roles(), case.subject(), case.server());
+    fn cedar_decides_what_the_patterns_say(case in cases()) {
+        let (policy, subject, server) = (case.policy(), case.subject(), case.server());
         let uri = format!("u:{}", case.name);
         for (action, resource) in [
             (Action::Call, Resource::Tool(&server, &case.name)),
             (Action::Get, Resource::Prompt(&server, &case.name)),
             (Action::Read, Resource::Resource(&server, &uri)),
         ] {
-            let used = roles.decide(&subject, action, &resource);
+            let used = decide(&policy, &subject, action, &resource);
             prop_assert_eq!(used.effect, case.expected(&resource), "{:?}", resource);
             prop_assert!(!used.rules.is_empty());
-            prop_assert_eq!(&roles.decide(&subject, Action::List, &resource), &used, "listing is using");
+            prop_assert_eq!(&decide(&policy, &subject, action, &resource), &used, "remembered as it was");
+            let listed = decide(&policy, &subject, Action::List, &resource);
+            prop_assert_eq!(listed.effect, used.effect, "listing is using");
             if used.effect == Effect::Allow {
-                let seen = roles.decide(&subject, Action::List, &Resource::Server(&server));
+                let seen = decide(&policy, &subject, Action::List, &Resource::Server(&server));
                 prop_assert_eq!(seen.effect, Effect::Allow, "a server with something to use is visible");
             }
         }
@@ -294,10 +337,10 @@ proptest! {
         for def in &mut case.defs {
             def.allow.clear();
         }
-        let (roles, server) = (case.roles(), case.server());
+        let (policy, server) = (case.policy(), case.server());
         for resource in [Resource::Server(&server), Resource::Tool(&server, &case.name), Resource::Keys,
             Resource::Prompt(&server, &case.name), Resource::Gateway, Resource::Records] {
-            prop_assert_eq!(roles.decide(&case.subject(), Action::ALL[action], &resource).effect, Effect::Deny);
+            prop_assert_eq!(decide(&policy, &case.subject(), Action::ALL[action], &resource).effect, Effect::Deny);
         }
     }
 
@@ -305,12 +348,12 @@ proptest! {
     fn one_more_denial_never_widens(case in cases(), at in 0..3_usize, extra in patterns()) {
         let mut narrower = case.clone();
         narrower.defs[at].deny.extend(extra);
-        let (before, after, server) = (case.roles(), narrower.roles(), case.server());
+        let (before, after, server) = (case.policy(), narrower.policy(), case.server());
         for resource in [Resource::Server(&server), Resource::Tool(&server, &case.name),
             Resource::Prompt(&server, &case.name)] {
             for action in Action::ALL {
-                if before.decide(&case.subject(), action, &resource).effect == Effect::Deny {
-                    prop_assert_eq!(after.decide(&case.subject(), action, &resource).effect, Effect::Deny);
+                if decide(&before, &case.subject(), action, &resource).effect == Effect::Deny {
+                    prop_assert_eq!(decide(&after, &case.subject(), action, &resource).effect, Effect::Deny);
                 }
             }
         }
