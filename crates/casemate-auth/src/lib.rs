@@ -1,11 +1,13 @@
 //! The papers: by what somebody proves who they are.
 //!
 //! Knows: how an API key is made, written, recognized and checked; how tokens are sealed and opened, and how their keys
-//! turn; how secrets are kept at rest.
+//! turn; how secrets are kept at rest; how
+//! one logs in at remote servers.
 //! Does not know: what a holder may do (casemate-policy), where keys are kept (casemate-store; its [`KeyRecord`]
 //! is the form in which both speak of one), how a key reached us, or what time it is: that is an argument.
 
 mod key;
+pub mod oauth;
 pub mod seal;
 mod table;
 mod vault;

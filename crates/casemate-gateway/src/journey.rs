@@ -12,6 +12,7 @@ mod forward;
 mod head;
 mod identify;
 mod inspect;
+mod invite;
 mod receive;
 mod record;
 mod route;
@@ -37,6 +38,7 @@ use record::Record;
 /// A [`Refusal`] when what arrived could not even be read as messages; it belongs to no request.
 pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<Vec<Delivery>, Refusal> {
     let identified = identify::subject(gate, head)?;
+    invite::present(gate, &identified);
     let admitted = admit::subject(gate, identified)?;
     let messages = receive::messages(gate, admitted, body).await?;
     let mut deliveries = Vec::with_capacity(messages.len());
@@ -71,6 +73,7 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
             () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
         }
     };
+    let outcome = invite::offer(gate, &ticket, outcome).await;
     record.close(&outcome);
     answer::deliver(&ticket, outcome)
 }

@@ -6,9 +6,13 @@
 mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
+use casemate_mcp::json::Raw;
+
+use crate::snapshot::ServerEntry;
 
 pub use wire::Wire;
 
@@ -132,6 +136,8 @@ codes! {
     OverLimit = "CM1709", Upstream;
     /// The server's entry names a secret that there is not.
     NeedsSecret = "CM1710", Us;
+    /// The server wants a login that a person has to make.
+    NeedsLogin = "CM1711", Caller;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.
@@ -160,13 +166,25 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// The server that wants a login, when that is what is missing.
+    pub login: Option<Arc<ServerEntry>>,
+    /// A question that is sent instead, as the result that the modern dialect has for it.
+    pub question: Option<Raw>,
 }
 
 impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None }
+        Refusal {
+            code,
+            message: message.into(),
+            detail: None,
+            retry: Retry::Never,
+            prescribed: None,
+            login: None,
+            question: None,
+        }
     }
 
     /// Adds what only the record and the log may hold.
@@ -180,6 +198,13 @@ impl Refusal {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Says that a login at this server is what is missing.
+    #[must_use]
+    pub fn for_login(mut self, entry: &Arc<ServerEntry>) -> Self {
+        self.login = Some(Arc::clone(entry));
         self
     }
 

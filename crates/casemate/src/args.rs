@@ -13,6 +13,7 @@ pub mod clients;
 pub mod config;
 pub mod gateway;
 pub mod keys;
+pub mod logins;
 pub mod offline;
 pub mod secrets;
 pub mod servers;
@@ -137,6 +138,10 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Log in at a remote server
+    Login(logins::Login),
+    /// Forget a login at a remote server
+    Logout(logins::Login),
     /// Keep secrets for servers, sealed at rest
     #[command(subcommand)]
     Secret(secrets::Secret),

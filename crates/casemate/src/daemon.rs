@@ -10,7 +10,7 @@ use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
+use casemate_gateway::upstream::{Credentials, Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
 use crate::wiring::identities::Papers;
+use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
 use live::{Cause, Live};
 use operator::{Operator, Order};
@@ -114,7 +115,11 @@ impl Daemon {
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
         let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
+        let logins = Arc::new(Logins::new(Arc::clone(&start.vault), tracker.clone()));
+        logins.follow(&start.loaded.snapshot);
+        let ground =
+            Ground { credentials: Arc::clone(&logins) as _, tracker: tracker.clone(), stop: stop.clone() };
+        let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
@@ -142,6 +147,7 @@ impl Daemon {
                 process: start.loaded.process,
                 text: start.text,
                 vault: start.vault,
+                logins,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
@@ -237,18 +243,30 @@ fn cells(
     Ok(Cells::new(spawner, Surroundings::of(context)?, tracker).preparing(packages).recording(log))
 }
 
+/// What servers stand on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Tokens for remote servers.
+    pub credentials: Arc<dyn Credentials>,
+    /// Every task runs on it.
+    pub tracker: TaskTracker,
+    /// Ends everything.
+    pub stop: CancellationToken,
+}
+
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
     limits: &Limits,
-    (tracker, stop): (TaskTracker, CancellationToken),
+    ground: Ground,
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let host = Host {
         launcher,
         http: Client::new(dialing()),
-        tracker,
-        stop,
+        credentials: ground.credentials,
+        tracker: ground.tracker,
+        stop: ground.stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         result_bytes_max: limits.result_bytes_max,

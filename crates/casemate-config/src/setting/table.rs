@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod oauth;
 mod packages;
 mod rules;
 mod servers;
@@ -17,6 +18,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         gateway::SETTINGS,
         front::SETTINGS,
         servers::SETTINGS,
+        oauth::SETTINGS,
         cells::SETTINGS,
         packages::SETTINGS,
         rules::SETTINGS,

@@ -79,6 +79,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::CallLost
         | Code::OverLimit
         | Code::NeedsSecret
+        | Code::NeedsLogin
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),

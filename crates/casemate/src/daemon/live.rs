@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
 use crate::secrets::Held;
+use crate::wiring::logins::Logins;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Live {
     /// What the process was started with; it does not change.
     process: Process,
     vault: Arc<Vault>,
+    logins: Arc<Logins>,
     state: Mutex<State>,
 }
 
@@ -48,6 +50,8 @@ pub struct Start {
     pub text: Option<String>,
     /// The secrets that it refers to.
     pub vault: Arc<Vault>,
+    /// The logins at its remote servers.
+    pub logins: Arc<Logins>,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,7 @@ impl Live {
             listen: start.listen,
             process: start.process,
             vault: start.vault,
+            logins: start.logins,
             state,
         }
     }
@@ -135,6 +140,7 @@ impl Live {
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
         warn_of_missing(&loaded.snapshot);
+        self.logins.follow(&loaded.snapshot);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");
         for key in self.process.changes(&loaded.process) {

@@ -7,7 +7,7 @@ use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::Identities;
-use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
+use casemate_gateway::upstream::{Launch, Launcher, NoCredentials, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_transport::listener::Peer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::Place;
 use super::signals::{self, Signals};
 use crate::context::Context;
-use crate::daemon;
+use crate::daemon::{self, Ground};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
@@ -44,8 +44,12 @@ async fn serve(place: Place, server: Server) -> anyhow::Result<Exit> {
     let place = Arc::new(place);
     let Server { snapshot, entry, grace, .. } = server;
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) =
-        daemon::host(launcher, &snapshot.limits, (place.tracker.clone(), place.stop.clone()));
+    let ground = Ground {
+        credentials: Arc::new(NoCredentials),
+        tracker: place.tracker.clone(),
+        stop: place.stop.clone(),
+    };
+    let (host, notices) = daemon::host(launcher, &snapshot.limits, ground);
     let gate = Gate::start(Parts {
         snapshot,
         identities: Arc::new(Alone::new()?),
