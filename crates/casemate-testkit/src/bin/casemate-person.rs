@@ -62,13 +62,19 @@ async fn run(flags: Flags) -> Result<(), String> {
     let key = tokio::fs::read_to_string(&flags.bearer_file).await.map_err(|fault| fault.to_string())?;
     let capabilities = json!({ "elicitation": { "url": {} } });
     let mut client = McpHttp::new(&flags.url).bearer(key.trim());
-    client = match flags.era {
-        Era::Modern => client.modern(capabilities),
+    match flags.era {
+        Era::Modern => client = client.modern(capabilities),
         Era::Legacy => {
-            client.initialize(LEGACY_REVISION, capabilities).await.map_err(|fault| fault.to_string())?;
-            client
+            // A server that wants a login may want it from the first word on.
+            let mut answer = client.initialize(LEGACY_REVISION, capabilities.clone()).await;
+            for _ in 0..LOGINS_MAX {
+                let Some(url) = asked(&answer) else { break };
+                open(&url).await?;
+                answer = client.initialize(LEGACY_REVISION, capabilities.clone()).await;
+            }
+            answer.map_err(|fault| fault.to_string())?;
         }
-    };
+    }
     for _ in 0..flags.times {
         call(&client, &flags.tool).await?;
     }

@@ -84,8 +84,11 @@ impl Place {
             Form::Json => context.output.print_json(&Waiting { url: &url, issuer: pending.issuer() })?,
             Form::Human => context.output.write(format!("{url}\n").as_bytes())?,
         }
-        let code = callback.code(&pending).await?;
-        self.client.finish(&self.remote, whose, (pending, code), clock::unix_seconds()).await?;
+        let landing = callback.code(&pending).await?;
+        let (now, code) = (clock::unix_seconds(), landing.code.clone());
+        let finished = self.client.finish(&self.remote, whose, (pending, code), now).await;
+        landing.tell(&finished).await;
+        finished?;
         self.announce(context).await?;
         context.output.print(&Done { server: self.remote.server.clone(), done: "logged in" })?;
         Ok(Exit::Success)

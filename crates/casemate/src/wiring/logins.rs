@@ -284,20 +284,25 @@ struct Open {
 impl Open {
     async fn run(self, pending: Pending, callback: Callback) {
         let whose = whose(&self.entry, self.subject.as_deref());
-        let outcome = match callback.code(&pending).await {
-            Ok(code) => {
-                let now = clock::unix_seconds();
-                self.client
-                    .finish(&self.remote, whose, (pending, code), now)
-                    .await
-                    .map_err(anyhow::Error::from)
-            }
-            Err(error) => Err(error),
+        let forget = || {
+            let mut memory = guard(&self.memory);
+            memory.open.remove(&self.key);
+            memory.tokens.remove(&self.key);
         };
-        let mut memory = guard(&self.memory);
-        memory.open.remove(&self.key);
-        memory.tokens.remove(&self.key);
-        drop(memory);
+        let outcome = match callback.code(&pending).await {
+            Ok(landing) => {
+                let (now, code) = (clock::unix_seconds(), landing.code.clone());
+                let finished = self.client.finish(&self.remote, whose, (pending, code), now).await;
+                // Before the page says so: whoever reads it may call at once.
+                forget();
+                landing.tell(&finished).await;
+                finished.map_err(anyhow::Error::from)
+            }
+            Err(error) => {
+                forget();
+                Err(error)
+            }
+        };
         match outcome {
             Ok(()) => tracing::info!(server = self.remote.server, "somebody logged in"),
             Err(error) => {

@@ -98,6 +98,9 @@ fn configuration(url: &str, scenario: &str, (context, secret): (&Value, &Path)) 
     if let Some(id) = context.get("client_id").and_then(Value::as_str) {
         oauth.insert("client_id", toml_edit::value(id));
     }
+    if let Some(issuer) = context.get("issuer").and_then(Value::as_str) {
+        oauth.insert("issuer", toml_edit::value(issuer));
+    }
     for (name, setting) in [("client_secret", "client_secret"), ("private_key_pem", "client_key")] {
         if context.get(name).is_some() {
             oauth.insert(setting, toml_edit::value(format!("file:{}", secret.display())));

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use casemate_auth::oauth::{Answer, OAuthFault, Pending};
+use casemate_auth::oauth::{Answer, Pending};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -29,8 +29,8 @@ use crate::clock;
 
 /// How long a person may take.
 const TIME_MAX: Duration = Duration::from_secs(600);
-/// How long one connection may take, and how many there may be at once.
-const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// How long one connection may take, which the exchange of its code is part of, and how many there may be at once.
+const CONNECTION_TIME: Duration = Duration::from_secs(40);
 const CONNECTIONS_MAX: usize = 32;
 /// Largest head of a request, in bytes. Codes and states are short.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -88,28 +88,25 @@ impl Callback {
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Waits for the answer to a login, which is used up by it.
-    pub async fn code(self, pending: &Pending) -> anyhow::Result<SecretString> {
+    /// Waits for the answer to a login, which is used up by it. A refusal has been told to its page when this returns.
+    pub async fn code(self, pending: &Pending) -> anyhow::Result<Landing> {
         let (arrived, mut arrivals) = mpsc::channel::<Arrived>(CONNECTIONS_MAX);
         let own: Arc<str> = self.address.to_string().into();
         let mut connections = JoinSet::new();
         let late = tokio::time::sleep(TIME_MAX);
         tokio::pin!(late);
-        let outcome = loop {
+        loop {
             tokio::select! {
                 () = &mut late => bail!("nobody logged in within {} minutes", TIME_MAX.as_secs() / 60),
-                Some(arrival) = arrivals.recv() => {
-                    let (heard, outcome) = match pending.judge(&arrival.query, clock::unix_seconds()) {
-                        Answer::Stranger => (Heard::Stranger, None),
-                        Answer::Ours(Ok(code)) => (Heard::Ours, Some(Ok(code))),
-                        Answer::Ours(Err(fault)) => (Heard::Refused, Some(Err(fault))),
-                    };
+                Some(arrival) = arrivals.recv() => match pending.judge(&arrival.query, clock::unix_seconds()) {
                     // The page is told or it is gone; the login does not depend on it.
-                    let _ = arrival.heard.send(heard).await;
-                    if let Some(outcome) = outcome {
-                        break outcome;
+                    Answer::Stranger => _ = arrival.heard.send(Heard::Stranger).await,
+                    Answer::Ours(Ok(code)) => return Ok(Landing { code, heard: arrival.heard, connections }),
+                    Answer::Ours(Err(fault)) => {
+                        tell(&arrival.heard, Heard::Refused, connections).await;
+                        return Err(fault.into());
                     }
-                }
+                },
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     if let Ok((stream, _)) = accepted {
                         connections.spawn(serve(stream, (Arc::clone(&own), arrived.clone())));
@@ -117,12 +114,31 @@ impl Callback {
                 }
                 Some(_) = connections.join_next() => {}
             }
-        };
-        // The page that brought the answer is still being written.
-        let told = async { while connections.join_next().await.is_some() {} };
-        _ = tokio::time::timeout(Duration::from_secs(1), told).await;
-        outcome.map_err(|fault: OAuthFault| fault.into())
+        }
     }
+}
+
+/// The answer to a login, and the page that waits to hear what came of it.
+pub struct Landing {
+    /// The authorization code.
+    pub code: SecretString,
+    heard: mpsc::Sender<Heard>,
+    connections: JoinSet<()>,
+}
+
+impl Landing {
+    /// Tells the page what came of the login: whoever reads it can rely on it.
+    pub async fn tell<T, E>(self, outcome: &Result<T, E>) {
+        let heard = if outcome.is_ok() { Heard::Ours } else { Heard::Refused };
+        tell(&self.heard, heard, self.connections).await;
+    }
+}
+
+async fn tell(page: &mpsc::Sender<Heard>, heard: Heard, mut connections: JoinSet<()>) {
+    let _ = page.send(heard).await;
+    // The page is still being written. Others have had their time.
+    let written = async { while connections.join_next().await.is_some() {} };
+    _ = tokio::time::timeout(Duration::from_secs(1), written).await;
 }
 
 async fn serve(stream: TcpStream, (own, arrived): (Arc<str>, mpsc::Sender<Arrived>)) {
@@ -156,9 +172,7 @@ async fn answer(
     let (heard, mut word) = mpsc::channel(1);
     let sent = arrived.send(Arrived { query, heard }).await.is_ok();
     match word.recv().await.filter(|_| sent) {
-        Some(Heard::Ours) => {
-            page(StatusCode::OK, "You are logged in, as far as this page knows. You can close it.")
-        }
+        Some(Heard::Ours) => page(StatusCode::OK, "You are logged in. You can close this page."),
         Some(Heard::Refused) => page(StatusCode::OK, "The login was refused. Casemate says why."),
         Some(Heard::Stranger) | None => page(StatusCode::BAD_REQUEST, "No login waits for this."),
     }
