@@ -112,6 +112,12 @@ codes! {
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.
     BadSchema = "CM1502", Upstream;
+    /// The arguments hold something that a rule keeps from passing.
+    ArgumentsBlocked = "CM1503", Policy;
+    /// The definition of what is called holds something that a rule keeps from passing.
+    DefinitionBlocked = "CM1504", Upstream;
+    /// The definition is new, or another than was approved, and waits for a person.
+    Unapproved = "CM1505", Policy;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
@@ -138,6 +144,8 @@ codes! {
     NeedsSecret = "CM1710", Us;
     /// The server wants a login that a person has to make.
     NeedsLogin = "CM1711", Caller;
+    /// The answer holds something that a rule keeps from passing.
+    AnswerBlocked = "CM1801", Upstream;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

@@ -125,6 +125,19 @@ impl fmt::Display for Ending {
     }
 }
 
+/// What a person did to the installation.
+#[derive(Debug, Clone, Copy)]
+pub struct Act<'a> {
+    /// Who: `local:1000`.
+    pub by: &'a str,
+    /// What: `pin approve`.
+    pub act: &'a str,
+    /// To what: `git/tool:push`.
+    pub object: &'a str,
+    /// More about it, such as a fingerprint.
+    pub detail: Option<&'a str>,
+}
+
 /// Anything that is recorded.
 #[derive(Debug, Clone, Copy)]
 pub enum Record<'a> {
@@ -138,6 +151,8 @@ pub enum Record<'a> {
     CellEnd(&'a CellEnd<'a>),
     /// A server tried to reach something.
     Network(&'a Network<'a>),
+    /// A person did something to the installation.
+    Act(&'a Act<'a>),
     /// An incomplete line was found and cut off.
     Torn {
         /// How many bytes were cut off.

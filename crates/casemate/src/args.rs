@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod keys;
 pub mod logins;
 pub mod offline;
+pub mod pins;
 pub mod secrets;
 pub mod servers;
 
@@ -142,6 +143,9 @@ pub enum Command {
     Login(logins::Login),
     /// Forget a login at a remote server
     Logout(logins::Login),
+    /// Approve of what servers declare, and see what changed
+    #[command(subcommand)]
+    Pin(pins::Pin),
     /// Keep secrets for servers, sealed at rest
     #[command(subcommand)]
     Secret(secrets::Secret),

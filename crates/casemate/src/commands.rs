@@ -23,6 +23,7 @@ pub mod install;
 pub mod key;
 pub mod list;
 pub mod login;
+pub mod pin;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
@@ -62,6 +63,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Key(args) => key::run(context, &args),
         Command::Login(args) => login::login(context, &args),
         Command::Logout(args) => login::logout(context, &args),
+        Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor => doctor::run(context),

@@ -10,7 +10,7 @@ use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Credentials, Host, Launcher, ServerNotice};
+use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -28,9 +28,9 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
-use crate::wiring::identities::Papers;
 use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
+use ledgers::Ledgers;
 use live::{Cause, Live};
 use operator::{Operator, Order};
 use seat::Seat;
@@ -38,6 +38,7 @@ use signals::{Asked, Signals};
 use watch::Watch;
 
 pub mod first_key;
+pub mod ledgers;
 pub mod live;
 pub mod operator;
 pub mod seat;
@@ -105,31 +106,26 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = start.store;
-        let first_key = first_key::make(&store).await?;
-        let papers = Arc::new(Papers::open(store).await?);
+        let first_key = first_key::make(&start.store).await?;
+        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
-        let limits = &start.loaded.snapshot.limits;
-        let logins = Arc::new(Logins::new(Arc::clone(&start.vault), tracker.clone()));
-        logins.follow(&start.loaded.snapshot);
-        let ground =
-            Ground { credentials: Arc::clone(&logins) as _, tracker: tracker.clone(), stop: stop.clone() };
+        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
+        let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
-        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
-            identities: Arc::clone(&papers) as _,
+            identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
+            pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
-
         let listening = CancellationToken::new();
         let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
         let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
@@ -151,9 +147,9 @@ impl Daemon {
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        ledgers.follow(&gate, &stop);
+        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,
@@ -254,10 +250,22 @@ pub struct Ground {
     pub stop: CancellationToken,
 }
 
+/// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
+fn ground(
+    vault: &Arc<Vault>,
+    loaded: &Loaded,
+    (tracker, stop): (TaskTracker, CancellationToken),
+) -> (Ground, Arc<Logins>) {
+    live::warn_of_missing(&loaded.snapshot);
+    let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone()));
+    logins.follow(&loaded.snapshot);
+    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop }, logins)
+}
+
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
-    limits: &Limits,
+    (limits, masks): (&Limits, &Arc<Masks>),
     ground: Ground,
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
@@ -269,6 +277,7 @@ pub fn host(
         stop: ground.stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+        masks: Arc::clone(masks),
         result_bytes_max: limits.result_bytes_max,
     };
     (Arc::new(host), noticed)

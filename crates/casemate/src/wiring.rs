@@ -2,4 +2,5 @@
 
 pub mod identities;
 pub mod logins;
+pub mod pins;
 pub mod recorder;

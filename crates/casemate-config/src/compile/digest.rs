@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_gateway::snapshot::{
-    ClientSecret, Enclosure, LoginNetwork, OAuth, Room, ServerEntry, Sharing, Source,
+    Approval, ClientSecret, Enclosure, LoginNetwork, OAuth, Room, ServerEntry, Sharing, Source,
 };
 use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
@@ -47,6 +47,11 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         Sharing::Shared => "shared",
         Sharing::Subject => "subject",
         Sharing::Call => "call",
+    });
+    rendering.text(match entry.approval {
+        Approval::FirstUse => "first-use",
+        Approval::Review => "review",
+        Approval::OwnPart => "own part",
     });
     let timeouts = &entry.timeouts;
     [timeouts.start, timeouts.call, timeouts.hard, timeouts.idle]

@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod inspect;
 mod oauth;
 mod packages;
 mod rules;
@@ -20,7 +21,9 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,
+        inspect::SERVER_SETTINGS,
         packages::SETTINGS,
+        inspect::SETTINGS,
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -2,7 +2,7 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record};
+use super::{Act, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -29,6 +29,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::CellStart(start) => write_start(&mut members, start, stamp),
         Record::CellEnd(end) => write_end(&mut members, end, stamp),
         Record::Network(network) => write_network(&mut members, network, stamp),
+        Record::Act(act) => write_act(&mut members, act, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
             members.text("kind", "torn");
@@ -120,6 +121,16 @@ fn write_network(members: &mut Members<'_>, network: &Network<'_>, stamp: Stamp<
     members.time(stamp);
     members.number("times", network.times);
     members.text("verdict", network.verdict);
+}
+
+fn write_act(members: &mut Members<'_>, act: &Act<'_>, stamp: Stamp<'_>) {
+    members.text("act", act.act);
+    members.text("by", act.by);
+    members.optional("detail", act.detail);
+    members.text("kind", "act");
+    members.text("object", act.object);
+    members.number("seq", stamp.seq);
+    members.time(stamp);
 }
 
 /// The inside of an object. Names are ours and need no escapes.

@@ -363,6 +363,7 @@ pub(super) fn host(
         stop: CancellationToken::new(),
         notices,
         client_info: raw(r#"{"name":"casemate","version":"0"}"#),
+        masks: Arc::default(),
         result_bytes_max: 1 << 16,
     })
 }
@@ -385,6 +386,7 @@ pub(super) fn entry() -> ServerEntry {
         resilience: Resilience::default(),
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        approval: crate::entry::Approval::FirstUse,
         secrets: Default::default(),
         digest: [0; 32],
     }

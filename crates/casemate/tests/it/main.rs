@@ -17,6 +17,7 @@ mod learning;
 mod logins;
 mod packages;
 mod people;
+mod pins;
 mod real;
 mod running;
 mod secrets;
