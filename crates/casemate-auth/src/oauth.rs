@@ -28,7 +28,7 @@ use crate::key::EntropyFault;
 use crate::vault::VaultFault;
 pub use authorization::{Answer, Pending, may_be_opened};
 pub use challenge::Challenge;
-pub use client::{Begun, OAuthClient, Obtained, Whose};
+pub use client::{At, Begun, OAuthClient, Obtained, Whose};
 pub use tokens::STEP_UPS_MAX;
 
 /// A remote server as its entry describes it.

@@ -207,7 +207,7 @@ pub(super) fn known_error(code: &str) -> &'static str {
 fn random() -> Result<SecretString, EntropyFault> {
     let mut bytes = secrecy::zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(EntropyFault)?;
-    Ok(SecretString::from(URL_SAFE_NO_PAD.encode(&*bytes)))
+    Ok(SecretString::from(URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
 /// Whether an address may be opened in a browser.

@@ -43,6 +43,17 @@ pub enum Whose<'a> {
     Ourselves,
 }
 
+/// Where, for whom and when: what every step of a login is about.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The server.
+    pub remote: &'a Remote,
+    /// For whom.
+    pub whose: Whose<'a>,
+    /// The time, in seconds since 1970.
+    pub now_unix_s: u64,
+}
+
 /// What comes of a token that was refused.
 #[derive(Debug)]
 pub enum Obtained {
@@ -79,17 +90,12 @@ impl OAuthClient {
     ///
     /// # Errors
     /// The vault does not open. A renewal that fails is as good as no token.
-    pub async fn token(
-        &self,
-        remote: &Remote,
-        whose: Whose<'_>,
-        now_unix_s: u64,
-    ) -> Result<Option<SecretString>, OAuthFault> {
-        let Some(tokens) = self.kept(remote, whose).await? else { return Ok(None) };
-        if let Some(token) = tokens.access(now_unix_s) {
+    pub async fn token(&self, at: At<'_>) -> Result<Option<SecretString>, OAuthFault> {
+        let Some(tokens) = self.kept(at).await? else { return Ok(None) };
+        if let Some(token) = tokens.access(at.now_unix_s) {
             return Ok(Some(token.clone()));
         }
-        self.renew(remote, whose, now_unix_s).await
+        self.renew(at).await
     }
 
     /// Says that a server refused a request, with the token that was sent, if any. Gives another token where there is
@@ -99,13 +105,11 @@ impl OAuthClient {
     /// [`OAuthFault::NeverContent`], or the vault does not open.
     pub async fn refused(
         &self,
-        remote: &Remote,
-        whose: Whose<'_>,
+        at: At<'_>,
         (sent, challenge): (Option<&SecretString>, &Challenge),
-        now_unix_s: u64,
     ) -> Result<Obtained, OAuthFault> {
-        let Some(mut tokens) = self.kept(remote, whose).await? else { return Ok(Obtained::Login) };
-        if let Some(token) = tokens.access(now_unix_s)
+        let Some(mut tokens) = self.kept(at).await? else { return Ok(Obtained::Login) };
+        if let Some(token) = tokens.access(at.now_unix_s)
             && sent.is_none_or(|sent| !tokens.is_access(sent))
         {
             // Somebody else got a new one meanwhile.
@@ -116,15 +120,15 @@ impl OAuthClient {
                 return Err(OAuthFault::NeverContent);
             }
             add(&mut tokens.wanted, challenge.scopes.iter().flatten());
-            self.keep(remote, whose, &tokens).await?;
+            self.keep(at, &tokens).await?;
             return Ok(Obtained::Login);
         }
-        let is_fresh = now_unix_s.saturating_sub(tokens.obtained) < FRESH_S;
-        self.keep(remote, whose, &tokens.ended()).await?;
+        let is_fresh = at.now_unix_s.saturating_sub(tokens.obtained) < FRESH_S;
+        self.keep(at, &tokens.ended()).await?;
         if is_fresh {
             return Ok(Obtained::Login);
         }
-        Ok(self.renew(remote, whose, now_unix_s).await?.map_or(Obtained::Login, Obtained::Token))
+        Ok(self.renew(at).await?.map_or(Obtained::Login, Obtained::Token))
     }
 
     /// What a server says when it is asked without a token.
@@ -161,23 +165,21 @@ impl OAuthClient {
     /// [`OAuthFault`]: the issuer does not know us and takes no registration, for example.
     pub async fn go_on(
         &self,
-        remote: &Remote,
-        whose: Whose<'_>,
+        at: At<'_>,
         (begun, redirect_uri): (Begun, &str),
-        now_unix_s: u64,
     ) -> Result<Pending, OAuthFault> {
         let Begun { discovered, challenge, .. } = begun;
-        let registration = self.client(remote, &discovered.issuer, Some(redirect_uri)).await?;
+        let registration = self.client(at.remote, &discovered.issuer, Some(redirect_uri)).await?;
         let mut scopes = Vec::new();
         let mut step_ups = 0;
         // What was given or wanted before is asked for again, so that a further scope costs none of the others.
-        if let Some(old) = self.kept(remote, whose).await?
+        if let Some(old) = self.kept(at).await?
             && old.issuer == discovered.issuer.metadata.issuer
         {
             step_ups = if old.wanted.is_empty() { 0 } else { old.step_ups.saturating_add(1) };
             add(&mut scopes, old.scopes.iter().chain(&old.wanted));
         }
-        add(&mut scopes, &discovered.scopes(remote, &challenge));
+        add(&mut scopes, &discovered.scopes(at.remote, &challenge));
         let draft = Draft {
             issuer: discovered.issuer,
             registration,
@@ -186,7 +188,7 @@ impl OAuthClient {
             scopes,
             step_ups,
         };
-        Ok(Pending::new(draft, now_unix_s)?)
+        Ok(Pending::new(draft, at.now_unix_s)?)
     }
 
     /// Ends a login with the code that came back: it becomes tokens, which are kept.
@@ -195,10 +197,8 @@ impl OAuthClient {
     /// [`OAuthFault`].
     pub async fn finish(
         &self,
-        remote: &Remote,
-        whose: Whose<'_>,
+        at: At<'_>,
         (pending, code): (Pending, SecretString),
-        now_unix_s: u64,
     ) -> Result<(), OAuthFault> {
         let fields = vec![
             ("grant_type", text("authorization_code")),
@@ -208,7 +208,7 @@ impl OAuthClient {
             ("resource", text(&pending.resource)),
         ];
         let asked = Asked {
-            remote,
+            at,
             issuer: &pending.issuer.metadata.issuer,
             client_id: &pending.registration.client_id,
             resource: &pending.resource,
@@ -216,8 +216,8 @@ impl OAuthClient {
             step_ups: pending.step_ups,
         };
         let who = (&pending.issuer, &pending.registration);
-        let tokens = self.ask(who, &asked, fields, now_unix_s).await?;
-        self.keep(remote, whose, &tokens).await
+        let tokens = self.ask(who, &asked, fields).await?;
+        self.keep(at, &tokens).await
     }
 
     /// Gets a token for this gateway itself, with the grant `client_credentials`.
@@ -231,7 +231,8 @@ impl OAuthClient {
         now_unix_s: u64,
     ) -> Result<SecretString, OAuthFault> {
         let fields = vec![("grant_type", text("client_credentials"))];
-        self.without_person(remote, (Whose::Ourselves, challenge), fields, now_unix_s).await
+        let at = At { remote, whose: Whose::Ourselves, now_unix_s };
+        self.without_person(at, challenge, fields).await
     }
 
     /// Exchanges a caller's token for one that the server takes (RFC 8693). The caller's is shown to the authorization
@@ -252,7 +253,8 @@ impl OAuthClient {
             ("subject_token_type", text(ACCESS)),
             ("requested_token_type", text(ACCESS)),
         ];
-        self.without_person(remote, (Whose::Subject(subject), challenge), fields, now_unix_s).await
+        let at = At { remote, whose: Whose::Subject(subject), now_unix_s };
+        self.without_person(at, challenge, fields).await
     }
 
     /// Forgets the tokens of a login. False when there were none.
@@ -265,19 +267,18 @@ impl OAuthClient {
 
     async fn without_person(
         &self,
-        remote: &Remote,
-        (whose, challenge): (Whose<'_>, &Challenge),
+        at: At<'_>,
+        challenge: &Challenge,
         mut fields: Vec<(&'static str, Zeroizing<String>)>,
-        now_unix_s: u64,
     ) -> Result<SecretString, OAuthFault> {
-        let discovered = discover(&self.fetcher, remote, challenge).await?;
+        let discovered = discover(&self.fetcher, at.remote, challenge).await?;
         let issuer = &discovered.issuer;
-        let registration = self.client(remote, issuer, None).await?;
-        let old = self.kept(remote, whose).await?.filter(|old| old.issuer == issuer.metadata.issuer);
+        let registration = self.client(at.remote, issuer, None).await?;
+        let old = self.kept(at).await?.filter(|old| old.issuer == issuer.metadata.issuer);
         let mut scopes = Vec::new();
         add(&mut scopes, old.iter().flat_map(|old| old.scopes.iter().chain(&old.wanted)));
         // A refresh token is for people who would have to log in again.
-        let asked = discovered.scopes(remote, challenge);
+        let asked = discovered.scopes(at.remote, challenge);
         add(&mut scopes, asked.iter().filter(|scope| *scope != "offline_access"));
         let scope = scopes.join(" ");
         if !scope.is_empty() {
@@ -287,49 +288,44 @@ impl OAuthClient {
         let wanted = old.as_ref().is_some_and(|old| !old.wanted.is_empty());
         let step_ups = old.filter(|_| wanted).map_or(0, |old| old.step_ups.saturating_add(1));
         let asked = Asked {
-            remote,
+            at,
             issuer: &issuer.metadata.issuer,
             client_id: &registration.client_id,
             resource: &discovered.resource,
             scopes: &scopes,
             step_ups,
         };
-        let tokens = self.ask((issuer, &registration), &asked, fields, now_unix_s).await?;
-        self.keep(remote, whose, &tokens).await?;
+        let tokens = self.ask((issuer, &registration), &asked, fields).await?;
+        self.keep(at, &tokens).await?;
         Ok(tokens.latest().clone())
     }
 
     /// Renews a token that has ended, where that is possible. The first who comes does it.
-    async fn renew(
-        &self,
-        remote: &Remote,
-        whose: Whose<'_>,
-        now_unix_s: u64,
-    ) -> Result<Option<SecretString>, OAuthFault> {
+    async fn renew(&self, at: At<'_>) -> Result<Option<SecretString>, OAuthFault> {
         let turn = {
             let mut renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
             // Those that nobody waits for are forgotten.
             renewals.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(renewals.entry(name(remote, whose)).or_default())
+            Arc::clone(renewals.entry(name(at.remote, at.whose)).or_default())
         };
         let _turn = turn.lock().await;
-        let Some(old) = self.kept(remote, whose).await? else { return Ok(None) };
-        if let Some(token) = old.access(now_unix_s) {
+        let Some(old) = self.kept(at).await? else { return Ok(None) };
+        if let Some(token) = old.access(at.now_unix_s) {
             return Ok(Some(token.clone()));
         }
         let Some(refresh) = old.refresh() else { return Ok(None) };
-        match self.renewed(remote, (&old, refresh), now_unix_s).await {
+        match self.renewed(at, (&old, refresh)).await {
             Ok(tokens) => {
-                self.keep(remote, whose, &tokens).await?;
+                self.keep(at, &tokens).await?;
                 Ok(Some(tokens.latest().clone()))
             }
             Err(OAuthFault::Refused { code: "invalid_grant", .. }) => {
                 // It will not get better: a person has to log in again.
-                self.keep(remote, whose, &old.clone().without_refresh()).await?;
+                self.keep(at, &old.clone().without_refresh()).await?;
                 Ok(None)
             }
             Err(fault) => {
-                tracing::warn!(server = remote.server, %fault, "a token could not be renewed");
+                tracing::warn!(server = at.remote.server, %fault, "a token could not be renewed");
                 Ok(None)
             }
         }
@@ -337,12 +333,11 @@ impl OAuthClient {
 
     async fn renewed(
         &self,
-        remote: &Remote,
+        at: At<'_>,
         (old, refresh): (&Tokens, &SecretString),
-        now_unix_s: u64,
     ) -> Result<Tokens, OAuthFault> {
-        let issuer = discovery::issuer(&self.fetcher, remote, &old.issuer).await?;
-        let registration = self.client(remote, &issuer, None).await?;
+        let issuer = discovery::issuer(&self.fetcher, at.remote, &old.issuer).await?;
+        let registration = self.client(at.remote, &issuer, None).await?;
         if registration.client_id != old.client_id {
             return Err(OAuthFault::Foreign("the tokens were issued to another client id"));
         }
@@ -352,14 +347,14 @@ impl OAuthClient {
             ("resource", text(&old.resource)),
         ];
         let asked = Asked {
-            remote,
+            at,
             issuer: &old.issuer,
             client_id: &old.client_id,
             resource: &old.resource,
             scopes: &old.scopes,
             step_ups: old.step_ups,
         };
-        Ok(self.ask((&issuer, &registration), &asked, fields, now_unix_s).await?.renewing(old))
+        Ok(self.ask((&issuer, &registration), &asked, fields).await?.renewing(old))
     }
 
     async fn ask(
@@ -367,11 +362,10 @@ impl OAuthClient {
         (issuer, registration): (&Issuer, &Registration),
         asked: &Asked<'_>,
         fields: Vec<(&'static str, Zeroizing<String>)>,
-        now_unix_s: u64,
     ) -> Result<Tokens, OAuthFault> {
-        let request = registration.sign(issuer, fields, now_unix_s)?;
-        let fetched = self.fetcher.fetch(request, &asked.remote.terms()).await?;
-        Tokens::read(&fetched, asked, now_unix_s)
+        let request = registration.sign(issuer, fields, asked.at.now_unix_s)?;
+        let fetched = self.fetcher.fetch(request, &asked.at.remote.terms()).await?;
+        Tokens::read(&fetched, asked)
     }
 
     /// What an issuer knows us by: as a person registered us, by our document, as we are registered, or anew.
@@ -431,13 +425,13 @@ impl OAuthClient {
         Ok(kept.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
     }
 
-    async fn kept(&self, remote: &Remote, whose: Whose<'_>) -> Result<Option<Tokens>, OAuthFault> {
-        let kept = self.vault.get(Kind::Token, &name(remote, whose)).await?;
-        Ok(kept.and_then(|text| Tokens::parse(&text, remote)))
+    async fn kept(&self, at: At<'_>) -> Result<Option<Tokens>, OAuthFault> {
+        let kept = self.vault.get(Kind::Token, &name(at.remote, at.whose)).await?;
+        Ok(kept.and_then(|text| Tokens::parse(&text, at.remote)))
     }
 
-    async fn keep(&self, remote: &Remote, whose: Whose<'_>, tokens: &Tokens) -> Result<(), OAuthFault> {
-        Ok(self.vault.set(Kind::Token, &name(remote, whose), &tokens.to_text()?).await?)
+    async fn keep(&self, at: At<'_>, tokens: &Tokens) -> Result<(), OAuthFault> {
+        Ok(self.vault.set(Kind::Token, &name(at.remote, at.whose), &tokens.to_text()?).await?)
     }
 }
 

@@ -37,20 +37,24 @@ impl World {
 
     async fn pending(&self, fake: &Fake) -> Result<Pending, OAuthFault> {
         let begun = self.begin(fake).await?;
-        self.client.go_on(&fake.remote(), SUBJECT, (begun, REDIRECT), NOW).await
+        self.client.go_on(at(&fake.remote(), NOW), (begun, REDIRECT)).await
     }
 
     async fn log_in(&self, fake: &Fake) -> Result<(), OAuthFault> {
         let pending = self.pending(fake).await?;
         let query = format!("code=abc&state={}&iss={}", state(&pending), form::encode(&fake.origin));
         let Answer::Ours(code) = pending.judge(&query, NOW) else { panic!("not ours") };
-        self.client.finish(&fake.remote(), SUBJECT, (pending, code?), NOW).await
+        self.client.finish(at(&fake.remote(), NOW), (pending, code?)).await
     }
 
     async fn token(&self, fake: &Fake, now: u64) -> Option<String> {
-        let token = self.client.token(&fake.remote(), SUBJECT, now).await.unwrap();
+        let token = self.client.token(at(&fake.remote(), now)).await.unwrap();
         token.map(|token| token.expose_secret().to_owned())
     }
+}
+
+fn at(remote: &Remote, now_unix_s: u64) -> At<'_> {
+    At { remote, whose: SUBJECT, now_unix_s }
 }
 
 const SUBJECT: Whose<'static> = Whose::Subject("local:1000");
@@ -111,15 +115,15 @@ async fn a_token_is_sent_to_the_server_that_it_is_for_and_to_no_other() {
     let world = World::new();
     world.log_in(&fake).await.unwrap();
     let moved = Remote { url: Url::parse("https://evil.example/mcp").unwrap(), ..fake.remote() };
-    assert!(
-        world.client.token(&moved, SUBJECT, NOW).await.unwrap().is_none(),
-        "the entry was pointed elsewhere"
-    );
+    assert!(world.client.token(at(&moved, NOW)).await.unwrap().is_none(), "the entry was pointed elsewhere");
     let other = Whose::Subject("local:1001");
-    assert!(world.client.token(&fake.remote(), other, NOW).await.unwrap().is_none(), "another subject");
+    assert!(
+        world.client.token(At { whose: other, ..at(&fake.remote(), NOW) }).await.unwrap().is_none(),
+        "another subject"
+    );
     let settings = Settings { issuer: Some("https://other.example".into()), ..Settings::default() };
     let elsewhere = Remote { settings, ..fake.remote() };
-    assert!(world.client.token(&elsewhere, SUBJECT, NOW).await.unwrap().is_none(), "another issuer");
+    assert!(world.client.token(at(&elsewhere, NOW)).await.unwrap().is_none(), "another issuer");
     assert!(world.client.forget(&fake.remote(), SUBJECT).await.unwrap());
     assert_eq!(world.token(&fake, NOW).await, None);
 }
@@ -308,15 +312,15 @@ async fn a_server_that_is_never_content_is_left_alone_and_scopes_add_up() {
     };
     let remote = fake.remote();
     for round in 1..=STEP_UPS_MAX {
-        let sent_token = world.client.token(&remote, SUBJECT, NOW).await.unwrap();
-        let outcome = world.client.refused(&remote, SUBJECT, (sent_token.as_ref(), &more), NOW).await;
+        let sent_token = world.client.token(at(&remote, NOW)).await.unwrap();
+        let outcome = world.client.refused(at(&remote, NOW), (sent_token.as_ref(), &more)).await;
         assert!(matches!(outcome, Ok(Obtained::Login)), "{round}: {outcome:?}");
         let pending = world.pending(&fake).await.unwrap();
         assert_eq!(sent(&pending, "scope").as_deref(), Some("read write"), "what was given is kept");
         world.log_in(&fake).await.unwrap();
     }
-    let sent_token = world.client.token(&remote, SUBJECT, NOW).await.unwrap();
-    let outcome = world.client.refused(&remote, SUBJECT, (sent_token.as_ref(), &more), NOW).await;
+    let sent_token = world.client.token(at(&remote, NOW)).await.unwrap();
+    let outcome = world.client.refused(at(&remote, NOW), (sent_token.as_ref(), &more)).await;
     assert!(matches!(outcome, Err(OAuthFault::NeverContent)), "{outcome:?}");
 }
 
@@ -326,17 +330,17 @@ async fn a_token_that_was_refused_is_not_sent_again() {
     let world = World::new();
     world.log_in(&fake).await.unwrap();
     let remote = fake.remote();
-    let sent_token = world.client.token(&remote, SUBJECT, NOW).await.unwrap();
+    let sent_token = world.client.token(at(&remote, NOW)).await.unwrap();
     let none = Challenge::default();
-    let outcome = world.client.refused(&remote, SUBJECT, (sent_token.as_ref(), &none), NOW + 60).await;
+    let outcome = world.client.refused(at(&remote, NOW + 60), (sent_token.as_ref(), &none)).await;
     let Ok(Obtained::Token(token)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(token.expose_secret(), "access-2");
     // The old one again: somebody was slow. The new one is given, and nothing is renewed.
-    let outcome = world.client.refused(&remote, SUBJECT, (sent_token.as_ref(), &none), NOW + 61).await;
+    let outcome = world.client.refused(at(&remote, NOW + 61), (sent_token.as_ref(), &none)).await;
     let Ok(Obtained::Token(token)) = outcome else { panic!("{outcome:?}") };
     assert_eq!((token.expose_secret(), fake.asked("/token").len()), ("access-2", 2));
     // One that is refused as soon as it was issued is not replaced, or that would go on forever.
-    let outcome = world.client.refused(&remote, SUBJECT, (Some(&token), &none), NOW + 62).await;
+    let outcome = world.client.refused(at(&remote, NOW + 62), (Some(&token), &none)).await;
     assert!(matches!(outcome, Ok(Obtained::Login)), "{outcome:?}");
     assert_eq!(fake.asked("/token").len(), 2);
 }
@@ -395,7 +399,7 @@ async fn nothing_that_is_printed_holds_a_token_or_code() {
         assert!(!printed.contains(&state) && !printed.contains("the-code"), "{printed}");
     }
     world.log_in(&fake).await.unwrap();
-    let printed = format!("{:?} {:?}", world.client, world.client.token(&fake.remote(), SUBJECT, NOW).await);
+    let printed = format!("{:?} {:?}", world.client, world.client.token(at(&fake.remote(), NOW)).await);
     assert!(!printed.contains("access-1"), "{printed}");
 }
 

@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::authorization::known_error;
+use super::client::At;
 use super::discovery::add;
 use super::{OAuthFault, Remote};
 
@@ -45,7 +46,7 @@ pub(super) struct Tokens {
 
 /// What a token is asked for.
 pub(super) struct Asked<'a> {
-    pub(super) remote: &'a Remote,
+    pub(super) at: At<'a>,
     pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
     pub(super) resource: &'a str,
@@ -72,7 +73,7 @@ struct Refusal {
 
 impl Tokens {
     /// Reads the answer of a token endpoint.
-    pub(super) fn read(fetched: &Fetched, asked: &Asked<'_>, now_unix_s: u64) -> Result<Tokens, OAuthFault> {
+    pub(super) fn read(fetched: &Fetched, asked: &Asked<'_>) -> Result<Tokens, OAuthFault> {
         if !fetched.status.is_success() {
             let refusal = serde_json::from_slice::<Refusal>(&fetched.body).ok();
             let code = refusal.map_or("unknown", |refusal| known_error(&refusal.error));
@@ -93,9 +94,10 @@ impl Tokens {
         let mut scopes = asked.scopes.to_vec();
         let given: Vec<String> = granted.scope.iter().flat_map(|s| s.split(' ')).map(str::to_owned).collect();
         add(&mut scopes, &given);
+        let now_unix_s = asked.at.now_unix_s;
         let life = granted.expires_in.map(|life| life.min(LIFE_MAX_S));
         Ok(Tokens {
-            url: asked.remote.url.to_string(),
+            url: asked.at.remote.url.to_string(),
             issuer: asked.issuer.to_owned(),
             client_id: asked.client_id.to_owned(),
             resource: asked.resource.to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use casemate_auth::oauth::{OAuthClient, Remote, may_be_opened};
+use casemate_auth::oauth::{At, OAuthClient, Remote, may_be_opened};
 use casemate_gateway::snapshot::{Grant, ServerEntry, Source};
 use casemate_policy::SubjectId;
 use serde::Serialize;
@@ -85,8 +85,8 @@ impl Place {
             Form::Human => context.output.write(format!("{url}\n").as_bytes())?,
         }
         let landing = callback.code(&pending).await?;
-        let (now, code) = (clock::unix_seconds(), landing.code.clone());
-        let finished = self.client.finish(&self.remote, whose, (pending, code), now).await;
+        let at = At { remote: &self.remote, whose, now_unix_s: clock::unix_seconds() };
+        let finished = self.client.finish(at, (pending, landing.code.clone())).await;
         landing.tell(&finished).await;
         finished?;
         self.announce(context).await?;

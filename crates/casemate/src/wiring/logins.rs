@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use casemate_auth::Vault;
 use casemate_auth::oauth::{
-    Challenge, Network, OAuthClient, Obtained, Pending, Proof, Remote, Settings, Whose,
+    At, Challenge, Network, OAuthClient, Obtained, Pending, Proof, Remote, Settings, Whose,
 };
 use casemate_gateway::snapshot::{ClientSecret, Grant, LoginNetwork, ServerEntry, Sharing, Snapshot, Source};
 use casemate_gateway::upstream::{Credentials, Errand, Fetching, Invitation, Rejection, Remedy};
@@ -120,7 +120,9 @@ pub async fn begin(
         _ => None,
     };
     let callback = Callback::bind(chosen, begun.port).await?;
-    let pending = client.go_on(remote, whose, (begun, callback.uri()), clock::unix_seconds()).await?;
+    let pending = client
+        .go_on(At { remote, whose, now_unix_s: clock::unix_seconds() }, (begun, callback.uri()))
+        .await?;
     Ok((pending, callback))
 }
 
@@ -153,7 +155,8 @@ impl Logins {
         {
             return known.token.clone();
         }
-        let token = match self.client.token(&remote, whose(errand.entry, subject.as_deref()), now).await {
+        let whose = whose(errand.entry, subject.as_deref());
+        let token = match self.client.token(At { remote: &remote, whose, now_unix_s: now }).await {
             Ok(token) => token,
             Err(fault) => {
                 tracing::warn!(server = remote.server, %fault, "the tokens of a server cannot be read");
@@ -190,7 +193,10 @@ impl Logins {
             memory.tokens.remove(&key);
         }
         let whose = whose(errand.entry, subject.as_deref());
-        let obtained = self.client.refused(&remote, whose, (rejection.sent, &challenge), now).await;
+        let obtained = self
+            .client
+            .refused(At { remote: &remote, whose, now_unix_s: now }, (rejection.sent, &challenge))
+            .await;
         let fetched = match (obtained, grant(errand.entry)) {
             (Err(fault), _) => Err(fault),
             (Ok(Obtained::Token(token)), _) => Ok(token),
@@ -291,8 +297,8 @@ impl Open {
         };
         let outcome = match callback.code(&pending).await {
             Ok(landing) => {
-                let (now, code) = (clock::unix_seconds(), landing.code.clone());
-                let finished = self.client.finish(&self.remote, whose, (pending, code), now).await;
+                let at = At { remote: &self.remote, whose, now_unix_s: clock::unix_seconds() };
+                let finished = self.client.finish(at, (pending, landing.code.clone())).await;
                 // Before the page says so: whoever reads it may call at once.
                 forget();
                 landing.tell(&finished).await;

@@ -211,7 +211,7 @@ fn a_hostile_page_neither_ends_a_login_nor_hears_of_it() {
         (&good, "localhost", ""),
         (&good, &host, "Sec-Fetch-Mode: no-cors\r\n"),
         (&good, &host, "Sec-Fetch-Mode: cors\r\n"),
-        (&format!("code=<script>alert(1)</script>&state=x"), &host, ""),
+        ("code=%3Cscript%3Ealert(1)%3C/script%3E&state=x", &host, ""),
     ] {
         let page = waiting.visit(query, (host, headers));
         assert!(page.starts_with("HTTP/1.1 4"), "{query}: {page}");

@@ -119,6 +119,7 @@ impl Callback {
 }
 
 /// The answer to a login, and the page that waits to hear what came of it.
+#[derive(Debug)]
 pub struct Landing {
     /// The authorization code.
     pub code: SecretString,
