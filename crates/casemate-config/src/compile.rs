@@ -5,7 +5,9 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod identity;
 mod inspect;
+mod pace;
 mod profile;
 mod room;
 mod server;
@@ -15,6 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl};
@@ -22,6 +25,8 @@ use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
 use casemate_policy::{Answerer, Builtin, RoleDef, Roles};
+
+pub use identity::Identity;
 
 use crate::given::Source;
 use crate::origin::Origin;
@@ -95,6 +100,7 @@ pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) process: Process,
     pub(crate) front: Front,
+    pub(crate) identity: Identity,
     pub(crate) problems: Vec<Problem>,
     /// What is no mistake and should be known all the same.
     pub(crate) remarks: Vec<String>,
@@ -119,6 +125,7 @@ pub(crate) fn compile(
     };
     let servers = compiler.servers();
     let roles = compiler.roles();
+    let identity = compiler.identity();
     let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
         version: 0,
@@ -128,10 +135,11 @@ pub(crate) fn compile(
         roles,
         limits: compiler.limits(),
         public_url: compiler.public_url(),
+        authorization: Arc::clone(&identity.authorization),
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, problems: compiler.problems, remarks: compiler.remarks }
+    Compiled { snapshot, process, front, identity, problems: compiler.problems, remarks: compiler.remarks }
 }
 
 /// What is compiled, and the problems found so far.
@@ -152,7 +160,7 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn limits(&self) -> Limits {
-        let at = self.written.scope("gateway.limits");
+        let [at, paced] = ["gateway.limits", "limits"].map(|path| self.written.scope(path));
         let default = Limits::default();
         Limits {
             request_bytes_max: at.number("request_size").unwrap_or(default.request_bytes_max),
@@ -162,6 +170,11 @@ impl<'a> Compiler<'a> {
             list_time_max: at.time("list_time").unwrap_or(default.list_time_max),
             sessions_max: at.number("sessions").unwrap_or(default.sessions_max),
             session_idle_max: at.time("session_idle").unwrap_or(default.session_idle_max),
+            session_life_max: paced.time("session_life").unwrap_or(default.session_life_max),
+            queue_max: paced.number("queue").unwrap_or(default.queue_max),
+            queue_time_max: paced.time("queue_time").unwrap_or(default.queue_time_max),
+            pace: self.pace(),
+            approvals: self.approvals(),
         }
     }
 

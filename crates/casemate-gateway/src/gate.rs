@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Effect, Resource, Subject, SubjectId};
@@ -12,11 +13,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::front::PublicUrl;
 use crate::journey::Admissions;
-use crate::ports::{CallId, Identities, Pins, Recorder};
+use crate::limits::Limiter;
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Host, Server, ServerNotice};
 
@@ -28,10 +32,18 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Parts {
     /// The configuration to begin with.
     pub snapshot: Snapshot,
+    /// Where we listen, as clients of this machine reach it; for where the configuration names no public address.
+    pub own_url: Option<PublicUrl>,
     /// Who credentials belong to.
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
     pub recorder: Arc<dyn Recorder>,
+    /// Where it is remembered what was used of daily budgets, and what was before.
+    pub ledger: (Arc<dyn Ledger>, Vec<Spent>),
+    /// Where questions to people and their answers are kept, and what is kept there.
+    pub desk: (Arc<dyn Desk>, Vec<Vec<u8>>),
+    /// Makes and opens the tokens that clients are given.
+    pub seals: Arc<Seals>,
     /// Which definitions were approved.
     pub pins: Arc<dyn Pins>,
     /// What servers run on.
@@ -44,6 +56,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
+    own_url: Option<PublicUrl>,
     identities: Arc<dyn Identities>,
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
@@ -52,6 +65,9 @@ pub struct Gate {
     bus: Bus,
     tasks: Tasks,
     admissions: Admissions,
+    limiter: Limiter,
+    approvals: Approvals,
+    seals: Arc<Seals>,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
     run: u64,
@@ -73,11 +89,15 @@ impl Gate {
                 &parts.host,
                 Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
             ),
+            limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
+            approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
+            own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(Arc::clone(&parts.seals)),
+            seals: parts.seals,
             bus: Bus::default(),
             tasks: Tasks::default(),
             admissions: Admissions::default(),
@@ -93,6 +113,7 @@ impl Gate {
     pub fn swap(&self, snapshot: Snapshot) {
         self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
+        self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
@@ -121,6 +142,7 @@ impl Gate {
             stops.spawn(async move { shelf.server().stop().await });
         }
         while stops.join_next().await.is_some() {}
+        self.limiter.settle();
         self.host.stop.cancel();
     }
 
@@ -177,12 +199,36 @@ impl Gate {
         self.closing.cancelled().await;
     }
 
+    /// The beginning of our endpoints' addresses, as the clients of that configuration know it.
+    pub(crate) fn base<'a>(&'a self, snapshot: &'a Snapshot) -> Option<&'a PublicUrl> {
+        snapshot.public_url.as_ref().or(self.own_url.as_ref())
+    }
+
     pub(crate) fn identities(&self) -> &dyn Identities {
         &*self.identities
     }
 
     pub(crate) fn recorder(&self) -> &dyn Recorder {
         &*self.recorder
+    }
+
+    /// What people are asked, and what they answered.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    /// Random for each run.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
 
     pub(crate) fn admissions(&self) -> &Admissions {
@@ -203,7 +249,7 @@ impl Gate {
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => self.sweep().await,
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -214,9 +260,9 @@ impl Gate {
     }
 
     /// Ends the sessions that were idle for too long, or whose subject is gone.
-    fn sweep(&self) {
-        let idle_max = self.snapshot.load().limits.session_idle_max;
-        self.sessions.sweep(idle_max, |subject| self.current(subject).is_some());
+    async fn sweep(&self) {
+        self.sessions.sweep(|subject| self.current(subject).is_some());
+        self.approvals.sweep().await;
     }
 
     /// A subject as it is now; `None` when its credential was withdrawn.

@@ -88,8 +88,14 @@ codes! {
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
     BadCredential = "CM1102", Caller;
+    /// Too many credentials from this address were not accepted.
+    TooManyAttempts = "CM1104", Caller;
     /// The subject has too many calls in flight or sessions open.
     TooManyCalls = "CM1201", Policy;
+    /// Too often within a short time.
+    TooOften = "CM1202", Caller;
+    /// All that may be used in a day is used.
+    BudgetSpent = "CM1203", Caller;
     /// The body is larger than allowed.
     BodyTooLarge = "CM1301", Caller;
     /// The body took too long to arrive or broke off.
@@ -122,6 +128,10 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// The token does not have the scope for it.
+    InsufficientScope = "CM1603", Policy;
+    /// A person was asked and did not approve.
+    NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -178,6 +188,10 @@ pub struct Refusal {
     pub login: Option<Arc<ServerEntry>>,
     /// A question that is sent instead, as the result that the modern dialect has for it.
     pub question: Option<Raw>,
+    /// The question that it waits for, by the name that an operator knows.
+    pub approval: Option<Box<str>>,
+    /// The scopes that a token needs for it.
+    pub scopes: Vec<String>,
 }
 
 impl Refusal {
@@ -192,6 +206,8 @@ impl Refusal {
             prescribed: None,
             login: None,
             question: None,
+            approval: None,
+            scopes: Vec::new(),
         }
     }
 
@@ -200,6 +216,13 @@ impl Refusal {
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
         self
+    }
+
+    /// The refusal of what needs a token with more scopes; these are all that it needs.
+    #[must_use]
+    pub fn insufficient(scopes: Vec<String>) -> Self {
+        let message = "The token does not have the scope for this: ask its issuer for one that does.";
+        Refusal { scopes, ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.

@@ -3,10 +3,13 @@
 //! Plain structs, no serde: casemate-config parses what a person wrote and compiles it to this; the gateway
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
+mod pace;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::authorization::Authorization;
 use crate::front::PublicUrl;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
@@ -16,6 +19,8 @@ pub use casemate_upstream::entry::{
     Missing, OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts,
     ToolEntry,
 };
+
+pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 
 /// Everything live that a call is judged by.
 #[derive(Debug, Clone)]
@@ -32,6 +37,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Where clients reach us from outside, if that is somewhere.
     pub public_url: Option<PublicUrl>,
+    /// Whose tokens are accepted, and what their scopes open.
+    pub authorization: Arc<Authorization>,
     /// What is looked for in what passes through.
     pub inspecting: Inspecting,
 }
@@ -72,6 +79,16 @@ pub struct Limits {
     pub sessions_max: usize,
     /// A legacy session ends when it has not been used for so long. Default 1 h.
     pub session_idle_max: Duration,
+    /// A legacy session ends after so long, however much it is used. Default 7 d.
+    pub session_life_max: Duration,
+    /// Messages of one subject that may wait for a place among its calls in flight. Default 64.
+    pub queue_max: usize,
+    /// How long such a message waits. Default 2 s.
+    pub queue_time_max: Duration,
+    /// How often, and how much a day.
+    pub pace: Pace,
+    /// How long questions to people wait.
+    pub approvals: ApprovalLimits,
 }
 
 impl Default for Limits {
@@ -84,6 +101,11 @@ impl Default for Limits {
             list_time_max: Duration::from_secs(10),
             sessions_max: 1024,
             session_idle_max: Duration::from_secs(3600),
+            session_life_max: Duration::from_secs(7 * 86_400),
+            queue_max: 64,
+            queue_time_max: Duration::from_secs(2),
+            pace: Pace::default(),
+            approvals: ApprovalLimits::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The running gateway: everything is wired here, and ends here.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use arc_swap::ArcSwap;
 use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
@@ -28,10 +30,12 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
+use crate::wiring::ledger::StoredLedger;
 use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
 use ledgers::Ledgers;
 use live::{Cause, Live};
+use memory::Memory;
 use operator::{Operator, Order};
 use seat::Seat;
 use signals::{Asked, Signals};
@@ -40,6 +44,7 @@ use watch::Watch;
 pub mod first_key;
 pub mod ledgers;
 pub mod live;
+pub mod memory;
 pub mod operator;
 pub mod seat;
 pub mod signals;
@@ -62,6 +67,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    ledger: Arc<StoredLedger>,
     cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
@@ -84,7 +90,7 @@ pub struct Start {
     /// Its text, to notice changes.
     pub text: Option<String>,
     /// What the command line said about the address.
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
     /// The memory of the installation.
@@ -100,28 +106,28 @@ impl Daemon {
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
         let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
-        let listener = Listener::bind_tcp(listen).await.with_context(|| {
-            Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
-                .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
-        })?;
-        let address = listener.local_addr().unwrap_or(listen);
-
+        let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
-        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
+        let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
+        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
-        tracker.spawn(Arc::clone(&cells).sweep());
+        let cells = cells(&context, (start.spawner, sources), life)?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
+            own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
             identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
+            ledger: (Arc::clone(&memory.keepers.ledger) as _, memory.spent),
+            desk: memory.desk,
+            seals: Arc::clone(&memory.keepers.seals),
             pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
@@ -131,13 +137,13 @@ impl Daemon {
         let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
         tracker.spawn(server.run(listener));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-
         let watch = watch(&context);
         let endpoint = format!("http://{address}/mcp");
         let live = Arc::new(Live::new(
             context,
             live::Start {
                 gate: Arc::clone(&gate),
+                papers: Arc::clone(&ledgers.papers),
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
@@ -154,6 +160,7 @@ impl Daemon {
             live,
             gate,
             log,
+            ledger: memory.keepers.ledger,
             cells,
             orders,
             signals,
@@ -185,6 +192,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {
             tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
         }
+        self.ledger.flush().await;
         self.log.sync();
         tracing::info!("stopped");
     }
@@ -212,6 +220,16 @@ impl Daemon {
     }
 }
 
+/// Takes the address that clients connect to.
+async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+    let listener = Listener::bind_tcp(listen).await.with_context(|| {
+        Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
+            .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
+    })?;
+    let address = listener.local_addr().unwrap_or(listen);
+    Ok((listener, address))
+}
+
 /// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.
 fn watch(context: &Context) -> Option<Watch> {
     let file = context.paths.config();
@@ -233,10 +251,13 @@ fn cells(
     context: &Context,
     (spawner, sources): (Spawner, &PackageSources),
     life: Life,
-) -> anyhow::Result<Cells> {
+) -> anyhow::Result<Arc<Cells>> {
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
-    Ok(Cells::new(spawner, Surroundings::of(context)?, tracker).preparing(packages).recording(log))
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = Arc::new(cells.preparing(packages).recording(log));
+    tracker.spawn(Arc::clone(&cells).sweep());
+    Ok(cells)
 }
 
 /// What servers stand on.

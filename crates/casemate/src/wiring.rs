@@ -1,6 +1,9 @@
 //! The gateway's ports, joined to what is behind them.
 
+pub mod desk;
 pub mod identities;
+pub mod ledger;
 pub mod logins;
+pub mod nowhere;
 pub mod pins;
 pub mod recorder;

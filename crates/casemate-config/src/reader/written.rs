@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use casemate_gateway::snapshot::Rate;
+
 use crate::given::Given;
 use crate::key::Key;
 use crate::origin::Origin;
@@ -102,7 +104,7 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn count(&self, path: &str) -> Option<u64> {
         match self.value(path)? {
-            Value::Count(count) | Value::Size(count) => Some(*count),
+            Value::Count(count) | Value::Size(count) | Value::Budget(count) => Some(*count),
             _ => None,
         }
     }
@@ -115,6 +117,13 @@ impl<'a> Scope<'a> {
     pub(crate) fn time(&self, path: &str) -> Option<Duration> {
         match self.value(path)? {
             Value::Time(time) => Some(*time),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn rate(&self, path: &str) -> Option<Rate> {
+        match self.value(path)? {
+            Value::Rate(rate) => Some(*rate),
             _ => None,
         }
     }
@@ -144,6 +153,15 @@ impl<'a> Scope<'a> {
     /// The texts of a list.
     pub(crate) fn texts(&self, path: &str) -> Option<Vec<String>> {
         Some(self.words(path)?.iter().map(|word| word.text.clone()).collect())
+    }
+
+    /// The text directly below a name that a person chose, which may hold dots, and where it was written.
+    pub(crate) fn chosen(&self, name: &str) -> Option<(&'a str, Origin)> {
+        let entry = self.written.entries.get(&self.key.child(name))?;
+        match entry.value.as_ref()? {
+            Value::Text(text) => Some((text, entry.origin.clone())),
+            _ => None,
+        }
     }
 
     /// The variables or headers below a name, with their entries.

@@ -3,7 +3,9 @@
 mod cells;
 mod front;
 mod gateway;
+mod identity;
 mod inspect;
+mod limits;
 mod oauth;
 mod packages;
 mod rules;
@@ -18,13 +20,17 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         gateway::SETTINGS,
         front::SETTINGS,
+        limits::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,
+        limits::SERVERS,
         inspect::SERVER_SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,
+        limits::ROLES,
         rules::SETTINGS,
+        identity::SETTINGS,
     ];
     parts.into_iter().flatten()
 }

@@ -3,6 +3,7 @@
 //! An answer is JSON unless something has to be said before it: then, and only then, it becomes an event stream. A
 //! legacy stream can be resumed and outlives its connection; closing a modern one gives the call up.
 
+mod challenge;
 mod reply;
 mod session;
 mod stream;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, Reply, Service};
 use http::Method;
 use tokio::sync::mpsc;
+
+use challenge::Challenge;
 
 use crate::client::Outlet;
 use crate::endpoint::Endpoint;
@@ -41,13 +44,16 @@ impl Http {
             "/readyz" => return Ok(reply::readiness(&self.gate)),
             _ => {}
         }
+        if let Some(metadata) = challenge::metadata(&self.gate, &head.method, head.path()) {
+            return metadata;
+        }
         let nothing =
             || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
         let endpoint = Endpoint::of_path(head.path()).ok_or_else(nothing)?;
         match head.method {
             Method::POST => self.post(head, endpoint, body).await,
-            Method::GET => session::attach(&self.gate, head, endpoint),
-            Method::DELETE => session::end(&self.gate, head, endpoint),
+            Method::GET => session::attach(&self.gate, head, endpoint).await,
+            Method::DELETE => session::end(&self.gate, head, endpoint).await,
             _ => Err(Refusal::new(
                 Code::BadHttpMethod,
                 "MCP uses POST here, and GET and DELETE for legacy sessions.",
@@ -62,6 +68,7 @@ impl Http {
         }
         let accepts = if head.accepts_events() { stream::Accepts::Events } else { stream::Accepts::Json };
         let (queue, mut inbox) = mpsc::channel(QUEUE_MESSAGES);
+        let challenge = Challenge::of(&self.gate, head.path());
         let head = head_of(&head, endpoint, Outlet::Call(queue));
         let kind = stream::Kind::of(&self.gate, &head, accepts);
         let gate = Arc::clone(&self.gate);
@@ -79,20 +86,27 @@ impl Http {
                 let journey = Box::pin(std::future::ready(Ok(deliveries)));
                 Ok(stream::begin(&self.gate, kind, stream::Running { journey, inbox, first }).await)
             }
-            (outcome, _) => outcome.map(reply::of_deliveries),
+            (outcome, _) => outcome.map(|deliveries| {
+                // Of a batch the first that needs one: there is one answer, and one header for it.
+                let scopes =
+                    deliveries.iter().find(|one| !one.scopes.is_empty()).map(|one| one.scopes.clone());
+                challenge.on(reply::of_deliveries(deliveries), None, &scopes.unwrap_or_default())
+            }),
         }
     }
 }
 
 impl Service for Http {
     async fn call(&self, arrival: Result<HttpHead, Reject>, body: Inbound) -> Reply {
+        let path = arrival.as_ref().map(|head| head.path().to_owned()).unwrap_or_default();
         let outcome = match arrival {
             Ok(head) => self.route(head, body).await,
             Err(reject) => Err(rejected(&reject)),
         };
         outcome.unwrap_or_else(|refusal| {
             tracing::debug!(%refusal, detail = refusal.detail.as_deref(), "a request was refused");
-            reply::of_refusal(&refusal)
+            let challenge = Challenge::of(&self.gate, &path);
+            challenge.on(reply::of_refusal(&refusal), Some(refusal.code), &refusal.scopes)
         })
     }
 }

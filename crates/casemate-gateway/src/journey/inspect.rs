@@ -54,6 +54,11 @@ impl Cleared {
     }
 }
 
+/// A question of our own, in place of an answer.
+pub(super) fn question(text: Raw) -> Cleared {
+    Cleared { answer: Answer::Result(text), opened: None, is_worded: true, failed: false, _seal: Seal }
+}
+
 /// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not see, and gives resources the names that the
 /// joined endpoint knows.
 ///

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Authentication, RoleDef, Roles, Subject, SubjectId};
+use casemate_policy::{Answerer, Authentication, RoleDef, Roles, Scope, Subject, SubjectId};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -25,8 +26,12 @@ use tokio_util::task::TaskTracker;
 
 use super::pins::Book;
 use crate::edge::http::Http;
+use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
-use crate::ports::{Identities, Intent, Outcome, Pins, Recorder};
+use crate::ports::{
+    ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
+    Spent,
+};
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
@@ -79,8 +84,12 @@ impl Harness {
         };
         let gate = Gate::start(Parts {
             snapshot: snapshot(servers, limits),
+            own_url: PublicUrl::parse("http://127.0.0.1").ok(),
             identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
+            ledger: (Arc::clone(&records) as Arc<dyn Ledger>, Vec::new()),
+            desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
+            seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
             host: Arc::new(host),
             notices: inbox,
@@ -121,15 +130,22 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
+    let own_asker = RoleDef { answerer: Answerer::Subject, ..asker.clone() };
     let role = |name| RoleName::parse(name).unwrap();
     Snapshot {
         version: 1,
         servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
         profiles: BTreeMap::new(),
-        roles: Roles::compile([(role("reader"), reader), (role("asker"), asker)]).unwrap(),
+        roles: Roles::compile([
+            (role("reader"), reader),
+            (role("asker"), asker),
+            (role("own-asker"), own_asker),
+        ])
+        .unwrap(),
         limits,
         inspecting: Inspecting::default(),
         public_url: None,
+        authorization: Arc::default(),
     }
 }
 
@@ -178,19 +194,49 @@ fn entry(name: &str, source: Source) -> ServerEntry {
     }
 }
 
-/// The keys `owner`, `reader` and `asker` have the role of their name; `other` is a second owner.
+/// The keys `owner`, `reader`, `asker` and `own-asker` have the role of their name; `other` is a second owner. Of `asker`
+/// an operator is asked before `one/echo`, of `own-asker` the subject.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Those that were withdrawn.
     pub(super) gone: Mutex<Vec<String>>,
+    /// How often somebody waited for a token to settle.
+    pub(super) settled: Mutex<u32>,
 }
 
 impl Identities for Keys {
-    fn key(&self, presented: &str, _: u64) -> Result<Arc<Subject>, String> {
+    fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        if let Some(scopes) = presented.strip_prefix("token.") {
+            return self.token(scopes, asked);
+        }
+        self.key(presented).map_err(Rejection::Refused)
+    }
+
+    fn settled<'a>(&'a self, _: &'a str) -> Settling<'a> {
+        *self.settled.lock().unwrap() += 1;
+        Box::pin(std::future::ready(()))
+    }
+
+    fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
+        let is_of = |key: &&str| SubjectId::key(key) == *id;
+        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2"]
+            .into_iter()
+            .find(is_of)
+            .and_then(|key| self.key(key).ok())
+    }
+
+    fn local(&self, _: u32) -> Option<Arc<Subject>> {
+        self.key("owner").ok()
+    }
+}
+
+impl Keys {
+    fn key(&self, presented: &str) -> Result<Arc<Subject>, String> {
         let role = match presented {
             "owner" | "other" => "owner",
             "reader" => "reader",
             "asker" => "asker",
+            "own-asker" | "own-asker-2" => "own-asker",
             _ => return Err("unknown".into()),
         };
         if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
@@ -200,13 +246,21 @@ impl Identities for Keys {
         Ok(Arc::new(Subject::new(SubjectId::key(presented), roles, Authentication::Key)))
     }
 
-    fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
-        let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
-    }
-
-    fn local(&self, _: u32) -> Option<Arc<Subject>> {
-        self.key("owner", 0).ok()
+    /// A token of an owner that may be used for those patterns, split by commas. `token.wait` is good once it settled.
+    fn token(&self, scope: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        assert!(asked.base.is_some() && asked.now_unix_s > 0);
+        match scope {
+            "wait" if *self.settled.lock().unwrap() == 0 => {
+                return Err(Rejection::Unsettled("its key".into()));
+            }
+            "never" => return Err(Rejection::Unsettled("its key".into())),
+            "poor" => return Err(Rejection::Scopes(vec!["all:need".into()])),
+            _ => {}
+        }
+        let roles = vec![RoleName::parse("owner").unwrap()];
+        let subject = Subject::new(SubjectId::token("corp", "alice"), roles, Authentication::Token);
+        let patterns = scope.split(',').filter(|pattern| *pattern != "wait" && !pattern.is_empty());
+        Ok(Arc::new(subject.within(Scope::parse(patterns).unwrap())))
     }
 }
 
@@ -215,11 +269,48 @@ impl Identities for Keys {
 pub(super) struct Records {
     pub(super) lines: watch::Sender<Vec<String>>,
     pub(super) full: Mutex<bool>,
+    /// What was written down of budgets.
+    pub(super) spent: Mutex<Vec<Spent>>,
+    /// Questions and approvals.
+    pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Desk for Records {
+    fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().insert(id.to_owned(), text);
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().remove(id);
+            Ok(())
+        })
+    }
+}
+
+impl Ledger for Records {
+    fn write(&self, spent: Spent) {
+        self.spent.lock().unwrap().push(spent);
+    }
 }
 
 impl Default for Records {
     fn default() -> Self {
-        Records { lines: watch::channel(Vec::new()).0, full: Mutex::new(false) }
+        Records {
+            lines: watch::channel(Vec::new()).0,
+            full: Mutex::new(false),
+            spent: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 }
 
@@ -230,6 +321,12 @@ impl Recorder for Records {
         }
         let Intent { subject, server, method, name, effect, .. } = intent;
         self.lines.send_modify(|lines| lines.push(format!("{effect} {subject} {method} {server}/{name}")));
+        Ok(())
+    }
+
+    fn approval(&self, event: &ApprovalEvent<'_>) -> Result<(), String> {
+        let line = format!("{} {} by {}", event.answer, event.approval.name, event.by);
+        self.lines.send_modify(|lines| lines.push(line));
         Ok(())
     }
 

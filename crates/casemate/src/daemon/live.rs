@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
 use crate::secrets::Held;
+use crate::wiring::identities::Papers;
 use crate::wiring::logins::Logins;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
@@ -26,6 +27,7 @@ use crate::wiring::logins::Logins;
 pub struct Live {
     context: Arc<Context>,
     gate: Arc<Gate>,
+    papers: Arc<Papers>,
     shell: Arc<ArcSwap<Shell>>,
     listen: Option<SocketAddr>,
     /// What the process was started with; it does not change.
@@ -40,6 +42,8 @@ pub struct Live {
 pub struct Start {
     /// The gateway.
     pub gate: Arc<Gate>,
+    /// Who its callers are.
+    pub papers: Arc<Papers>,
     /// What its listener checks.
     pub shell: Arc<ArcSwap<Shell>>,
     /// What the command line said about the address.
@@ -77,6 +81,7 @@ impl Live {
         Live {
             context,
             gate: start.gate,
+            papers: start.papers,
             shell: start.shell,
             listen: start.listen,
             process: start.process,
@@ -140,6 +145,8 @@ impl Live {
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
         warn_of_missing(&loaded.snapshot);
+        // Who is somebody changes before what they may do: nobody is judged by new roles in an old mapping.
+        self.papers.configure(loaded.identity);
         self.logins.follow(&loaded.snapshot);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");

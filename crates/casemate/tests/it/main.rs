@@ -14,6 +14,7 @@ mod home;
 mod images;
 mod keys;
 mod learning;
+mod limits;
 mod logins;
 mod packages;
 mod people;

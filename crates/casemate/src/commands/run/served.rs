@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use casemate_auth::seal::Seals;
 use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::ports::Identities;
+use casemate_gateway::ports::{Asked, Identities, Rejection};
 use casemate_gateway::upstream::{Launch, Launcher, NoCredentials, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_store::Store;
@@ -16,11 +17,13 @@ use tokio::sync::mpsc;
 
 use super::Place;
 use super::signals::{self, Signals};
+use crate::clock;
 use crate::context::Context;
 use crate::daemon::{self, Ground};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
+use crate::wiring::nowhere::Nowhere;
 use crate::wiring::pins::Book;
 
 /// What of a server's complaints waits for the gateway to keep it, in bytes.
@@ -56,8 +59,12 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     let (host, notices) = daemon::host(launcher, (&snapshot.limits, &context.masks), ground);
     let gate = Gate::start(Parts {
         snapshot,
+        own_url: None,
         identities: Arc::new(Alone::new()?),
         recorder: Arc::clone(&place.log) as _,
+        ledger: (Arc::new(Nowhere) as _, Vec::new()),
+        desk: (Arc::new(Nowhere) as _, Vec::new()),
+        seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
         host,
         notices,
@@ -140,8 +147,8 @@ impl Alone {
 }
 
 impl Identities for Alone {
-    fn key(&self, _: &str, _: u64) -> Result<Arc<Subject>, String> {
-        Err("no key is of use here".to_owned())
+    fn bearer(&self, _: &str, _: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        Err(Rejection::Refused("no key and no token is of use here".to_owned()))
     }
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
