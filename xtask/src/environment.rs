@@ -37,6 +37,12 @@ pub(crate) fn settings() -> impl Iterator<Item = OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"CASEMATE_"))
 }
 
+/// What the conformance suite tells the client that it judges: the revision, the scenario, and what belongs to it.
+pub(crate) fn conformance() -> [Option<String>; 3] {
+    let names = ["MCP_CONFORMANCE_PROTOCOL_VERSION", "MCP_CONFORMANCE_SCENARIO", "MCP_CONFORMANCE_CONTEXT"];
+    names.map(|name| variable(name)?.into_os_string().into_string().ok())
+}
+
 #[expect(clippy::disallowed_methods, reason = "a developer's tool has no configuration to read these from")]
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)

@@ -60,6 +60,12 @@ enum Command {
         /// How often it asks
         times: usize,
     },
+    /// The client that the conformance suite judges: a gateway, a caller behind it, and a person who logs in
+    #[command(hide = true)]
+    ConformanceClient {
+        /// The server of the scenario
+        url: String,
+    },
     /// The least that can stand between a client and a server
     #[command(hide = true)]
     Relay {
@@ -90,6 +96,7 @@ fn run(command: Command) -> Result<()> {
         Command::EchoStdio => bench::serve_stdio(),
         Command::HttpsServer { identity } => bench::serve_https(&identity),
         Command::HttpsClient { identity, port, times } => bench::ask_https(&identity, port, times),
+        Command::ConformanceClient { url } => suite::conformance_client(&url),
         Command::Relay { to } => bench::serve_relay(to),
     }
 }

@@ -124,6 +124,11 @@ impl Options {
     }
 }
 
+/// The client that the conformance suite judges.
+pub(crate) fn conformance_client(url: &str) -> Result<()> {
+    conformance::client::be(url)
+}
+
 /// `cargo xtask check`
 pub(crate) fn check() -> Result<()> {
     run("cargo xtask check", CHECK, &Options::default())

@@ -14,6 +14,7 @@ mod forward;
 mod head;
 mod identify;
 mod inspect;
+mod invite;
 mod receive;
 mod record;
 mod route;
@@ -41,6 +42,7 @@ use record::Record;
 /// A [`Refusal`] when what arrived could not even be read as messages; it belongs to no request.
 pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<Vec<Delivery>, Refusal> {
     let identified = identify::subject(gate, head).await?;
+    invite::present(gate, &identified);
     let admitted = admit::subject(gate, identified).await?;
     let messages = receive::messages(gate, admitted, body).await?;
     let mut deliveries = Vec::with_capacity(messages.len());
@@ -81,6 +83,7 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
             () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
         }
     };
+    let outcome = invite::offer(gate, &ticket, outcome).await;
     record.close(&outcome);
     answer::deliver(&ticket, outcome)
 }

@@ -6,10 +6,14 @@
 mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
 use serde_json::{Value, json};
+use casemate_mcp::json::Raw;
+
+use crate::snapshot::ServerEntry;
 
 pub use wire::Wire;
 
@@ -175,6 +179,8 @@ codes! {
     OverLimit = "CM1709", Upstream;
     /// The server's entry names a secret that there is not.
     NeedsSecret = "CM1710", Us;
+    /// The server wants a login that a person has to make.
+    NeedsLogin = "CM1711", Caller;
     /// The answer holds something that a rule keeps from passing.
     AnswerBlocked = "CM1801", Upstream;
     /// Something failed inside the gateway.
@@ -207,6 +213,10 @@ pub struct Refusal {
     pub prescribed: Option<Box<ErrorObject>>,
     /// Present where the client is told that it was not allowed, and not that there is nothing.
     pub denial: Option<Remediation>,
+    /// The server that wants a login, when that is what is missing.
+    pub login: Option<Arc<ServerEntry>>,
+    /// A question that is sent instead, as the result that the modern dialect has for it.
+    pub question: Option<Raw>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
@@ -224,6 +234,8 @@ impl Refusal {
             retry: Retry::Never,
             prescribed: None,
             denial: None,
+            login: None,
+            question: None,
             approval: None,
             scopes: Vec::new(),
         }
@@ -265,6 +277,13 @@ impl Refusal {
                 "reason": "insufficient_authorization", "remediation": remediation.as_str(),
             } })
         })
+    }
+
+    /// Says that a login at this server is what is missing.
+    #[must_use]
+    pub fn for_login(mut self, entry: &Arc<ServerEntry>) -> Self {
+        self.login = Some(Arc::clone(entry));
+        self
     }
 
     /// Sends the JSON-RPC error that the protocol prescribes.

@@ -10,7 +10,7 @@ use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
 use crate::Overrun;
-pub use oauth::{ClientSecret, Grant, OAuth};
+pub use oauth::{ClientSecret, Grant, LoginNetwork, OAuth};
 pub use secrets::{Exposed, Missing, Secrets};
 
 mod oauth;

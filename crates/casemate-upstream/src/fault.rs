@@ -37,6 +37,9 @@ pub enum Fault {
         /// What happened.
         why: String,
     },
+    /// The server wants a login that only a person can make.
+    #[error("the server wants a login")]
+    Login,
     /// The instance was lost before it answered.
     #[error("the server was lost {}: {why}", if *.sent { "after the call was sent" } else { "before the call was sent" })]
     Gone {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Launcher, Masks, ServerNotice};
+use super::{Credentials, Launcher, Masks, ServerNotice};
 
 /// What all servers of one gateway share.
 pub struct Host {
@@ -18,6 +18,8 @@ pub struct Host {
     /// Dials; one pool of connections for each HTTP server. Its times and sizes must not be shorter than what entries may
     /// ask for (`timeouts.hard`) and [`Host::result_bytes_max`]: the bounds of this room are the ones that name a fault.
     pub http: Client,
+    /// Tokens for servers that want a login.
+    pub credentials: Arc<dyn Credentials>,
     /// Every task of this room runs on it.
     pub tracker: TaskTracker,
     /// Ends everything.

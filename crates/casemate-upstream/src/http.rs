@@ -24,6 +24,7 @@ const PROBE_TIME: Duration = Duration::from_secs(5);
 
 /// Finds out the dialect and does the handshake, beginning with the dialect that the server spoke the last time.
 pub(super) async fn open(seed: &Seed, door: &Arc<Door>) -> Result<Opened, Fault> {
+    let door = &door.of_instance(seed);
     let opened = match seed.era {
         Some(Era::Legacy) => match legacy::open(seed, door, Some(Era::Legacy)).await {
             // It no longer opens this way.

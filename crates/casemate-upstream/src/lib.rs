@@ -12,6 +12,7 @@
 mod brake;
 mod breaker;
 mod caller;
+mod credentials;
 mod deadline;
 mod desk;
 pub mod entry;
@@ -40,6 +41,7 @@ use casemate_mcp::call::Call;
 use casemate_mcp::json::Raw;
 
 pub use caller::{Caller, Event, Hello, ServerNotice};
+pub use credentials::{Credentials, Errand, Fetching, Invitation, NoCredentials, Rejection, Remedy};
 pub use fault::Fault;
 pub use host::Host;
 pub use masks::Masks;

@@ -13,6 +13,7 @@ pub mod clients;
 pub mod config;
 pub mod gateway;
 pub mod keys;
+pub mod logins;
 pub mod offline;
 pub mod people;
 pub mod pins;
@@ -143,6 +144,10 @@ pub enum Command {
     /// Check, explain and try who may do what
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Log in at a remote server
+    Login(logins::Login),
+    /// Forget a login at a remote server
+    Logout(logins::Login),
     /// Approve of what servers declare, and see what changed
     #[command(subcommand)]
     Pin(pins::Pin),

@@ -23,6 +23,7 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod login;
 pub mod pin;
 pub mod policy;
 pub mod prepare;
@@ -64,6 +65,8 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
         Command::Policy(args) => policy::run(context, &args),
+        Command::Login(args) => login::login(context, &args),
+        Command::Logout(args) => login::logout(context, &args),
         Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
         Command::Sessions(args) => sessions::run(context, &args),

@@ -12,7 +12,7 @@ use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
+use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -31,6 +31,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
 use crate::wiring::ledger::StoredLedger;
+use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
 use ledgers::Ledgers;
 use live::{Cause, Live};
@@ -115,10 +116,10 @@ impl Daemon {
         ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
-        let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
-        let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
+        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
+        let limits = (&start.loaded.snapshot.limits, &context.masks);
+        let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
-        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
@@ -148,6 +149,7 @@ impl Daemon {
                 process: start.loaded.process,
                 text: start.text,
                 vault: start.vault,
+                logins,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
@@ -258,18 +260,42 @@ fn cells(
     Ok(cells)
 }
 
+/// What servers stand on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Tokens for remote servers.
+    pub credentials: Arc<dyn Credentials>,
+    /// Every task runs on it.
+    pub tracker: TaskTracker,
+    /// Ends everything.
+    pub stop: CancellationToken,
+}
+
+/// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
+fn ground(
+    vault: &Arc<Vault>,
+    loaded: &Loaded,
+    (tracker, stop): (TaskTracker, CancellationToken),
+) -> (Ground, Arc<Logins>) {
+    live::warn_of_missing(&loaded.snapshot);
+    let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone()));
+    logins.follow(&loaded.snapshot);
+    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop }, logins)
+}
+
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
     (limits, masks): (&Limits, &Arc<Masks>),
-    (tracker, stop): (TaskTracker, CancellationToken),
+    ground: Ground,
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
     let host = Host {
         launcher,
         http: Client::new(dialing()),
-        tracker,
-        stop,
+        credentials: ground.credentials,
+        tracker: ground.tracker,
+        stop: ground.stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         masks: Arc::clone(masks),

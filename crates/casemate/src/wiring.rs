@@ -3,6 +3,7 @@
 pub mod desk;
 pub mod identities;
 pub mod ledger;
+pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;

@@ -1,5 +1,8 @@
 //! The official conformance suite: against the fixture itself, to know that both are right, and against the
-//! same fixture through the gateway, with the upstream side over HTTP and over stdio (docs/conformance.md).
+//! same fixture through the gateway, with the upstream side over HTTP and over stdio; and with the gateway as the
+//! client that logs in (docs/conformance.md).
+
+pub(crate) mod client;
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -66,6 +69,8 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
             judge(what, set, &format!("http://{}/mcp", forward.address))?;
         }
     }
+    drop(gateway);
+    failed.extend(client::run(&programs, reports.path())?);
     match failed.as_slice() {
         [] => Ok(()),
         failed => bail!("{}; the gateway printed:\n{}", failed.join(", "), installation.printed()),

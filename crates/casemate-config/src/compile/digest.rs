@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_gateway::snapshot::{
-    Approval, ClientSecret, Enclosure, OAuth, Room, ServerEntry, Sharing, Source,
+    Approval, ClientSecret, Enclosure, LoginNetwork, OAuth, Room, ServerEntry, Sharing, Source,
 };
 use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
@@ -127,7 +127,16 @@ impl Rendering {
 
     /// Taken apart in whole, as above.
     fn oauth(&mut self, oauth: &OAuth) {
-        let OAuth { client_id, client_secret, client_metadata_url, scopes, grant, issuer } = oauth;
+        let OAuth {
+            client_id,
+            client_secret,
+            client_metadata_url,
+            scopes,
+            grant,
+            issuer,
+            redirect_port,
+            network,
+        } = oauth;
         for text in [client_id, client_metadata_url, issuer] {
             self.texts(text.as_slice());
         }
@@ -138,6 +147,8 @@ impl Rendering {
         }
         self.texts(scopes);
         self.text(grant.as_str());
+        self.number(redirect_port.map_or(0, usize::from));
+        self.number(usize::from(*network == LoginNetwork::Private));
     }
 
     fn pairs<'a>(&mut self, pairs: impl ExactSizeIterator<Item = (&'a String, &'a str)>) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{
-    Approval, ClientSecret, CommandSource, Grant, HttpSource, ImageSource, Missing, OAuth, OutputRate,
-    Resilience, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+    Approval, ClientSecret, CommandSource, Grant, HttpSource, ImageSource, LoginNetwork, Missing, OAuth,
+    OutputRate, Resilience, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::{ExposeSecret, SecretString};
@@ -203,6 +203,11 @@ impl<'a> Compiler<'a> {
             scopes: at.texts("scopes").unwrap_or_default(),
             grant,
             issuer: text("issuer"),
+            redirect_port: at.count("redirect_port").and_then(|port| u16::try_from(port).ok()),
+            network: match at.switch("private_network") {
+                Some(true) => LoginNetwork::Private,
+                _ => LoginNetwork::Public,
+            },
         };
         if oauth.client_id.is_none() && (grant != Grant::AuthorizationCode || oauth.client_secret.is_some()) {
             let what = format!("[{}] has no `client_id`", at.key);

@@ -7,6 +7,7 @@ mod gateway;
 mod identity;
 mod inspect;
 mod limits;
+mod oauth;
 mod packages;
 mod rules;
 mod servers;
@@ -22,6 +23,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         front::SETTINGS,
         limits::SETTINGS,
         servers::SETTINGS,
+        oauth::SETTINGS,
         cells::SETTINGS,
         limits::SERVERS,
         confirmed::SETTINGS,

@@ -9,6 +9,7 @@ use casemate_mcp::frame::{ErrorObject, Id, code, error_text, response_parts};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
+use casemate_policy::SubjectId;
 use http::StatusCode;
 use serde_json::json;
 
@@ -22,6 +23,8 @@ pub(super) struct Ticket {
     pub(super) id: Id,
     pub(super) method: Method,
     pub(super) revision: Revision,
+    /// Who can be asked to open an address on this machine, if anybody can.
+    pub(super) opener: Option<SubjectId>,
 }
 
 /// The answer to one request, ready to be written.
@@ -58,6 +61,9 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         // SEP-1303: what a model got wrong it is told as a result, so that it can do better. SEP-2643: so is what it
         // was not allowed.
         return result_of(ticket, tool_error(&refusal), None);
+    }
+    if let Some(question) = refusal.question {
+        return worded(ticket, &question, None);
     }
     let wire = refusal.wire();
     let status =

@@ -63,6 +63,11 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
             ),
             Retry::Never,
         ),
+        Fault::Login => (
+            Code::NeedsLogin,
+            format!("The server {name} wants a login: run `casemate login {name}` and call again."),
+            Retry::Never,
+        ),
         Fault::Stopping => (Code::ServerDown, format!("The server {name} is stopped."), Retry::Never),
         Fault::CircuitOpen { retry_after } => (
             Code::CircuitOpen,
@@ -111,5 +116,6 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
             (Code::BadAnswer, format!("The server {name} does not keep to the protocol."), Retry::Never)
         }
     };
-    Refusal::new(code, message).with_retry(retry).with_detail(fault)
+    let refusal = Refusal::new(code, message).with_retry(retry).with_detail(fault);
+    if code == Code::NeedsLogin { refusal.for_login(shelf.server().entry()) } else { refusal }
 }

@@ -19,6 +19,7 @@ use super::Delivery;
 use super::admit::Admitted;
 use super::answer::{Ticket, deliver};
 use super::head::{Incoming, SessionRef};
+use super::invite;
 use crate::client::{InFlight, Session};
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -60,7 +61,12 @@ pub(super) struct Received {
 impl Received {
     /// What is needed to answer, whatever becomes of the call.
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket { id: self.id.clone(), method: self.call.method.clone(), revision: self.call.meta.revision }
+        Ticket {
+            id: self.id.clone(),
+            method: self.call.method.clone(),
+            revision: self.call.meta.revision,
+            opener: invite::opener(self),
+        }
     }
 
     /// The tool, prompt or resource by the name that the client used; empty where there is none.
@@ -254,7 +260,7 @@ impl Reader {
 
     fn unreadable(&self, id: Id, method: Method, refusal: Refusal) -> Result<Message, Refusal> {
         let revision = self.hello.as_ref().map_or(Revision::LATEST, |hello| hello.revision);
-        let ticket = Ticket { id, method, revision };
+        let ticket = Ticket { id, method, revision, opener: None };
         Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
     }
 }
@@ -276,7 +282,8 @@ impl Refusal {
     /// An answer to the request, when its id could be read; otherwise the refusal belongs to no request.
     fn answer_to(self, id: Option<&Id>) -> Result<Vec<Message>, Refusal> {
         let id = id.cloned().ok_or_else(|| self.clone())?;
-        let ticket = Ticket { id, method: Method::Other("".into()), revision: Revision::LATEST };
+        let (method, revision) = (Method::Other("".into()), Revision::LATEST);
+        let ticket = Ticket { id, method, revision, opener: None };
         Ok(vec![Message::Unreadable(deliver(&ticket, Err(self)))])
     }
 }

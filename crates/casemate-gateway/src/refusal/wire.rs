@@ -97,6 +97,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::DefinitionBlocked
         | Code::AnswerBlocked
         | Code::NeedsSecret
+        | Code::NeedsLogin
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),

@@ -75,6 +75,7 @@ impl Harness {
         let links = Arc::new(Links::default());
         let host = Host {
             launcher: Arc::clone(&links) as Arc<dyn Launcher>,
+            credentials: Arc::new(crate::upstream::NoCredentials),
             tracker: tracker.clone(),
             stop: CancellationToken::new(),
             notices,

@@ -104,6 +104,18 @@ impl Url {
         self.is_secure
     }
 
+    /// Whether it says itself that it is this machine: a loopback address, `localhost`, or a name below that.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Address(address) => address.to_canonical().is_loopback(),
+            Host::Name(name) => {
+                let name = name.to_string();
+                name == "localhost" || name.ends_with(".localhost")
+            }
+        }
+    }
+
     /// The port, the scheme's own where none is written.
     #[must_use]
     pub fn port(&self) -> u16 {

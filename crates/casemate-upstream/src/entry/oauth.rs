@@ -17,6 +17,20 @@ pub struct OAuth {
     pub grant: Grant,
     /// The authorization server, instead of the one that the server names.
     pub issuer: Option<String>,
+    /// The port on which the answer is awaited; any when absent.
+    pub redirect_port: Option<u16>,
+    /// Where the authorization server may be.
+    pub network: LoginNetwork,
+}
+
+/// Where an authorization server may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoginNetwork {
+    /// On the public network; for a server of this machine, here too.
+    #[default]
+    Public,
+    /// On a private network too.
+    Private,
 }
 
 /// How a client proves that it is the one that was registered.

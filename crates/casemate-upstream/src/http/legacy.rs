@@ -74,8 +74,7 @@ pub(super) async fn open(seed: &Seed, door: &Arc<Door>, proven: Option<Era>) -> 
     let params = probe::initialize_params(&seed.offered, &seed.host.client_info);
     let mut ticket = before.desk.open(&Method::Initialize, None)?;
     let text = request_text(&Id::Number(ticket.id()), &Method::Initialize, Some(&params));
-    let posted = door.endpoint.post(before.headers.clone(), text).await;
-    let posted = posted.map_err(|fault| door.fault(&fault))?;
+    let posted = door.post(before.headers.clone(), text).await?;
     let id = posted.headers().get(&SESSION_ID).cloned();
     let answer = before.answer(posted, &mut ticket).await.outcome?;
     let hello = Arc::new(probe::welcome(answer)?);
@@ -161,9 +160,9 @@ impl Session {
         let text = request_text(&Id::Number(ticket.id()), method, Some(params));
         // From the first moment on the server may have it.
         let mut errand = Errand { session: self, ticket, is_out: true };
-        let found = match self.door.endpoint.post(self.headers.clone(), text).await {
+        let found = match self.door.post(self.headers.clone(), text).await {
             Ok(posted) => Ok(self.answer(posted, &mut errand.ticket).await),
-            Err(fault) => Err(self.door.fault(&fault)),
+            Err(fault) => Err(fault),
         };
         errand.is_out = false;
         let found = found?;
@@ -187,7 +186,8 @@ impl Session {
         let done = |outcome| Found { outcome, status: StatusCode::OK, is_addressed: true };
         match posted {
             Posted::Events { events, .. } => {
-                let stream = Stream::Resuming(Box::new(ResumingEvents::new(events, self.resumption())));
+                let plan = self.resumption().await;
+                let stream = Stream::Resuming(Box::new(ResumingEvents::new(events, plan)));
                 done(reading.stream(stream, ticket, |reaction| self.react(reaction)).await)
             }
             // Some servers answer on their general stream.
@@ -201,8 +201,7 @@ impl Session {
     /// # Errors
     /// A [`Fault`] when it was not taken.
     pub(super) async fn post(&self, text: Bytes) -> Result<(), Fault> {
-        let posted = self.door.endpoint.post(self.headers.clone(), text).await;
-        let status = posted.map_err(|fault| self.door.fault(&fault))?.status();
+        let status = self.door.post(self.headers.clone(), text).await?.status();
         if status.is_success() {
             return Ok(());
         }
@@ -235,10 +234,10 @@ impl Session {
     }
 
     /// How to come back to a stream.
-    pub(super) fn resumption(&self) -> ResumePlan {
+    pub(super) async fn resumption(&self) -> ResumePlan {
         ResumePlan {
             endpoint: self.door.endpoint.clone(),
-            headers: self.headers.clone(),
+            headers: self.door.admitted(self.headers.clone()).await,
             retry: RETRY,
             tries_max: TRIES_MAX,
         }

@@ -134,7 +134,7 @@ impl Modern {
         let params = notice.params.as_ref();
         let text = notification_text(&notice.method, params.map(Members::raw));
         let headers = self.wire.headers(&notice.method, params);
-        _ = self.wire.door.endpoint.post(headers, text).await;
+        _ = self.wire.door.post(headers, text).await;
     }
 
     /// Begins or ends a watch on a resource: the listen stream is opened anew.
@@ -189,7 +189,7 @@ impl Wire {
     /// Posts a request and reads its answer. Dropping the future closes the connection.
     async fn exchange(&self, mut ticket: Ticket, letter: Letter) -> Result<Found, Fault> {
         let Letter { text, headers } = letter;
-        let posted = self.door.endpoint.post(headers, text).await.map_err(|fault| self.door.fault(&fault))?;
+        let posted = self.door.post(headers, text).await?;
         let reading = Reading {
             door: &self.door,
             desk: &self.desk,

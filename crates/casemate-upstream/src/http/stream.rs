@@ -31,7 +31,8 @@ pub(super) async fn keep(session: Arc<Session>, hello: Arc<Hello>) {
     }
     // A session that the server has forgotten needs no goodbye; its end is known already.
     if session.has_id() && !session.life.has_ended() {
-        _ = timeout(FAREWELL_TIME, session.door.endpoint.delete(session.headers.clone())).await;
+        let headers = session.door.admitted(session.headers.clone()).await;
+        _ = timeout(FAREWELL_TIME, session.door.endpoint.delete(headers)).await;
     }
     session.life.end(End::Asked);
 }
@@ -42,14 +43,16 @@ async fn listen(session: &Arc<Session>, hello: &Hello) {
     let mut was_open = false;
     loop {
         let opened = Instant::now();
-        match session.door.endpoint.get_events(session.headers.clone()).await {
+        let headers = session.door.admitted(session.headers.clone()).await;
+        match session.door.endpoint.get_events(headers).await {
             Ok(Posted::Events { events, .. }) => {
                 if was_open {
                     // Nobody knows what changed while there was no stream.
                     tell_all(&session.outlet, session.desk.subject(), &hello.capabilities);
                 }
                 was_open = true;
-                read(session, ResumingEvents::new(events, session.resumption())).await;
+                let plan = session.resumption().await;
+                read(session, ResumingEvents::new(events, plan)).await;
             }
             Ok(posted) if posted.status() == StatusCode::NOT_FOUND && session.has_id() => {
                 return session.life.end(End::Expired);

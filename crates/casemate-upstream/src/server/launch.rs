@@ -108,7 +108,8 @@ impl Start {
     fn give_up(&self, fault: &Fault) {
         let mut room = guard(&self.shared.room);
         room.remove(&self.key, self.serial);
-        if *fault != Fault::Stopping {
+        // A server that wants a login is as well as it can be.
+        if !matches!(fault, Fault::Stopping | Fault::Login) {
             self.shared.failed(&mut room, fault.to_string());
         }
     }

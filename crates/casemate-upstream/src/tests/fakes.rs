@@ -358,6 +358,7 @@ pub(super) fn host(
     Arc::new(Host {
         launcher,
         http: Client::new(ClientOptions::default()),
+        credentials: Arc::new(crate::NoCredentials),
         tracker,
         stop: CancellationToken::new(),
         notices,

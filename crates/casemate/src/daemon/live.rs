@@ -20,6 +20,7 @@ use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
 use crate::secrets::Held;
 use crate::wiring::identities::Papers;
+use crate::wiring::logins::Logins;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Live {
     /// What the process was started with; it does not change.
     process: Process,
     vault: Arc<Vault>,
+    logins: Arc<Logins>,
     state: Mutex<State>,
 }
 
@@ -52,6 +54,8 @@ pub struct Start {
     pub text: Option<String>,
     /// The secrets that it refers to.
     pub vault: Arc<Vault>,
+    /// The logins at its remote servers.
+    pub logins: Arc<Logins>,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,7 @@ impl Live {
             listen: start.listen,
             process: start.process,
             vault: start.vault,
+            logins: start.logins,
             state,
         }
     }
@@ -142,6 +147,7 @@ impl Live {
         warn_of_missing(&loaded.snapshot);
         // Who is somebody changes before what they may do: nobody is judged by new roles in an old mapping.
         self.papers.configure(loaded.identity);
+        self.logins.follow(&loaded.snapshot);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");
         for key in self.process.changes(&loaded.process) {

@@ -44,6 +44,8 @@ fn the_short_help_fits_on_a_screen() {
               uninstall    Take Casemate out of a client's configuration
               key          Create, list and revoke API keys
               policy       Check, explain and try who may do what
+              login        Log in at a remote server
+              logout       Forget a login at a remote server
               pin          Approve of what servers declare, and see what changed
               secret       Keep secrets for servers, sealed at rest
               sessions     List and end the sessions of clients

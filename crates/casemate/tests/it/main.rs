@@ -15,6 +15,7 @@ mod images;
 mod keys;
 mod learning;
 mod limits;
+mod logins;
 mod packages;
 mod people;
 mod pins;

@@ -8,7 +8,7 @@ use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::{Asked, Identities, Rejection};
-use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
+use casemate_gateway::upstream::{Launch, Launcher, NoCredentials, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_store::Store;
 use casemate_transport::listener::Peer;
@@ -19,7 +19,7 @@ use super::Place;
 use super::signals::{self, Signals};
 use crate::clock;
 use crate::context::Context;
-use crate::daemon;
+use crate::daemon::{self, Ground};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
@@ -51,11 +51,12 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     let Server { snapshot, entry, grace, .. } = server;
     let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) = daemon::host(
-        launcher,
-        (&snapshot.limits, &context.masks),
-        (place.tracker.clone(), place.stop.clone()),
-    );
+    let ground = Ground {
+        credentials: Arc::new(NoCredentials),
+        tracker: place.tracker.clone(),
+        stop: place.stop.clone(),
+    };
+    let (host, notices) = daemon::host(launcher, (&snapshot.limits, &context.masks), ground);
     let gate = Gate::start(Parts {
         snapshot,
         own_url: None,
