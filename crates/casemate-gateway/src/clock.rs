@@ -9,6 +9,12 @@ pub fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The same in milliseconds.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A point in time for measuring how long something takes. Follows tokio's clock, so tests can pause it.
 #[must_use]
 pub fn instant() -> tokio::time::Instant {

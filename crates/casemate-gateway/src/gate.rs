@@ -1,5 +1,6 @@
 //! The gateway as a whole: what all calls share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,9 @@ use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
 use crate::journey::Admissions;
 use crate::ports::{CallId, Identities, Recorder};
+use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
+use crate::turned_away::{Noted, TurnedAways};
 use crate::upstream::{Host, Server, ServerNotice};
 
 /// How often idle sessions are looked for.
@@ -50,6 +53,7 @@ pub struct Gate {
     bus: Bus,
     tasks: Tasks,
     admissions: Admissions,
+    turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
     run: u64,
@@ -74,6 +78,7 @@ impl Gate {
             bus: Bus::default(),
             tasks: Tasks::default(),
             admissions: Admissions::default(),
+            turned_away: TurnedAways::default(),
             closing: CancellationToken::new(),
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
@@ -180,6 +185,23 @@ impl Gate {
         CallId { run: self.run, number: self.calls.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// Counts a request that was refused before it was a call, and names the refusal.
+    pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
+        let refusal = refusal.under(self.next_call());
+        if let Some(call) = refusal.call {
+            tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
+            let noted =
+                Noted { address, code: refusal.code, label: refusal.label, call, unix_ms: clock::unix_ms() };
+            self.turned_away.note(&*self.recorder, &noted);
+        }
+        refusal
+    }
+
+    /// Writes down what is only counted so far, at the end.
+    pub fn settle(&self) {
+        self.turned_away.settle(&*self.recorder);
+    }
+
     /// Brings what servers say outside of calls to the clients that want it.
     async fn follow(
         self: Arc<Self>,
@@ -200,8 +222,9 @@ impl Gate {
         }
     }
 
-    /// Ends the sessions that were idle for too long, or whose subject is gone.
+    /// Writes down who was refused in the minute before, and ends the sessions that were idle for too long, or whose subject is gone.
     fn sweep(&self) {
+        self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         let idle_max = self.snapshot.load().limits.session_idle_max;
         self.sessions.sweep(idle_max, |subject| self.current(subject).is_some());
     }

@@ -16,6 +16,7 @@ pub mod journey;
 pub mod ports;
 pub mod refusal;
 pub mod snapshot;
+mod turned_away;
 
 pub use casemate_upstream as upstream;
 

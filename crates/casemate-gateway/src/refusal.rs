@@ -9,6 +9,9 @@ use std::fmt;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
+use http::Method;
+
+use crate::ports::CallId;
 
 pub use wire::Wire;
 
@@ -80,6 +83,8 @@ codes! {
     TooManyConnections = "CM1005", Us;
     /// The request came in plaintext, and the gateway is reached over HTTPS.
     Plaintext = "CM1006", Caller;
+    /// There was no TLS to be had with the client.
+    BadHandshake = "CM1007", Caller;
     /// No credential came with the request.
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
@@ -158,19 +163,55 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
+    /// The id that the log and the records have it under, for the caller to quote.
+    pub call: Option<CallId>,
+    /// More precisely than the code, for the records: a word or two that no caller chose.
+    pub label: &'static str,
+    /// The HTTP methods that would be right.
+    pub allow: &'static [Method],
 }
 
 impl Refusal {
     /// A refusal that would be the same if the call were sent again.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into(), detail: None, retry: Retry::Never, prescribed: None }
+        Refusal {
+            code,
+            message: message.into(),
+            detail: None,
+            retry: Retry::Never,
+            prescribed: None,
+            call: None,
+            label: "",
+            allow: &[],
+        }
     }
 
     /// Adds what only the record and the log may hold.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Names it; the first name stays.
+    #[must_use]
+    pub fn under(mut self, call: CallId) -> Self {
+        self.call.get_or_insert(call);
+        self
+    }
+
+    /// Says more precisely what it is, for the records.
+    #[must_use]
+    pub fn labelled(mut self, label: &'static str) -> Self {
+        self.label = label;
+        self
+    }
+
+    /// Says which HTTP methods would be right.
+    #[must_use]
+    pub fn allowing(mut self, methods: &'static [Method]) -> Self {
+        self.allow = methods;
         self
     }
 

@@ -7,3 +7,4 @@ mod harness;
 mod hostile;
 mod lists;
 mod sessions;
+mod strangers;

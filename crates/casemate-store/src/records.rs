@@ -125,6 +125,21 @@ impl fmt::Display for Ending {
     }
 }
 
+/// What one address was refused in one minute, before any of it was a call.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnedAway<'a> {
+    /// An address, a network of IPv6, `unix`, or `others` when there were too many to name.
+    pub from: &'a str,
+    /// How many requests.
+    pub count: u64,
+    /// The id that the answer to the first quoted, and when it was refused, in milliseconds since 1970.
+    pub first: (&'a str, u64),
+    /// The same of the last.
+    pub last: (&'a str, u64),
+    /// What for, each with its number.
+    pub reasons: &'a [&'a str],
+}
+
 /// Anything that is recorded.
 #[derive(Debug, Clone, Copy)]
 pub enum Record<'a> {
@@ -138,6 +153,8 @@ pub enum Record<'a> {
     CellEnd(&'a CellEnd<'a>),
     /// A server tried to reach something.
     Network(&'a Network<'a>),
+    /// Requests were refused before they were calls.
+    TurnedAway(&'a TurnedAway<'a>),
     /// An incomplete line was found and cut off.
     Torn {
         /// How many bytes were cut off.

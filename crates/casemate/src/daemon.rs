@@ -14,7 +14,7 @@ use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
-use casemate_transport::http::{Client, ClientOptions, Server};
+use casemate_transport::http::{Client, ClientOptions, Server, Tls};
 use casemate_transport::listener::Listener;
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
@@ -41,6 +41,7 @@ pub mod live;
 pub mod operator;
 pub mod seat;
 pub mod signals;
+pub mod tls;
 pub mod watch;
 
 /// Connections of local clients at a time. Each is a person's client, or one of its sessions.
@@ -93,7 +94,8 @@ impl Daemon {
         let signals = Signals::listen()?;
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
-        let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
+        let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
+        let tls = tls.clone().map(tls::open).transpose()?;
         let listener = Listener::bind_tcp(listen).await.with_context(|| {
             Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
                 .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
@@ -122,12 +124,16 @@ impl Daemon {
 
         let listening = CancellationToken::new();
         let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
-        let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
+        let mut server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
+        if let Some(tls) = &tls {
+            server = server.with_tls(Arc::clone(tls));
+            tls::follow(tls, &tracker, &listening);
+        }
         tracker.spawn(server.run(listener));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
 
         let watch = watch(&context);
-        let endpoint = format!("http://{address}/mcp");
+        let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
             live::Start {
@@ -135,6 +141,7 @@ impl Daemon {
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
+                tls,
                 text: start.text,
             },
         ));
@@ -177,6 +184,7 @@ impl Daemon {
         if tokio::time::timeout(FAREWELL, tracker.wait()).await.is_err() {
             tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
         }
+        self.gate.settle();
         self.log.sync();
         tracing::info!("stopped");
     }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use casemate_gateway::front::{ClientFiles, Demand, TlsFiles};
 use casemate_gateway::snapshot::{Sharing, Source as From};
 use casemate_mcp::names::{ServerName, ToolName};
 
@@ -18,6 +19,7 @@ plaintext_beyond_loopback = true
 hosts = ["mcp.example.com"]
 origins = ["https://app.example.com"]
 public_url = "https://MCP.example.com:443/"
+tls = { certificate = "cert.pem", key = "/k/key.pem", client_ca = "ca.pem", client_certificates = "required" }
 trusted_proxies = ["10.0.0.0/8", "2001:db8::7"]
 log = "debug"
 shutdown_grace = "3s"
@@ -71,6 +73,11 @@ fn every_setting_arrives() {
         process,
         Process {
             listen: "0.0.0.0:0".parse().unwrap(),
+            tls: Some(TlsFiles {
+                certificate: "etc/cert.pem".into(),
+                key: "/k/key.pem".into(),
+                clients: Some(ClientFiles { authorities: "etc/ca.pem".into(), demand: Demand::Required }),
+            }),
             log: "debug".into(),
             shutdown_grace: Duration::from_secs(3),
             packages: PackageSources {

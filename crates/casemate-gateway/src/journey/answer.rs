@@ -1,5 +1,6 @@
 //! Stage 10: the answer in the words of the client's dialect.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::inspect::Cleared;
 use crate::client::Session;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 
 /// What is needed to answer a request, kept apart from its journey.
@@ -22,6 +24,8 @@ pub(super) struct Ticket {
     pub(super) id: Id,
     pub(super) method: Method,
     pub(super) revision: Revision,
+    /// Where the request came from.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// The answer to one request, ready to be written.
@@ -37,6 +41,8 @@ pub struct Delivery {
     pub opened: Option<Arc<Session>>,
     /// The client gave the call up: where an answer is not owed to a transport, none is sent.
     pub canceled: bool,
+    /// The id that the log and the records have a refusal under.
+    pub refused: Option<CallId>,
 }
 
 /// Writes the outcome of a journey for the client.
@@ -64,6 +70,7 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         retry_after_s: wire.retry_after_s,
         opened: None,
         canceled: refusal.code == Code::Canceled,
+        refused: refusal.call,
     }
 }
 
@@ -78,7 +85,7 @@ fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Deli
 
 fn worded(ticket: &Ticket, result: &Raw, opened: Option<Arc<Session>>) -> Delivery {
     let parts = response_parts(&ticket.id, result).to_vec();
-    Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false }
+    Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false, refused: None }
 }
 
 fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
@@ -95,6 +102,7 @@ fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
         retry_after_s: None,
         opened: None,
         canceled: false,
+        refused: None,
     }
 }
 

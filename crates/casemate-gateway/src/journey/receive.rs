@@ -15,9 +15,8 @@ use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_transport::http::inbound::BodyFault;
 
-use super::Delivery;
 use super::admit::Admitted;
-use super::answer::{Ticket, deliver};
+use super::answer::Ticket;
 use super::head::{Incoming, SessionRef};
 use crate::client::{InFlight, Session};
 use crate::gate::Gate;
@@ -38,7 +37,7 @@ pub(super) enum Message {
     /// A request.
     Call(Received),
     /// A request that is wrong in itself; its answer stands.
-    Unreadable(Delivery),
+    Unreadable(Ticket, Refusal),
     /// A notification, or the reply to a question of ours.
     Told(Told),
 }
@@ -58,7 +57,12 @@ pub(super) struct Received {
 impl Received {
     /// What is needed to answer, whatever becomes of the call.
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket { id: self.id.clone(), method: self.call.method.clone(), revision: self.call.meta.revision }
+        Ticket {
+            id: self.id.clone(),
+            method: self.call.method.clone(),
+            revision: self.call.meta.revision,
+            address: self.passage.identified.head.peer.address(),
+        }
     }
 
     /// The tool, prompt or resource by the name that the client used; empty where there is none.
@@ -102,7 +106,7 @@ pub(super) async fn messages<B: Incoming>(
             return Err(Refusal::new(Code::BadMessage, message));
         }
         Ok(frames) => frames,
-        Err(fault) => return no_frame(&fault).answer_to(fault.id()),
+        Err(fault) => return no_frame(&fault).answer_to(fault.id(), &admitted),
     };
     let reader = Reader { passage: Arc::new(admitted), session, hello };
     frames.into_iter().map(|frame| reader.message(frame)).collect()
@@ -242,8 +246,8 @@ impl Reader {
 
     fn unreadable(&self, id: Id, method: Method, refusal: Refusal) -> Result<Message, Refusal> {
         let revision = self.hello.as_ref().map_or(Revision::LATEST, |hello| hello.revision);
-        let ticket = Ticket { id, method, revision };
-        Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
+        let address = self.passage.identified.head.peer.address();
+        Ok(Message::Unreadable(Ticket { id, method, revision, address }, refusal))
     }
 }
 
@@ -262,10 +266,11 @@ fn bounded(id: &Id, method: &Method, params: Option<&Members>) -> Result<(), Ref
 
 impl Refusal {
     /// An answer to the request, when its id could be read; otherwise the refusal belongs to no request.
-    fn answer_to(self, id: Option<&Id>) -> Result<Vec<Message>, Refusal> {
+    fn answer_to(self, id: Option<&Id>, admitted: &Admitted) -> Result<Vec<Message>, Refusal> {
         let id = id.cloned().ok_or_else(|| self.clone())?;
-        let ticket = Ticket { id, method: Method::Other("".into()), revision: Revision::LATEST };
-        Ok(vec![Message::Unreadable(deliver(&ticket, Err(self)))])
+        let (method, revision) = (Method::Other("".into()), Revision::LATEST);
+        let address = admitted.identified.head.peer.address();
+        Ok(vec![Message::Unreadable(Ticket { id, method, revision, address }, self)])
     }
 }
 

@@ -2,7 +2,7 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record};
+use super::{Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -29,6 +29,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::CellStart(start) => write_start(&mut members, start, stamp),
         Record::CellEnd(end) => write_end(&mut members, end, stamp),
         Record::Network(network) => write_network(&mut members, network, stamp),
+        Record::TurnedAway(away) => write_turned_away(&mut members, away, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
             members.text("kind", "torn");
@@ -120,6 +121,20 @@ fn write_network(members: &mut Members<'_>, network: &Network<'_>, stamp: Stamp<
     members.time(stamp);
     members.number("times", network.times);
     members.text("verdict", network.verdict);
+}
+
+fn write_turned_away(members: &mut Members<'_>, away: &TurnedAway<'_>, stamp: Stamp<'_>) {
+    let ((first_call, first), (last_call, last)) = (away.first, away.last);
+    members.number("count", away.count);
+    members.number("first", first);
+    members.text("first_call", first_call);
+    members.text("from", away.from);
+    members.text("kind", "turned-away");
+    members.number("last", last);
+    members.text("last_call", last_call);
+    members.texts("reasons", away.reasons);
+    members.number("seq", stamp.seq);
+    members.time(stamp);
 }
 
 /// The inside of an object. Names are ours and need no escapes.

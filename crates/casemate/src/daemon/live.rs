@@ -9,9 +9,10 @@ use casemate_config::{Front, Process};
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
 use casemate_transport::http::shell::Plaintext;
-use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell};
+use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell, Tls};
 use tokio::sync::Mutex;
 
+use super::tls;
 use crate::configuration;
 use crate::context::Context;
 use crate::control::wire::Reloaded;
@@ -24,6 +25,8 @@ pub struct Live {
     gate: Arc<Gate>,
     shell: Arc<ArcSwap<Shell>>,
     listen: Option<SocketAddr>,
+    /// The certificates of its listener.
+    tls: Option<Arc<Tls>>,
     /// What the process was started with; it does not change.
     process: Process,
     state: Mutex<State>,
@@ -38,6 +41,8 @@ pub struct Start {
     pub shell: Arc<ArcSwap<Shell>>,
     /// What the command line said about the address.
     pub listen: Option<SocketAddr>,
+    /// The certificates of its listener.
+    pub tls: Option<Arc<Tls>>,
     /// What takes a restart to change.
     pub process: Process,
     /// The text of the configuration file.
@@ -69,6 +74,7 @@ impl Live {
             gate: start.gate,
             shell: start.shell,
             listen: start.listen,
+            tls: start.tls,
             process: start.process,
             state,
         }
@@ -91,6 +97,9 @@ impl Live {
 
     /// Reads the configuration anew. A good one is in force when this returns; a bad one changes nothing.
     pub async fn reload(&self, cause: Cause) -> Reloaded {
+        if let Some(tls) = self.tls.as_ref().filter(|_| cause == Cause::Asked) {
+            tls::reload(tls);
+        }
         let mut state = self.state.lock().await;
         match self.replace(&mut state, cause) {
             Ok(problems) => state.problems = problems,
@@ -143,10 +152,8 @@ pub fn shell(front: &Front) -> anyhow::Result<Shell> {
         hosts = hosts.and_exactly(&host).context("gateway.public_url")?;
     }
     let further = front.origins.iter().map(|origin| Origin::parse(origin));
-    let mut origins = Origin::local();
-    for origin in further {
-        origins.push(origin.context("gateway.origins")?);
-    }
+    let pages = further.collect::<Result<Vec<_>, _>>().context("gateway.origins")?;
+    let origins = Origin::local().into_iter().chain(pages.iter().cloned()).collect();
     let proxies = Proxies::new(front.trusted_proxies.clone());
     let plaintext = match public.is_some_and(PublicUrl::is_https) {
         true => Plaintext::Refused,
@@ -157,5 +164,5 @@ pub fn shell(front: &Front) -> anyhow::Result<Shell> {
         connections_per_address_max: front.connections_per_address_max,
         ..HttpLimits::default()
     };
-    Ok(Shell { hosts, origins, proxies, plaintext, limits })
+    Ok(Shell { hosts, origins, pages, proxies, plaintext, limits })
 }

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{World, check, written};
 
 #[test]
 fn mistakes_about_the_public_address_have_hints() {
@@ -37,4 +37,17 @@ trusted_proxies = ["10.1.2.3/8", "0.0.0.0/0", "balancer.example.com", "::1"]
           hint: like "https://mcp.example.com"
     "#]],
     );
+}
+
+#[test]
+fn tls_is_whole_or_not_there() {
+    check("[gateway]\ntls.certificate = \"c\"\n", expect![[r#""#]]);
+    check("[gateway]\ntls.key = \"k\"\n", expect![[r#""#]]);
+    check("[gateway]\ntls.client_ca = \"a\"\n", expect![[r#""#]]);
+    check(
+        "[gateway]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c\", key = \"k\", client_certificates = \"required\" }\n",
+        expect![[r#""#]],
+    );
+    let good = "[gateway]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c\", key = \"k\" }\n";
+    assert!(World::default().load(&written(good)).unwrap().process.tls.unwrap().clients.is_none());
 }

@@ -6,13 +6,17 @@ use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use casemate_transport::http::head::SESSION_ID;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use crate::gate::Gate;
 use crate::journey::Delivery;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 use crate::upstream::State;
+
+/// The id of a refusal, for the caller to quote.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer to a body: nothing but an acknowledgment when it asked for nothing.
 pub(super) fn of_deliveries(mut deliveries: Vec<Delivery>) -> Reply {
@@ -39,7 +43,7 @@ fn of_delivery(delivery: Delivery) -> Reply {
     if let Some(value) = delivery.opened.and_then(|session| HeaderValue::from_str(&session.id).ok()) {
         reply = reply.with(SESSION_ID, value);
     }
-    with_retry(reply, delivery.retry_after_s)
+    named(with_retry(reply, delivery.retry_after_s), delivery.refused)
 }
 
 /// The answer to a request that could not even be read.
@@ -50,10 +54,26 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
         Code::NoCredential | Code::BadCredential => {
             reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"casemate\""))
         }
-        Code::BadHttpMethod => reply.with(ALLOW, HeaderValue::from_static("POST, GET, DELETE")),
+        Code::BadHttpMethod => match allowed(refusal.allow) {
+            Some(methods) => reply.with(ALLOW, methods),
+            None => reply,
+        },
         _ => reply,
     };
-    with_retry(reply, wire.retry_after_s)
+    named(with_retry(reply, wire.retry_after_s), refusal.call)
+}
+
+/// Quotes the id that the log and the records have a refusal under.
+fn named(reply: Reply, call: Option<CallId>) -> Reply {
+    match call.and_then(|call| HeaderValue::from_str(&call.to_string()).ok()) {
+        Some(id) => reply.with(REQUEST_ID, id),
+        None => reply,
+    }
+}
+
+fn allowed(methods: &[Method]) -> Option<HeaderValue> {
+    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).ok().filter(|value| !value.is_empty())
 }
 
 fn with_retry(reply: Reply, seconds: Option<u64>) -> Reply {

@@ -6,7 +6,7 @@ use casemate_mcp::revision::Revision;
 use casemate_transport::http::Head as HttpHead;
 use casemate_transport::http::Reply;
 use casemate_transport::http::streams::{Prime, Streams};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tokio::sync::mpsc;
 
 use super::head_of;
@@ -49,10 +49,8 @@ pub(super) fn end(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Rep
 fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session>, Refusal> {
     let modern = head.protocol_version().and_then(Revision::parse).is_some_and(Revision::is_modern);
     if modern {
-        return Err(Refusal::new(
-            Code::BadHttpMethod,
-            "This revision of the protocol has neither GET nor DELETE.",
-        ));
+        let message = "This revision of the protocol has neither GET nor DELETE.";
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(&[Method::POST]));
     }
     // The queue is only there to complete the head; nothing is sent on it.
     let (queue, _) = mpsc::channel(1);

@@ -1,0 +1,87 @@
+//! Everything that can be reached over HTTP. What is not in this table does not exist, and a test asks for each line of it
+//! without a credential.
+
+use http::Method;
+
+use crate::endpoint::Endpoint;
+use crate::refusal::{Code, Refusal};
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its path; a segment in capitals stands for any name.
+    pub path: &'static str,
+    /// The methods that it takes.
+    pub methods: &'static [Method],
+    /// Who may ask.
+    pub access: Access,
+    pub(super) place: Place,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever can send a request. The answer names nothing and nobody.
+    Anyone,
+    /// A subject, known by a credential that came with the request.
+    Subject,
+}
+
+/// What answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Health,
+    Readiness,
+    Mcp,
+}
+
+const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    Route { path: "/healthz", methods: &[Method::GET], access: Access::Anyone, place: Place::Health },
+    Route { path: "/readyz", methods: &[Method::GET], access: Access::Anyone, place: Place::Readiness },
+    Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+    Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+    Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+];
+
+/// What a request is for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Health,
+    Readiness,
+    Mcp(Endpoint),
+}
+
+/// Finds what a path and a method ask for.
+///
+/// # Errors
+/// [`Code::NoEndpoint`] and [`Code::BadHttpMethod`].
+pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
+    let nothing = || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
+    let route = ROUTES.iter().find(|route| fits(route.path, path)).ok_or_else(nothing)?;
+    let asked = match route.place {
+        Place::Health => Asked::Health,
+        Place::Readiness => Asked::Readiness,
+        Place::Mcp => Asked::Mcp(Endpoint::of_path(path).ok_or_else(nothing)?),
+    };
+    // HEAD is what monitors send where GET is meant.
+    let meant = if *method == Method::HEAD && route.access == Access::Anyone { &Method::GET } else { method };
+    if !route.methods.contains(meant) {
+        let message = match route.place {
+            Place::Mcp => "MCP uses POST here, and GET and DELETE for legacy sessions.",
+            Place::Health | Place::Readiness => "There is only something to GET here.",
+        };
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(route.methods));
+    }
+    Ok(asked)
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let fits = pattern.split('/').all(|wanted| {
+        segments.next().is_some_and(|segment| wanted == segment || (wanted == "NAME" && !segment.is_empty()))
+    });
+    fits && segments.next().is_none()
+}
