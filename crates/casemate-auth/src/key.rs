@@ -56,7 +56,7 @@ pub struct NewKey {
 /// The system has no random bytes to give. There is no other source that would do.
 #[derive(Debug, Error)]
 #[error("the system gives no random bytes, so no key can be made")]
-pub struct EntropyFault(#[source] getrandom::Error);
+pub struct EntropyFault(#[source] pub(crate) getrandom::Error);
 
 /// Makes a key: the secret for whoever asked, and the record to store.
 ///

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock};
@@ -58,7 +59,7 @@ pub(crate) struct Events {
 pub(crate) struct Groups {
     places: Vec<Place>,
     /// Groups that were in use when they should have been removed.
-    graves: Vec<PathBuf>,
+    graves: Vec<Grave>,
     patience: Duration,
     next: u64,
 }
@@ -76,6 +77,15 @@ struct Folder {
     path: PathBuf,
     /// Held, not used.
     _lock: OwnedFd,
+}
+
+/// A group that nobody needs any more.
+#[derive(Debug)]
+struct Grave {
+    path: PathBuf,
+    /// The lock of the folder that it is or lies in, unless that is our own. For as long as it is held, nobody else removes
+    /// what has this name, and nobody lives there.
+    _lock: Option<Arc<OwnedFd>>,
 }
 
 /// The groups of one cell, one for each hierarchy.
@@ -125,7 +135,7 @@ impl Groups {
     /// Removes the groups of a cell that is gone.
     pub(crate) fn remove(&mut self, group: Option<Group>) {
         for part in group.into_iter().flat_map(|group| group.parts) {
-            self.bury(part.path);
+            self.bury(Grave { path: part.path, _lock: None });
         }
     }
 
@@ -141,40 +151,43 @@ impl Groups {
         (!self.graves.is_empty()).then_some(self.patience)
     }
 
-    fn bury(&mut self, path: PathBuf) {
-        match std::fs::remove_dir(&path) {
+    fn bury(&mut self, grave: Grave) {
+        match std::fs::remove_dir(&grave.path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                 if self.graves.is_empty() {
                     self.patience = PATIENCE.0;
                 }
-                self.graves.push(path);
+                self.graves.push(grave);
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(group = %path.display(), %error, "a control group cannot be removed");
+                tracing::warn!(group = %grave.path.display(), %error, "a control group cannot be removed");
             }
             _ => {}
         }
     }
 
-    /// Kills and removes what lies in folders that nobody has locked.
+    /// Kills and removes what lies in folders that nobody has locked. Others may be doing the same.
     fn sweep(&mut self, own: &Path) {
         for folder in folders(own) {
             let named =
                 folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
-            // Whoever has made it a moment ago and not locked it yet will notice, and make another one.
-            if !named || lock(&folder).is_err() {
+            if !named {
                 continue;
             }
+            // Held until all of it is gone. Whoever has made it a moment ago and not locked it yet will notice, and
+            // make another one.
+            let Ok(lock) = lock(&folder) else { continue };
+            let lock = Some(Arc::new(lock));
             tracing::debug!(folder = %folder.display(), "removing the control groups of a casemate that is gone");
             // A casemate that has moved itself may have started one that outlives it.
             let own = folder.join(SELF);
             for group in folders(&folder).into_iter().filter(|group| *group != own) {
                 kill_all(&group);
-                self.bury(group);
+                self.bury(Grave { path: group, _lock: lock.clone() });
             }
             let _ = std::fs::remove_dir(&own);
             if !own.exists() {
-                self.bury(folder);
+                self.bury(Grave { path: folder, _lock: lock });
             }
         }
     }
@@ -231,10 +244,14 @@ impl Folder {
 impl Place {
     /// Makes a group, with those limits that the kernel takes.
     fn part(&mut self, name: &str, mut shares: Vec<Share>) -> Result<(Part, Vec<Skipped>), i32> {
-        let make = || Folder::make(&self.hierarchy).map_err(|error| number(&error));
-        let folder = self.folder.get_or_insert_with(make).as_ref().map_err(|errno| *errno)?;
-        let path = folder.path.join(name);
-        std::fs::create_dir(&path).map_err(|error| number(&error))?;
+        let path = match self.group(name) {
+            // Somebody who respects no locks has removed our folder, so there is none of ours to be confused with.
+            Err(libc::ENOENT) => {
+                self.folder = None;
+                self.group(name)
+            }
+            made => made,
+        }?;
         let version = self.hierarchy.version;
         let mut skipped = Vec::new();
         shares.retain(|share| match share.impose(version, &path) {
@@ -245,6 +262,15 @@ impl Place {
             }
         });
         Ok((Part { path, version, shares }, skipped))
+    }
+
+    /// Makes a group, and before the first one our folder.
+    fn group(&mut self, name: &str) -> Result<PathBuf, i32> {
+        let make = || Folder::make(&self.hierarchy).map_err(|error| number(&error));
+        let folder = self.folder.get_or_insert_with(make).as_ref().map_err(|errno| *errno)?;
+        let path = folder.path.join(name);
+        std::fs::create_dir(&path).map_err(|error| number(&error))?;
+        Ok(path)
     }
 }
 

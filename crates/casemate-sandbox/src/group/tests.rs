@@ -107,6 +107,50 @@ fn what_a_casemate_left_is_removed_and_what_one_holds_is_not() {
     assert!(!left("casemate-3-0"));
 }
 
+/// Each took what the other had just made for a leftover, between a look at the lock and the removal.
+#[test]
+fn casemates_that_start_at_once_do_not_remove_each_others_folders() {
+    let own = tempfile::tempdir().unwrap();
+    let start = || {
+        (0..200).for_each(|_| {
+            let mut groups = Groups::new(hierarchies(own.path()));
+            let folder = Folder::make(&groups.places[0].hierarchy).unwrap();
+            std::fs::create_dir(folder.path.join("1")).unwrap();
+            groups.places[0].folder = Some(Ok(folder));
+            groups.remove(None);
+            groups.tidy();
+            let folder = groups.places[0].folder.as_ref().unwrap().as_ref().unwrap();
+            std::fs::remove_dir(folder.path.join("1")).unwrap();
+        });
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(start))));
+    assert_eq!(folders(own.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_folder_that_was_removed_meanwhile_is_made_again() {
+    let own = tempfile::tempdir().unwrap();
+    let mut groups = Groups::new(hierarchies(own.path()));
+    let made = |groups: &mut Groups| groups.make(&[]).0.parts.remove(0).path;
+    let first = made(&mut groups);
+    std::fs::remove_dir_all(first.parent().unwrap()).unwrap();
+    assert!(made(&mut groups).is_dir());
+}
+
+#[test]
+fn a_leftover_stays_locked_until_it_is_gone() {
+    let own = tempfile::tempdir().unwrap();
+    let folder = own.path().join("casemate-1-0");
+    std::fs::create_dir(&folder).unwrap();
+    let held = Some(Arc::new(lock(&folder).unwrap()));
+    // As if it had been in use a moment ago.
+    let mut groups = Groups::default();
+    groups.graves.push(Grave { path: folder.clone(), _lock: held });
+    assert!(lock(&folder).is_err());
+    assert_eq!(groups.tidy(), None);
+    assert!(!folder.exists());
+}
+
 #[test]
 fn folders_of_two_casemates_are_two() {
     let own = tempfile::tempdir().unwrap();

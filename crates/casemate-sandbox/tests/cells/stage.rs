@@ -146,7 +146,7 @@ pub(crate) fn descriptors() -> usize {
 /// Waits until no child is left and no more than `before` descriptors are open. Both follow the last event that a
 /// test can await by a moment, in which the spawner's thread closes what it held.
 pub(crate) fn settled(before: usize) {
-    for _ in 0..5000 {
+    for _ in 0..60_000 {
         if children().is_empty() && descriptors() <= before {
             return;
         }

@@ -1,5 +1,6 @@
 //! The ground that the suite stands on: a network namespace in which every address answers, so that an attack on a far
-//! address has something to reach, whatever machine this is and however it is connected.
+//! address has something to reach, whatever machine this is and however it is connected. And a mount namespace, so that
+//! what others mount on this machine meanwhile is not taken for something that cells have left.
 
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper; each use says why it is sound")]
 
@@ -8,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
 
 /// Addresses of nobody (RFC 5737, RFC 3849), which stand for somebody outside.
@@ -23,10 +25,11 @@ pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Takes this process into such a namespace. Must come before any thread. Where that is not permitted, as to an ordinary
 /// user, nothing changes: the suite then stands on the ground of the one who started it, if that was root.
 pub(crate) fn make() -> io::Result<()> {
-    // SAFETY: this process has one thread, and the call changes which network that sees.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } == -1 {
+    // SAFETY: this process has one thread, and the call changes which network and which mounts that sees.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) } == -1 {
         return Err(io::Error::last_os_error());
     }
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     raise_loopback()?;
     make_every_address_local(libc::AF_INET)?;
     // A kernel without IPv6 has no such addresses to attack.

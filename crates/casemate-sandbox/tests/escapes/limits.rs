@@ -5,7 +5,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -183,25 +183,46 @@ fn the_report_names_the_groups(world: &World) {
 /// As if a casemate had been killed in the same instant as the reaper of one of its cells.
 fn groups_of_a_crashed_casemate_are_removed(_: &World) {
     let mut survivor = Command::new("sleep").arg("1000").spawn().unwrap();
-    let mut left = Vec::new();
+    let (mut left, mut locks) = (Vec::new(), Vec::new());
     for hierarchy in Host::probe().cgroups.hierarchies {
-        let folder = hierarchy.own.join(format!("casemate-test-{}", std::process::id()));
-        fs::create_dir_all(folder.join("1")).unwrap();
+        let (folder, lock) = folder_of_a_casemate(&hierarchy.own);
+        fs::create_dir(folder.join("1")).unwrap();
         if hierarchy.controllers.contains(&Controller::Processes) {
             fs::write(folder.join("1/cgroup.procs"), survivor.id().to_string()).unwrap();
         }
         left.push(folder);
+        locks.push(lock);
     }
+    // As long as it lives nobody touches it, which a start that ended shows: that of the cell of another spawner.
+    let witness = World::new(Kind::Full);
+    witness.finish(witness.spec("/bin/true", &[]));
+    assert!(left.iter().all(|folder| folder.join("1").exists()), "{left:?}");
+    // Its death.
+    drop(locks);
     let spawner = Spawner::start().unwrap();
     assert!(!survivor.wait().unwrap().success());
     assert!(soon(|| left.iter().all(|folder| !folder.exists())), "{left:?}");
     drop(spawner);
 }
 
-/// Whether something comes true within a few seconds: what a thread does a moment after the last event that a test can
+/// A folder as a casemate has it, which is locked. Whoever sweeps this machine meanwhile, as every spawner does when it
+/// starts, may be faster than the lock, and then another one is made.
+fn folder_of_a_casemate(own: &Path) -> (PathBuf, fs::File) {
+    for number in 0.. {
+        let folder = own.join(format!("casemate-test-{}-{number}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let Ok(lock) = fs::File::open(&folder) else { continue };
+        if lock.try_lock().is_ok() && folder.exists() {
+            return (folder, lock);
+        }
+    }
+    unreachable!("there are more numbers than casemates")
+}
+
+/// Whether something comes true within a minute: what a thread does a moment after the last event that a test can
 /// await.
 fn soon(what: impl Fn() -> bool) -> bool {
-    (0..5000).any(|_| {
+    (0..60_000).any(|_| {
         let now = what();
         if !now {
             std::thread::sleep(Duration::from_millis(1));
@@ -224,12 +245,18 @@ pub(crate) fn delegated(user: u32, run: impl FnOnce(&[PathBuf]) -> io::Result<()
         given.push(folder);
     }
     let outcome = run(&given);
+    // What a casemate leaves that ends with its process, the next one would remove. A process that has ended is still
+    // counted for a moment.
+    let gone = |folder: &Path| match fs::remove_dir(folder) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(()) => true,
+    };
     for folder in given {
-        // What a casemate leaves that ends with its process, the next one would remove.
-        for inner in fs::read_dir(&folder)?.flatten().filter(|entry| entry.path().is_dir()) {
-            fs::remove_dir(inner.path())?;
-        }
-        fs::remove_dir(folder)?;
+        let inner = || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        assert!(
+            soon(|| inner().filter(|path| path.is_dir()).all(|path| gone(&path)) && gone(&folder)),
+            "{folder:?}"
+        );
     }
     outcome
 }

@@ -250,7 +250,7 @@ fn every_step_that_fails_refuses_the_start(world: &World) {
 /// Waits until no more is left than before: the spawner closes what it held a moment after the last event that a test
 /// can await. What was there before may be gone by now: it can have been the last cell's.
 pub(crate) fn settled(before: &Left) {
-    for _ in 0..5000 {
+    for _ in 0..60_000 {
         let after = left();
         if after.0 <= before.0 && after.1 <= before.1 && after.2.is_subset(&before.2) {
             return;

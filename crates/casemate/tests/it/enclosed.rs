@@ -22,7 +22,7 @@ fn records(home: &Home, kind: &str, server: &str) -> Vec<Value> {
 /// Waits for a record that is written when something has ended.
 #[track_caller]
 fn wait_for_record(home: &Home, kind: &str, server: &str) -> Value {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if let Some(record) = records(home, kind, server).pop() {
             return record;
         }

@@ -105,7 +105,7 @@ pub(crate) fn processes(text: &str) -> Vec<u32> {
 /// Waits until there is no such process, for as long as that can reasonably take.
 #[track_caller]
 pub(crate) fn wait_until_gone(text: &str) {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if processes(text).is_empty() {
             return;
         }

@@ -37,7 +37,7 @@ fn records(home: &Home, kind: &str) -> Vec<Value> {
 /// Waits until no container is left.
 #[track_caller]
 fn wait_until_none(docker: &Docker) {
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if docker.containers().unwrap().is_empty() {
             return;
         }
