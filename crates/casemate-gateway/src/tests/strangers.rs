@@ -84,7 +84,6 @@ async fn send(address: SocketAddr, from: IpAddr, bytes: &[u8]) -> String {
     let mut stream = socket.connect(address).await.unwrap();
     // A server that refuses early closes while we still write.
     let _ = stream.write_all(bytes).await;
-    let _ = stream.shutdown().await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
     // An answer can end with a reset when what we wrote was not read.
@@ -257,8 +256,6 @@ fn credentials() -> Vec<(Bad, &'static str)> {
         Bad::Credential(vec![b"Authorization: Bearer \xf6wner".to_vec()]),
         "CM1002 unreadable header",
     ));
-    table.push((Bad::Line("POST /mcp?access_token=owner&key=owner".into()), ""));
-    table.pop();
     table
 }
 
@@ -424,7 +421,7 @@ async fn a_refusal_is_recorded_under_the_address_that_it_came_from() {
 #[tokio::test]
 async fn a_request_behind_another_one_is_judged_by_itself() {
     let harness = Harness::with_shell(vec![], shell()).await;
-    let smuggled = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let smuggled = "POST /mcp HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     let framing = lines(&["Transfer-Encoding: chunked", "Content-Length: 6"]);
     let mut bytes = String::from_utf8(Bad::Framing(framing).request()).unwrap();
     bytes = bytes.replace("Connection: close\r\n", "");
