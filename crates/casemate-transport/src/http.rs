@@ -6,6 +6,7 @@ pub mod events;
 pub mod forwarded;
 pub mod head;
 pub mod inbound;
+pub mod probe;
 pub mod reply;
 pub mod rules;
 pub mod server;

@@ -59,7 +59,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
         Command::Config(args) => config::run(context, &args),
-        Command::Doctor => doctor::run(context),
+        Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::completions(context, &args),
         Command::Man(args) => completions::man(context, &args),

@@ -186,7 +186,10 @@ fn the_digest_changes_with_everything_that_makes_an_instance() {
 #[test]
 fn changes_that_wait_for_a_restart_are_named() {
     let (old, new) = (load("").process, load(FULL).process);
-    assert_eq!(old.changes(&new), ["gateway.listen", "gateway.tls", "gateway.log", "gateway.shutdown_grace", "packages"]);
+    assert_eq!(
+        old.changes(&new),
+        ["gateway.listen", "gateway.tls", "gateway.log", "gateway.shutdown_grace", "packages"]
+    );
     assert!(old.changes(&old).is_empty());
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use certificate::{AlternativeName, ClientCertificate, Validity};
+pub use certificate::{ClientCertificate, Validity};
 pub use files::FileFault;
 
 /// How long a handshake may take. A client needs two round trips; whoever takes longer holds a place for nothing.

@@ -41,18 +41,27 @@ trusted_proxies = ["10.1.2.3/8", "0.0.0.0/0", "balancer.example.com", "::1"]
 
 #[test]
 fn tls_is_whole_or_not_there() {
-    check("[gateway]\ntls.certificate = \"c\"\n", expect![[r#"
+    check(
+        "[gateway]\ntls.certificate = \"c\"\n",
+        expect![[r#"
         etc/casemate.toml:2:5: gateway.tls.certificate is set, and gateway.tls.key is not
           hint: they belong together
-    "#]]);
-    check("[gateway]\ntls.key = \"k\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[gateway]\ntls.key = \"k\"\n",
+        expect![[r#"
         etc/casemate.toml:2:5: gateway.tls.key is set, and gateway.tls.certificate is not
           hint: they belong together
-    "#]]);
-    check("[gateway]\ntls.client_ca = \"a\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[gateway]\ntls.client_ca = \"a\"\n",
+        expect![[r#"
         etc/casemate.toml:2:5: gateway.tls.client_ca is set, and gateway.tls.certificate is not
           hint: they belong together
-    "#]]);
+    "#]],
+    );
     check(
         "[gateway]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c\", key = \"k\", client_certificates = \"required\" }\n",
         expect![[r#"
