@@ -1,14 +1,19 @@
 //! The papers: by what somebody proves who they are.
 //!
 //! Knows: how an API key is made, written, recognized and checked; how tokens are sealed and opened, and how their keys
-//! turn.
+//! turn; how secrets are kept at rest.
 //! Does not know: what a holder may do (casemate-policy), where keys are kept (casemate-store; its [`KeyRecord`]
 //! is the form in which both speak of one), how a key reached us, or what time it is: that is an argument.
 
 mod key;
 pub mod seal;
 mod table;
+mod vault;
 
 pub use casemate_store::KeyRecord;
 pub use key::{EntropyFault, KeyHash, KeySecret, NewKey, issue};
 pub use table::{KeyFault, KeyTable};
+pub use vault::{
+    Kept, Kind, NewProtection, Protection, SECRET_BYTES_MAX, SecretName, SecretNameFault, Secrets, Vault,
+    VaultFault,
+};

@@ -297,10 +297,11 @@ fn written(given: &Given) -> Value {
     match given {
         Given::Env(name) => format!("env:{name}").into(),
         Given::File(path) => format!("file:{}", path.display()).into(),
+        Given::Secret(name) => format!("secret:{name}").into(),
         Given::Literal(text) => {
             let text = text.expose_secret();
             // A plain text that begins like a reference would be read as one.
-            if text.starts_with("env:") || text.starts_with("file:") {
+            if ["env:", "file:", "secret:"].iter().any(|reference| text.starts_with(reference)) {
                 Value::InlineTable(InlineTable::from_iter([("not_secret", text)]))
             } else {
                 text.into()
@@ -312,19 +313,20 @@ fn written(given: &Given) -> Value {
 fn check_secrets(source: &NewSource) -> Result<(), EditFault> {
     let (found, values) = match source {
         NewSource::Command { command, env, .. } => {
-            let found =
-                secret::in_arguments(command).map(|(_, reason)| ("argument", reason, "--env KEY=env:NAME"));
+            let found = secret::in_arguments(command)
+                .map(|(_, reason)| ("argument", reason, "--env KEY=secret:NAME"));
             (found, env)
         }
         NewSource::Url { url, headers } => {
-            (secret::in_url(url).map(|reason| ("address", reason, "--header KEY=env:NAME")), headers)
+            (secret::in_url(url).map(|reason| ("address", reason, "--header KEY=secret:NAME")), headers)
         }
     };
     let literal = values.iter().find_map(|(key, given)| match given {
         Given::Literal(text) => secret::looks_like_secret(key, text.expose_secret()),
-        Given::Env(_) | Given::File(_) => None,
+        Given::Env(_) | Given::File(_) | Given::Secret(_) => None,
     });
-    let found = found.or(literal.map(|reason| ("value", reason, "KEY=env:NAME or KEY=file:PATH")));
+    let found =
+        found.or(literal.map(|reason| ("value", reason, "KEY=secret:NAME, KEY=env:NAME or KEY=file:PATH")));
     match found {
         Some((place, reason, remedy)) => Err(EditFault::Secret { place, reason, remedy }),
         None => Ok(()),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use casemate_auth::SecretName;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::problem::Fault;
@@ -17,10 +18,12 @@ pub enum Given {
     Env(String),
     /// `file:PATH`: a file holds it; a newline at its end is not part of the value.
     File(PathBuf),
+    /// `secret:NAME`: one of the secrets of this installation.
+    Secret(SecretName),
 }
 
 impl Given {
-    /// Reads a value as it is typed: `env:NAME`, `file:PATH`, or a literal.
+    /// Reads a value as it is typed: `secret:NAME`, `env:NAME`, `file:PATH`, or a literal.
     ///
     /// # Errors
     /// When a reference is malformed, or when a literal looks like a secret; the hint then names the reference
@@ -44,11 +47,18 @@ impl Given {
                 Ok(Given::File(path.into()))
             };
         }
+        if let Some(name) = text.strip_prefix("secret:") {
+            return SecretName::parse(name).map(Given::Secret).map_err(|fault| {
+                let example = format!("secret:{}", suggested_variable(key));
+                refused(format!("{key} refers to no secret: {fault}"), format!("like {example:?}"))
+            });
+        }
         match looks_like_secret(key, text) {
             Some(reason) => Err(refused(
                 format!("the value of {key} is not kept in a file: {reason}"),
                 format!(
-                    "put it into a variable or file, and write \"env:{}\" or \"file:PATH\"",
+                    "`casemate secret set {0}` keeps it, and \"secret:{0}\" refers to it; \"env:{0}\" and \
+                     \"file:PATH\" do where it is kept elsewhere",
                     suggested_variable(key)
                 ),
             )),
@@ -63,33 +73,57 @@ impl Given {
             Given::Literal(text) => format!("a text of {} characters", text.expose_secret().chars().count()),
             Given::Env(name) => format!("env:{name}"),
             Given::File(path) => format!("file:{}", path.display()),
+            Given::Secret(name) => format!("secret:{name}"),
         }
     }
 
+    /// Whether the value is kept elsewhere, as secrets are.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        !matches!(self, Given::Literal(_))
+    }
+
     /// Reads the value from where it is kept.
-    pub(crate) fn resolve(&self, folder: &Path, source: &dyn Source) -> Result<SecretString, Fault> {
+    pub(crate) fn resolve(&self, folder: &Path, source: &dyn Source) -> Result<SecretString, Unresolved> {
         match self {
             Given::Literal(text) => Ok(text.clone()),
+            Given::Secret(name) => {
+                let missing = |why| Unresolved::Missing { secret: name.to_string(), why };
+                source.secret(name).map_err(missing)
+            }
             Given::Env(name) => source.env(name).map(SecretString::from).ok_or_else(|| {
-                Fault::new(format!("the environment variable {name} is not set"))
-                    .hint(format!("set {name} before starting casemate, or write \"file:PATH\""))
+                let fault = Fault::new(format!("the environment variable {name} is not set"));
+                Unresolved::Mistake(
+                    fault.hint(format!("set {name} before starting casemate, or write \"file:PATH\"")),
+                )
             }),
             Given::File(path) => {
                 let path = folder.join(path);
                 let text = source.read_file(&path).map_err(|error| {
-                    Fault::new(format!("the secret file {} cannot be read: {error}", path.display()))
-                        .hint("a relative path starts at the folder of the configuration")
+                    let what = format!("the secret file {} cannot be read: {error}", path.display());
+                    let hint = "a relative path starts at the folder of the configuration";
+                    Unresolved::Mistake(Fault::new(what).hint(hint))
                 })?;
                 let value = text.strip_suffix('\n').unwrap_or(&text);
                 let value = value.strip_suffix('\r').unwrap_or(value);
                 if value.is_empty() || value.contains('\0') || value.len() > BYTES_MAX {
                     let what = format!("the secret file {} does not hold a secret", path.display());
-                    return Err(Fault::new(what).hint(format!("a text of 1 to {BYTES_MAX} bytes")));
+                    let fault = Fault::new(what).hint(format!("a text of 1 to {BYTES_MAX} bytes"));
+                    return Err(Unresolved::Mistake(fault));
                 }
                 Ok(value.to_owned().into())
             }
         }
     }
+}
+
+/// Why a value is not there.
+#[derive(Debug)]
+pub(crate) enum Unresolved {
+    /// The configuration is wrong.
+    Mistake(Fault),
+    /// It names a secret of this installation that cannot be had now.
+    Missing { secret: String, why: String },
 }
 
 /// Longest value of a secret, in bytes. Tokens with many claims reach a few KiB.
@@ -118,6 +152,12 @@ pub trait Source {
     /// # Errors
     /// What the system says.
     fn read_file(&self, path: &Path) -> std::io::Result<String>;
+
+    /// A secret of this installation.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for a person.
+    fn secret(&self, name: &SecretName) -> Result<SecretString, String>;
 }
 
 /// Whether the text can be the name of an environment variable.

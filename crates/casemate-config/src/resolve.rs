@@ -6,16 +6,17 @@ pub(crate) mod tests;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use casemate_auth::SecretName;
 use casemate_gateway::snapshot::Snapshot;
 
 use crate::compile::{self, Builtins, Front, Process};
-use crate::given::Source;
+use crate::given::{Given, Source};
 use crate::key::Key;
 use crate::origin::{Lines, Origin};
 use crate::problem::{Fault, Problem, Problems, nearest};
 use crate::reader::{self, Completeness, Entry, Written};
 use crate::setting::{Kind, Setting, settings};
-use crate::value::{self, Report};
+use crate::value::{self, Report, Value};
 
 /// The configuration of a machine that has none, and what the first edit starts from.
 pub const STARTER: &str = "\
@@ -74,6 +75,18 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Resolved {
     pub(crate) written: Written,
+}
+
+impl Resolved {
+    /// Where which secret of the installation is referred to, by the keys of the settings.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, SecretName)> {
+        let named = |(key, entry): (&Key, &Entry)| match &entry.value {
+            Some(Value::Given(Given::Secret(name))) => Some((key.to_string(), name.clone())),
+            _ => None,
+        };
+        self.written.entries.iter().filter_map(named).collect()
+    }
 }
 
 /// Reads and compiles a configuration.

@@ -90,6 +90,8 @@ pub enum Word {
     Pattern,
     /// Names of servers.
     Server,
+    /// Scopes of an authorization server.
+    Scope,
     /// Absolute paths, as they are shown to servers.
     Path,
     /// Places that may be reached over the network.

@@ -238,7 +238,7 @@ impl Reading<'_> {
         let Some((index, reason)) = crate::secret::in_arguments(&words) else { return false };
         let origin = texts.get(index).map(|text| text.origin.clone()).unwrap_or(Origin::Default);
         let fault = Fault::new(format!("an argument in {} is not kept in a file: {reason}", self.key))
-            .hint("give it to the server in a variable: env.NAME = \"env:NAME\"");
+            .hint("give it to the server in a variable: env.NAME = \"secret:NAME\"");
         report.problems.push(fault.at(origin));
         true
     }
@@ -324,9 +324,10 @@ impl Kind {
             Kind::Words(Word::Pattern) => "a list of patterns",
             Kind::Words(Word::Server) => "a list of servers",
             Kind::Words(Word::Path) => "a list of absolute paths",
+            Kind::Words(Word::Scope) => "a list of scopes",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
             Kind::Words(Word::Network) => "a list of addresses or networks",
-            Kind::Given => "a text, \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
+            Kind::Given => "a text, \"secret:NAME\", \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
             Kind::Shown => "1 to 48 letters, digits, `-` and `_`",
             Kind::Json => "any value that JSON has",
         };

@@ -135,6 +135,8 @@ codes! {
     Canceled = "CM1708", Caller;
     /// The server used more than it may and was ended.
     OverLimit = "CM1709", Upstream;
+    /// The server's entry names a secret that there is not.
+    NeedsSecret = "CM1710", Us;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

@@ -11,8 +11,8 @@ use crate::front::PublicUrl;
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
-    CommandSource, Enclosure, HttpSource, ImageSource, OutputRate, Program, Resilience, Room, ServerEntry,
-    Sharing, Source, Timeouts, ToolEntry,
+    ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing, OAuth,
+    OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 
 /// Everything live that a call is judged by.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 
 /// Why a folder or file cannot be trusted with secrets.
 #[derive(Debug, Error)]
@@ -122,7 +122,7 @@ pub(crate) fn io_fault(doing: &'static str, path: &Path, source: io::Error) -> F
     FolderFault::Io { doing, path: path.to_path_buf(), source }
 }
 
-fn private_file(path: &Path, found: &Metadata) -> Result<(), FolderFault> {
+pub(crate) fn private_file(path: &Path, found: &Metadata) -> Result<(), FolderFault> {
     if !found.is_file() {
         return Err(FolderFault::Kind { path: path.to_path_buf(), wanted: "plain file" });
     }
@@ -141,6 +141,6 @@ fn private(path: &Path, found: &Metadata, wanted: u32) -> Result<(), FolderFault
     Ok(())
 }
 
-fn nofollow() -> i32 {
+pub(crate) fn nofollow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }

@@ -1,16 +1,18 @@
 //! The memory of an installation: what has to outlive the process.
 //!
-//! Knows: the SQLite database with keys and state, how its schema grows, who may read its files, and the log of
-//! records with its canonical lines.
-//! Does not know: what a key opens, what a state value means, who is asked for anything, or where the folders
-//! are: those are arguments. Several processes may hold one [`Store`]; one at a time may hold a [`RecordLog`].
+//! Knows: the SQLite database with keys, state and sealed values, how its schema grows, private files and who may
+//! read them, and the log of records with its canonical lines.
+//! Does not know: what a key opens, what a state value means, how one is sealed, who is asked for anything, or
+//! where the folders are: those are arguments. Several processes may hold one [`Store`]; one at a time may hold a [`RecordLog`].
 
 mod clock;
 mod fault;
 mod folder;
 mod keys;
+mod private;
 pub mod records;
 mod schema;
+mod sealed;
 mod state;
 mod store;
 #[cfg(test)]
@@ -20,6 +22,8 @@ mod writer;
 pub use fault::StoreFault;
 pub use folder::FolderFault;
 pub use keys::{KeyChanges, KeyRecord, Keys};
+pub use private::{PrivateFile, Writing};
 pub use records::RecordLog;
+pub use sealed::{Before, Reseal, Sealed, Written};
 pub use state::{Entry, State, VALUE_MAX};
 pub use store::Store;

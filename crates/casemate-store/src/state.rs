@@ -101,6 +101,6 @@ impl<'a> State<'a> {
     }
 }
 
-fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+pub(crate) fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry { key: row.get(0)?, value: row.get(1)?, updated: row.get::<_, i64>(2)?.unsigned_abs() })
 }

@@ -12,6 +12,7 @@ use crate::fault::StoreFault;
 use crate::folder::Folder;
 use crate::keys::{Keys, Touches};
 use crate::schema;
+use crate::sealed::Sealed;
 use crate::state::State;
 use crate::writer::Writer;
 
@@ -69,6 +70,12 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> State<'_> {
         State::new(self)
+    }
+
+    /// Values that are kept sealed.
+    #[must_use]
+    pub fn sealed(&self) -> Sealed<'_> {
+        Sealed::new(self)
     }
 
     /// Makes everyone who waits for a change look at once, for example because another process said that it

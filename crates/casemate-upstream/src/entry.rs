@@ -10,6 +10,11 @@ use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
 use crate::Overrun;
+pub use oauth::{ClientSecret, Grant, OAuth};
+pub use secrets::{Exposed, Missing, Secrets};
+
+mod oauth;
+mod secrets;
 
 /// One upstream server as the configuration describes it.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct ServerEntry {
     pub output: OutputRate,
     /// Tools that differ from the server's defaults.
     pub tools: BTreeMap<ToolName, ToolEntry>,
+    /// The secrets that it is given, and those that it names and that there are not.
+    pub secrets: Secrets,
     /// A digest of everything above; an instance started from another digest is replaced.
     pub digest: [u8; 32],
 }
@@ -172,6 +179,8 @@ pub struct HttpSource {
     pub url: http::Uri,
     /// Static headers, already resolved. Their values are secrets.
     pub headers: BTreeMap<String, SecretString>,
+    /// How a login is made where the server asks for one.
+    pub oauth: OAuth,
 }
 
 /// Who shares one running instance of a server.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::Overrun;
+use crate::entry::Missing;
 
 /// Why a call got no answer from its server. The texts are for the log: they may hold what a server wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -12,6 +13,12 @@ pub enum Fault {
     /// The configuration has the server switched off.
     #[error("the server is disabled")]
     Disabled,
+    /// The entry names a secret that there is not.
+    #[error("the server is not started: {missing}")]
+    Withheld {
+        /// What is missing first.
+        missing: Missing,
+    },
     /// The server failed so often that it is left alone for a while.
     #[error("the server failed repeatedly and is left alone for {} ms more", .retry_after.as_millis())]
     CircuitOpen {

@@ -218,6 +218,9 @@ impl Server {
         if !self.shared.entry.enabled {
             return Err(Fault::Disabled);
         }
+        if let Some(missing) = self.shared.entry.secrets.missing.first() {
+            return Err(Fault::Withheld { missing: missing.clone() });
+        }
         if self.shared.stop.is_cancelled() {
             return Err(Fault::Stopping);
         }

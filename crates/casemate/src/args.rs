@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod secrets;
 pub mod servers;
 
 /// The whole command line, with the reference of exit codes and variables at the end of its long help.
@@ -136,6 +137,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Keep secrets for servers, sealed at rest
+    #[command(subcommand)]
+    Secret(secrets::Secret),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

@@ -25,6 +25,7 @@ pub mod list;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
+pub mod secret;
 pub mod service;
 pub mod toolkit;
 pub mod up;
@@ -58,6 +59,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Secret(args) => secret::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

@@ -3,14 +3,20 @@
 //! casemate-config knows what a configuration means; this knows where the file is, what the environment and the
 //! command line say, and that a running gateway wants to hear of a change.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use casemate_auth::SecretName;
 use casemate_config::{
     BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, STARTER, Source,
 };
+use casemate_gateway::snapshot::ServerEntry;
+use casemate_mcp::names::ServerName;
+use secrecy::SecretString;
 
 use crate::context::Context;
 use crate::control::client;
@@ -18,6 +24,7 @@ use crate::control::wire::{Reloaded, Request};
 use crate::environment::{CASEMATE_LISTEN, Environment};
 use crate::exit::Exit;
 use crate::failure::{Failure, Problem};
+use crate::secrets::Held;
 
 /// Reads what was written, wherever it was. Nothing is judged yet.
 pub fn read(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Input> {
@@ -41,14 +48,51 @@ pub fn read(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Inp
     })
 }
 
-/// Judges what was read and compiles it.
-pub fn compile(context: &Context, input: &Input, version: u64) -> anyhow::Result<Result<Loaded, Problems>> {
-    Ok(casemate_config::load(input, &Outside(&context.environment), &builtins()?, version))
+/// Judges what was read and compiles it with these secrets.
+pub fn compile(
+    context: &Context,
+    input: &Input,
+    version: u64,
+    held: &Held,
+) -> anyhow::Result<Result<Loaded, Problems>> {
+    let outside = Outside { environment: &context.environment, held };
+    Ok(casemate_config::load(input, &outside, &builtins()?, version))
+}
+
+/// The secrets of this installation that what was read refers to.
+pub fn held(context: &Context, input: &Input) -> Held {
+    let text = input.file.as_ref().map_or("", |file| file.text.as_str());
+    Held::for_text(context, text)
+}
+
+/// Where the configuration refers to which secret of this installation.
+pub fn named_secrets(context: &Context) -> anyhow::Result<Vec<(String, SecretName)>> {
+    // What is wrong elsewhere in the file is said by other commands.
+    Ok(compile_unresolved(&read(context, None)?)?.map(|loaded| loaded.resolved.secrets()).unwrap_or_default())
+}
+
+/// Tells of the servers that are not started because a secret is missing.
+pub fn missing_secrets(
+    servers: &BTreeMap<ServerName, Arc<ServerEntry>>,
+) -> impl Iterator<Item = Problem> + '_ {
+    let missing = |entry: &ServerEntry| {
+        let name = entry.name.clone();
+        entry.secrets.missing.clone().into_iter().map(move |missing| Problem {
+            place: missing.setting.clone(),
+            message: format!(
+                "the server {name} is not started without the secret {}: {}",
+                missing.secret, missing.why
+            ),
+            hint: Some(format!("`casemate secret set {}` sets it", missing.secret)),
+        })
+    };
+    servers.values().flat_map(move |entry| missing(entry))
 }
 
 /// Reads and compiles; mistakes are a failure that lists them all.
 pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loaded> {
-    compile(context, &read(context, listen)?, 1)?.map_err(|problems| failure(&problems).into())
+    let input = read(context, listen)?;
+    compile(context, &input, 1, &held(context, &input))?.map_err(|problems| failure(&problems).into())
 }
 
 /// As [`load`], to look at what is written: references to secrets are not followed, since they need to lead
@@ -136,11 +180,11 @@ pub fn announce(context: &Context) -> anyhow::Result<()> {
     let (who, problems) = match context.small_runtime()?.block_on(asked)? {
         Some(reloaded) => ("the running gateway keeps the configuration it had", reloaded.problems),
         None => {
-            let compiled = compile(context, &read(context, None)?, 1)?;
-            (
-                "a gateway would not start",
-                compiled.err().map(|problems| listed(&problems)).unwrap_or_default(),
-            )
+            let input = read(context, None)?;
+            match compile(context, &input, 1, &held(context, &input))? {
+                Err(problems) => ("a gateway would not start", listed(&problems)),
+                Ok(loaded) => ("when a gateway runs", missing_secrets(&loaded.snapshot.servers).collect()),
+            }
         }
     };
     for problem in problems {
@@ -170,16 +214,23 @@ fn read_file(path: &Path) -> anyhow::Result<Option<String>> {
     std::fs::read_to_string(path).map(Some).with_context(unreadable)
 }
 
-/// Where references to secrets lead: our environment and our disk.
-struct Outside<'a>(&'a Environment);
+/// Where references to secrets lead: our environment, our disk, and the vault.
+struct Outside<'a> {
+    environment: &'a Environment,
+    held: &'a Held,
+}
 
 impl Source for Outside<'_> {
     fn env(&self, name: &str) -> Option<String> {
-        self.0.text(name).map(str::to_owned)
+        self.environment.text(name).map(str::to_owned)
     }
 
     fn read_file(&self, path: &Path) -> io::Result<String> {
         std::fs::read_to_string(path)
+    }
+
+    fn secret(&self, name: &SecretName) -> Result<SecretString, String> {
+        self.held.find(name)
     }
 }
 
@@ -193,5 +244,9 @@ impl Source for Anything {
 
     fn read_file(&self, _: &Path) -> io::Result<String> {
         Ok("something".to_owned())
+    }
+
+    fn secret(&self, _: &SecretName) -> Result<SecretString, String> {
+        Ok("something".to_owned().into())
     }
 }

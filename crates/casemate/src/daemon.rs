@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use casemate_auth::KeySecret;
+use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
@@ -86,6 +86,10 @@ pub struct Start {
     pub listen: Option<std::net::SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
+    /// The memory of the installation.
+    pub store: Store,
+    /// Its secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Daemon {
@@ -102,7 +106,7 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = Store::open(context.paths.data())?;
+        let store = start.store;
         let first_key = first_key::make(&store).await?;
         let papers = Arc::new(Papers::open(store).await?);
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
@@ -114,6 +118,7 @@ impl Daemon {
         let limits = &start.loaded.snapshot.limits;
         let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             identities: Arc::clone(&papers) as _,
@@ -143,6 +148,7 @@ impl Daemon {
                 process: start.loaded.process,
                 tls,
                 text: start.text,
+                vault: start.vault,
             },
         ));
         let (ordered, orders) = mpsc::channel(1);

@@ -24,6 +24,8 @@ pub const CASEMATE_LISTEN: &str = "CASEMATE_LISTEN";
 pub const CASEMATE_LOG: &str = "CASEMATE_LOG";
 /// `json` writes each log line as one JSON object; anything else writes text.
 pub const CASEMATE_LOG_FORMAT: &str = "CASEMATE_LOG_FORMAT";
+/// The file that holds the passphrase of the secrets; `/dev/fd/N` is an open descriptor.
+pub const CASEMATE_PASSPHRASE_FILE: &str = "CASEMATE_PASSPHRASE_FILE";
 /// The socket of the container engine, `unix://` and a path.
 pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Any value but the empty one turns colors off (<https://no-color.org>).
@@ -77,6 +79,11 @@ pub const VARIABLES: &[Variable] = &[
         default: "info for `up`, else warn; -v adds",
     },
     Variable { name: CASEMATE_LOG_FORMAT, about: "`json` logs one JSON object per line.", default: "text" },
+    Variable {
+        name: CASEMATE_PASSPHRASE_FILE,
+        about: "The file with the passphrase of the secrets; /dev/fd/3 is an open descriptor.",
+        default: "asked for on the terminal",
+    },
     Variable {
         name: NO_COLOR,
         about: "Any non-empty value turns colors off.",

@@ -26,6 +26,8 @@ pub mod output;
 pub mod packages;
 pub mod pages;
 pub mod paths;
+pub mod secrets;
+pub mod terminal;
 pub mod typed;
 pub mod wiring;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use casemate_auth::SecretName;
 use casemate_config::{
     Document, EditFault, File, Loaded, NewServer, NewSource, NewValue, PackageSources, Problems, Process,
     STARTER,
@@ -22,6 +23,7 @@ use crate::configuration;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Problem};
+use crate::secrets::Held;
 
 /// How long a typed server may be idle: as long as any. It belongs to one client, which ends it, and may hold state that
 /// the client still needs.
@@ -220,6 +222,14 @@ fn value(context: &Context, variable: &Variable) -> anyhow::Result<SecretString>
     let Some(value) = &variable.value else { return Ok(ours(&variable.name)?) };
     if let Some(name) = value.strip_prefix("env:") {
         return Ok(ours(name)?);
+    }
+    if let Some(name) = value.strip_prefix("secret:") {
+        let wrong = |why: String| {
+            let message = format!("the value of {} is not there: {why}", variable.name);
+            Failure::new(Exit::Usage, message).hint("`casemate secret list` shows the secrets that there are")
+        };
+        let name = SecretName::parse(name).map_err(|fault| wrong(fault.to_string()))?;
+        return Ok(Held::for_text(context, value).find(&name).map_err(wrong)?);
     }
     let Some(path) = value.strip_prefix("file:") else { return Ok(value.clone().into()) };
     let unreadable = || Failure::new(Exit::Usage, format!("the value of {} cannot be read", variable.name));

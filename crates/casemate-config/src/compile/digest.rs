@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use casemate_gateway::snapshot::{Enclosure, Room, ServerEntry, Sharing, Source};
+use casemate_gateway::snapshot::{ClientSecret, Enclosure, OAuth, Room, ServerEntry, Sharing, Source};
 use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -37,6 +37,7 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
             rendering.text("http");
             rendering.text(&http.url.to_string());
             rendering.pairs(http.headers.iter().map(|(name, value)| (name, value.expose_secret())));
+            rendering.oauth(&http.oauth);
         }
     }
     rendering.text(if entry.enabled { "on" } else { "off" });
@@ -56,6 +57,10 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         .for_each(|time| rendering.time(time));
     rendering.number(resilience.instances_max);
     rendering.text(&entry.output.bytes_per_second.to_string());
+    rendering.number(entry.secrets.missing.len());
+    for missing in &entry.secrets.missing {
+        [&missing.setting, &missing.secret, &missing.why].into_iter().for_each(|text| rendering.text(text));
+    }
     rendering.number(entry.tools.len());
     for (name, tool) in &entry.tools {
         rendering.text(name.as_str());
@@ -111,6 +116,21 @@ impl Rendering {
         }
         self.number(usize::from(*host_stats));
         self.text(&account.to_string());
+    }
+
+    /// Taken apart in whole, as above.
+    fn oauth(&mut self, oauth: &OAuth) {
+        let OAuth { client_id, client_secret, client_metadata_url, scopes, grant, issuer } = oauth;
+        for text in [client_id, client_metadata_url, issuer] {
+            self.texts(text.as_slice());
+        }
+        match client_secret {
+            None => self.text("no secret"),
+            Some(ClientSecret::Text(text)) => self.texts(&["text".into(), text.expose_secret().into()]),
+            Some(ClientSecret::Key(key)) => self.texts(&["key".into(), key.expose_secret().into()]),
+        }
+        self.texts(scopes);
+        self.text(grant.as_str());
     }
 
     fn pairs<'a>(&mut self, pairs: impl ExactSizeIterator<Item = (&'a String, &'a str)>) {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{
-    CommandSource, HttpSource, ImageSource, OutputRate, Resilience, ServerEntry, Sharing, Source, Timeouts,
-    ToolEntry,
+    ClientSecret, CommandSource, Grant, HttpSource, ImageSource, Missing, OAuth, OutputRate, Resilience,
+    Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::room::HostStats;
 use super::{Compiler, digest};
+use crate::given::Unresolved;
 use crate::problem::Fault;
 use crate::reader::Scope;
 
@@ -19,11 +20,12 @@ use crate::reader::Scope;
 const KINDS: [&str; 4] = ["command", "image", "url", "builtin"];
 
 /// The keys that do not mean something for every kind of server, with the kinds for which they do.
-const BELONGINGS: [(&str, &[&str]); 13] = [
+const BELONGINGS: [(&str, &[&str]); 14] = [
     ("args", &["command", "image"]),
     ("env", &["command", "image"]),
     ("cwd", &["command"]),
     ("headers", &["url"]),
+    ("oauth", &["url"]),
     ("cell", &["command", "builtin"]),
     ("allow_unsandboxed", &["command", "builtin"]),
     ("read", &["command", "image", "builtin"]),
@@ -53,7 +55,8 @@ impl<'a> Compiler<'a> {
         let timeouts = self.timeouts(at);
         let resilience = self.resilience(at);
         let tools = self.tools(at, &timeouts);
-        let source = self.source_of(&name, at, enabled)?;
+        let mut secrets = Secrets::default();
+        let source = self.source_of(&name, at, &mut Vault { enabled, secrets: &mut secrets })?;
         let sharing = match at.text("sharing") {
             Some("shared") => Sharing::Shared,
             Some("call") => Sharing::Call,
@@ -72,13 +75,14 @@ impl<'a> Compiler<'a> {
             resilience,
             output,
             tools,
+            secrets,
             digest: [0; 32],
         };
         entry.digest = digest::of(&entry);
         Some(entry)
     }
 
-    fn source_of(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+    fn source_of(&mut self, name: &ServerName, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {
         let present: Vec<&str> = KINDS.into_iter().filter(|kind| at.entry(kind).is_some()).collect();
         let kind = match present.as_slice() {
             [kind] => *kind,
@@ -103,14 +107,14 @@ impl<'a> Compiler<'a> {
             }
         }
         match kind {
-            "command" => self.command(name, at, enabled),
-            "image" => self.image(name, at, enabled),
-            "url" => self.remote(at, enabled),
+            "command" => self.command(name, at, vault),
+            "image" => self.image(name, at, vault),
+            "url" => self.remote(at, vault),
             _ => self.builtin(name, at),
         }
     }
 
-    fn command(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+    fn command(&mut self, name: &ServerName, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {
         let words = at.texts("command")?;
         let (program, args) = words.split_first()?;
         let further = at.texts("args").unwrap_or_default();
@@ -124,24 +128,24 @@ impl<'a> Compiler<'a> {
         Some(Source::Command(CommandSource {
             program: program.clone(),
             args: args.iter().cloned().chain(further).collect(),
-            env: self.values(at, "env", enabled),
+            env: self.values(at, "env", vault),
             cwd: self.cwd(at),
             enclosure: self.enclosure(name, at, HostStats::Hidden),
             install_scripts,
         }))
     }
 
-    fn image(&mut self, name: &ServerName, at: &Scope<'a>, enabled: bool) -> Option<Source> {
+    fn image(&mut self, name: &ServerName, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {
         Some(Source::Image(ImageSource {
             image: at.text("image")?.to_owned(),
             args: at.texts("args").unwrap_or_default(),
-            env: self.values(at, "env", enabled),
+            env: self.values(at, "env", vault),
             room: self.room(name, at, HostStats::Hidden),
         }))
     }
 
-    fn remote(&mut self, at: &Scope<'a>, enabled: bool) -> Option<Source> {
-        let headers = self.values(at, "headers", enabled);
+    fn remote(&mut self, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {
+        let headers = self.values(at, "headers", vault);
         for (name, value) in &headers {
             if http::HeaderValue::from_str(value.expose_secret()).is_err() {
                 let what = format!("the value of the header {name} has characters that no header can have");
@@ -151,7 +155,38 @@ impl<'a> Compiler<'a> {
                 );
             }
         }
-        Some(Source::Http(HttpSource { url: at.text("url")?.parse().ok()?, headers }))
+        let oauth = self.oauth(at, vault);
+        Some(Source::Http(HttpSource { url: at.text("url")?.parse().ok()?, headers, oauth }))
+    }
+
+    fn oauth(&mut self, at: &Scope<'a>, vault: &mut Vault<'_>) -> OAuth {
+        let mut proofs = self.values(at, "oauth", vault);
+        let at = at.below("oauth");
+        let text = |key: &str| at.text(key).map(str::to_owned);
+        let grant = match at.text("grant") {
+            Some("client_credentials") => Grant::ClientCredentials,
+            Some("token_exchange") => Grant::TokenExchange,
+            _ => Grant::AuthorizationCode,
+        };
+        let (secret, key) = (proofs.remove("client_secret"), proofs.remove("client_key"));
+        if secret.is_some() && key.is_some() {
+            let what = format!("[{}] has both `client_secret` and `client_key`", at.key);
+            self.refuse(at.origin_of("client_key"), Fault::new(what).hint("keep one of them"));
+        }
+        let oauth = OAuth {
+            client_id: text("client_id"),
+            client_secret: secret.map(ClientSecret::Text).or(key.map(ClientSecret::Key)),
+            client_metadata_url: text("client_metadata_url"),
+            scopes: at.texts("scopes").unwrap_or_default(),
+            grant,
+            issuer: text("issuer"),
+        };
+        if oauth.client_id.is_none() && (grant != Grant::AuthorizationCode || oauth.client_secret.is_some()) {
+            let what = format!("[{}] has no `client_id`", at.key);
+            let hint = "say what the authorization server knows this gateway by: client_id = \"…\"";
+            self.refuse(at.origin(), Fault::new(what).hint(hint));
+        }
+        oauth
     }
 
     fn builtin(&mut self, name: &ServerName, at: &Scope<'a>) -> Option<Source> {
@@ -174,13 +209,23 @@ impl<'a> Compiler<'a> {
         }))
     }
 
-    /// Variables or headers with their values. A server that is off needs none of its secrets.
-    fn values(&mut self, at: &Scope<'a>, key: &str, enabled: bool) -> BTreeMap<String, SecretString> {
+    /// Variables or headers with their values. A server that is off needs none of its secrets. A secret of ours that
+    /// there is not is no mistake in the file: it can come and go while the gateway runs, and costs its server alone.
+    fn values(&mut self, at: &Scope<'a>, key: &str, vault: &mut Vault<'_>) -> BTreeMap<String, SecretString> {
         let mut values = BTreeMap::new();
-        for (name, given, origin) in at.given(key).into_iter().filter(|_| enabled) {
+        for (name, given, origin) in at.given(key).into_iter().filter(|_| vault.enabled) {
             match given.resolve(self.folder, self.source) {
-                Ok(value) => drop(values.insert(name.to_owned(), value)),
-                Err(fault) => self.refuse(origin.clone(), fault),
+                Ok(value) => {
+                    if given.is_reference() {
+                        vault.secrets.exposed.add(&value);
+                    }
+                    values.insert(name.to_owned(), value);
+                }
+                Err(Unresolved::Mistake(fault)) => self.refuse(origin.clone(), fault),
+                Err(Unresolved::Missing { secret, why }) => {
+                    let setting = format!("{}.{key}.{name}", at.key);
+                    vault.secrets.missing.push(Missing { setting, secret, why });
+                }
             }
         }
         values
@@ -247,6 +292,13 @@ impl<'a> Compiler<'a> {
         }
         tools
     }
+}
+
+/// Where the secrets of one entry are gathered.
+struct Vault<'s> {
+    /// A server that is off needs none.
+    enabled: bool,
+    secrets: &'s mut Secrets,
 }
 
 /// Whether a program fetches the package that it runs.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use casemate_gateway::front::{ClientFiles, Demand, TlsFiles};
 use casemate_gateway::snapshot::{Sharing, Source as From};
 use casemate_mcp::names::{ServerName, ToolName};
+use secrecy::ExposeSecret;
 
 use crate::resolve::tests::{World, written};
 use crate::{Loaded, Origin, PackageSources, Process};
@@ -181,6 +182,83 @@ fn the_digest_changes_with_everything_that_makes_an_instance() {
     ] {
         assert!(seen.insert(digest(&format!("{base}{line}\n"))), "{line}");
     }
+}
+
+const SECRETS: &str = r#"
+[servers.git]
+command = "git-server"
+env.TOKEN = "secret:git.token"
+env.PLAIN = "blue"
+env.FILE = "file:/run/token"
+
+[servers.web]
+url = "https://example.com/mcp"
+headers.Authorization = "secret:web"
+
+[servers.off]
+command = "x"
+env.TOKEN = "secret:nowhere"
+enabled = false
+"#;
+
+fn world(secrets: &[(&str, &str)]) -> World {
+    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    World { secrets, files: [("/run/token".into(), "from-a-file\n".to_owned())].into(), ..World::default() }
+}
+
+#[test]
+fn a_secret_reaches_the_entries_that_name_it_and_no_other() {
+    let loaded = world(&[("git.token", "hidden1"), ("web", "Bearer hidden2"), ("unused", "hidden3")])
+        .load(&written(SECRETS));
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    let entry = |name: &str| loaded.snapshot.servers.get(name).unwrap();
+    let From::Command(command) = &entry("git").source else { panic!() };
+    assert_eq!(command.env.get("TOKEN").unwrap().expose_secret(), "hidden1");
+    let exposed = |name: &str| entry(name).secrets.exposed.values().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(exposed("git"), ["from-a-file", "hidden1"], "what is no secret is not listed as one");
+    assert_eq!(exposed("web"), ["Bearer hidden2", "hidden2"]);
+    assert!(exposed("off").is_empty() && entry("off").secrets.missing.is_empty());
+    let printed = format!("{:?}", loaded.snapshot);
+    assert!(["hidden", "from-a-file"].iter().all(|secret| !printed.contains(secret)), "{printed}");
+    let named: Vec<String> =
+        loaded.resolved.secrets().into_iter().map(|(key, name)| format!("{key}={name}")).collect();
+    assert_eq!(
+        named,
+        [
+            "servers.git.env.TOKEN=git.token",
+            "servers.off.env.TOKEN=nowhere",
+            "servers.web.headers.Authorization=web"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_secret_costs_its_own_server_alone_and_is_named() {
+    let loaded =
+        world(&[("web", "x")]).load(&written(SECRETS)).unwrap_or_else(|problems| panic!("{problems}"));
+    let missing = &loaded.snapshot.servers.get("git").unwrap().secrets.missing;
+    assert_eq!(
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["servers.git.env.TOKEN names the secret git.token: it is not set"]
+    );
+    assert!(loaded.snapshot.servers.get("web").unwrap().secrets.missing.is_empty());
+}
+
+#[test]
+fn a_secret_that_changes_or_goes_replaces_the_instance() {
+    let digest = |secrets: &[(&str, &str)]| {
+        world(secrets).load(&written(SECRETS)).unwrap().snapshot.servers.get("git").unwrap().digest
+    };
+    let seen = [digest(&[]), digest(&[("git.token", "s1")]), digest(&[("git.token", "s2")])];
+    assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
+}
+
+#[test]
+fn a_reference_to_no_secret_is_a_mistake_that_does_not_repeat_it() {
+    let text = "[servers.a]\ncommand = \"x\"\nenv.T = \"secret:hunter 2\"\n";
+    let problems = World::default().load(&written(text)).unwrap_err().to_string();
+    assert!(problems.contains("T refers to no secret") && problems.contains("secret:T"), "{problems}");
+    assert!(!problems.contains("hunter"), "{problems}");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn what_looks_like_a_secret_is_not_written() {
     let refused = Given::parse("GITHUB_TOKEN", &token).unwrap_err().to_string();
     expect![[r#"
         the value of GITHUB_TOKEN is not kept in a file: it looks like a GitHub token
-        hint: put it into a variable or file, and write "env:GITHUB_TOKEN" or "file:PATH""#]]
+        hint: `casemate secret set GITHUB_TOKEN` keeps it, and "secret:GITHUB_TOKEN" refers to it; "env:GITHUB_TOKEN" and "file:PATH" do where it is kept elsewhere"#]]
     .assert_eq(&refused);
 }
 

@@ -31,11 +31,11 @@ fn a_key_is_explained_with_its_value_and_origin() {
     expect![[r#"
         servers.git.env.A = a text of 11 characters
           from:    file etc/casemate.toml:3:5
-          takes:   a text, "env:NAME", "file:PATH", or { not_secret = "…" }
+          takes:   a text, "secret:NAME", "env:NAME", "file:PATH", or { not_secret = "…" }
           default: none
           changes: as soon as the file is saved
-          example: "env:GITHUB_TOKEN"
-          A variable that the server sees. It sees no other but PATH, HOME, TMPDIR and LANG. Secrets are given as `env:NAME` or `file:PATH`.
+          example: "secret:GITHUB_TOKEN"
+          A variable that the server sees. It sees no other but PATH, HOME, TMPDIR and LANG. Secrets are given as `secret:NAME`, `env:NAME` or `file:PATH`.
     "#]].assert_eq(&explain(&resolved, "servers.git.env.A"));
     expect![[r#"
         servers.git.timeout.call = "60s"

@@ -29,11 +29,11 @@ command = [\"npx\", \"-y\", \"@modelcontextprotocol/server-everything@2026.8.31\
 
 ## Secrets
 
-A secret does not stand in the file. `\"env:NAME\"` refers to an environment variable of Casemate, and
-`\"file:PATH\"` to a file (a newline at its end is not part of the secret; a relative path starts at the folder of
+A secret does not stand in the file. `\"secret:NAME\"` refers to one that `casemate secret set NAME` keeps, sealed
+(docs/secrets.md); `\"env:NAME\"` to an environment variable of Casemate; and `\"file:PATH\"` to a file (a newline at its end is not part of the secret; a relative path starts at the folder of
 the configuration). A text that looks like a secret is refused: known prefixes, tokens and passwords under a key
-that names one, addresses with a password. When it is none, or when a text really begins with `env:` or `file:`,
-say so: `{ not_secret = \"…\" }`.
+that names one, addresses with a password. When it is none, or when a text really begins with `secret:`, `env:` or
+`file:`, say so: `{ not_secret = \"…\" }`.
 
 ";
 

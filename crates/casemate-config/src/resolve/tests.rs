@@ -5,6 +5,8 @@ use std::io;
 
 use expect_test::{Expect, expect};
 
+use secrecy::SecretString;
+
 use super::*;
 
 /// A made-up environment and disk.
@@ -12,6 +14,7 @@ use super::*;
 pub(crate) struct World {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<PathBuf, String>,
+    pub(crate) secrets: BTreeMap<String, String>,
 }
 
 impl Source for World {
@@ -21,6 +24,13 @@ impl Source for World {
 
     fn read_file(&self, path: &Path) -> io::Result<String> {
         self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn secret(&self, name: &SecretName) -> Result<SecretString, String> {
+        self.secrets
+            .get(name.as_str())
+            .map(|text| text.clone().into())
+            .ok_or_else(|| "it is not set".to_owned())
     }
 }
 
@@ -319,25 +329,25 @@ env = {{ A = "env:", B = "file:", C = "file:///x", D = {{ secret = "x" }}, "bad-
     assert!(!shown.contains(&token[..8]) && !shown.contains("hunter2"), "{shown}");
     expect![[r#"
         etc/casemate.toml:3:28: an argument in servers.a.command is not kept in a file: it looks like a GitHub token
-          hint: give it to the server in a variable: env.NAME = "env:NAME"
+          hint: give it to the server in a variable: env.NAME = "secret:NAME"
         etc/casemate.toml:6:24: the value of GITHUB_TOKEN is not kept in a file: it looks like a GitHub token
-          hint: put it into a variable or file, and write "env:GITHUB_TOKEN" or "file:PATH"
+          hint: `casemate secret set GITHUB_TOKEN` keeps it, and "secret:GITHUB_TOKEN" refers to it; "env:GITHUB_TOKEN" and "file:PATH" do where it is kept elsewhere
         etc/casemate.toml:6:70: the value of DB_PASSWORD is not kept in a file: its name and its letters say that it is a secret
-          hint: put it into a variable or file, and write "env:DB_PASSWORD" or "file:PATH"
-        etc/casemate.toml:6:141: servers.b.env.N is an integer, and has to be a text, "env:NAME", "file:PATH", or { not_secret = "…" }
-          hint: like "env:GITHUB_TOKEN"
+          hint: `casemate secret set DB_PASSWORD` keeps it, and "secret:DB_PASSWORD" refers to it; "env:DB_PASSWORD" and "file:PATH" do where it is kept elsewhere
+        etc/casemate.toml:6:141: servers.b.env.N is an integer, and has to be a text, "secret:NAME", "env:NAME", "file:PATH", or { not_secret = "…" }
+          hint: like "secret:GITHUB_TOKEN"
         etc/casemate.toml:8:7: servers.c.url: the address is not kept in a file: it looks like a GitHub token
-          hint: send it in a header: headers.Authorization = "env:NAME"
+          hint: send it in a header: headers.Authorization = "secret:NAME"
         etc/casemate.toml:11:25: the value of Authorization is not kept in a file: it looks like a GitHub token
-          hint: put it into a variable or file, and write "env:AUTHORIZATION" or "file:PATH"
+          hint: `casemate secret set AUTHORIZATION` keeps it, and "secret:AUTHORIZATION" refers to it; "env:AUTHORIZATION" and "file:PATH" do where it is kept elsewhere
         etc/casemate.toml:14:13: A refers to no variable name
           hint: like "env:A"
         etc/casemate.toml:14:25: B refers to no file
           hint: like "file:/run/secrets/token"; `{ not_secret = "…" }` takes a text as it stands
         etc/casemate.toml:14:38: C refers to no file
           hint: like "file:/run/secrets/token"; `{ not_secret = "…" }` takes a text as it stands
-        etc/casemate.toml:14:55: servers.e.env.D is an inline table, and has to be a text, "env:NAME", "file:PATH", or { not_secret = "…" }
-          hint: like "env:GITHUB_TOKEN"
+        etc/casemate.toml:14:55: servers.e.env.D is an inline table, and has to be a text, "secret:NAME", "env:NAME", "file:PATH", or { not_secret = "…" }
+          hint: like "secret:GITHUB_TOKEN"
         etc/casemate.toml:14:73: "bad-name": not the name of a variable
           hint: letters, digits and `_`, like GITHUB_TOKEN
     "#]].assert_eq(&shown);

@@ -43,7 +43,7 @@ pub(super) fn plain(text: &str) -> Result<&str, Fault> {
 pub(super) fn url(text: &str) -> Result<(), Fault> {
     if let Some(reason) = secret::in_url(text) {
         return Err(Fault::new(format!("the address is not kept in a file: {reason}"))
-            .hint("send it in a header: headers.Authorization = \"env:NAME\""));
+            .hint("send it in a header: headers.Authorization = \"secret:NAME\""));
     }
     let uri: Uri = text.parse().map_err(|_| Fault::new(format!("{} is not an address", quoted(text))))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
@@ -51,7 +51,7 @@ pub(super) fn url(text: &str) -> Result<(), Fault> {
     }
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(Fault::new("the address has a user in it")
-            .hint("send it in a header: headers.Authorization = \"env:NAME\""));
+            .hint("send it in a header: headers.Authorization = \"secret:NAME\""));
     }
     Ok(())
 }
@@ -88,10 +88,22 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Server => {
             ServerName::parse(text).map(drop).map_err(|why| Fault::new(format!("{}: {why}", quoted(text))))
         }
+        Word::Scope => scope(text),
         Word::Path => path(text),
         Word::Destination => destination(text),
         Word::Network => network(text),
     }
+}
+
+/// What RFC 6749 takes for a scope: visible ASCII without quotes and backslashes.
+fn scope(text: &str) -> Result<(), Fault> {
+    let legal = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+    if text.is_empty() || text.len() > 256 || !text.chars().all(legal) {
+        return Err(
+            Fault::new(format!("{} is no scope", quoted(text))).hint("one scope for each text of the list")
+        );
+    }
+    Ok(())
 }
 
 /// Where others reach us.

@@ -54,6 +54,14 @@ pub(super) fn down(shelf: &Shelf, fault: &Fault) -> Refusal {
     let name = &shelf.server().entry().name;
     let (code, message, retry) = match fault {
         Fault::Disabled => (Code::ServerDown, format!("The server {name} is disabled."), Retry::Never),
+        Fault::Withheld { missing } => (
+            Code::NeedsSecret,
+            format!(
+                "The server {name} is not started, since its entry names the secret {}: {}.",
+                missing.secret, missing.why
+            ),
+            Retry::Never,
+        ),
         Fault::Stopping => (Code::ServerDown, format!("The server {name} is stopped."), Retry::Never),
         Fault::CircuitOpen { retry_after } => (
             Code::CircuitOpen,

@@ -83,6 +83,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::BadAnswer
         | Code::CallLost
         | Code::OverLimit
+        | Code::NeedsSecret
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),

@@ -142,7 +142,7 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new() }))
+    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.
@@ -173,6 +173,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        secrets: Default::default(),
         digest,
     }
 }

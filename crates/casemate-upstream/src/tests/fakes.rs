@@ -384,6 +384,7 @@ pub(super) fn entry() -> ServerEntry {
         resilience: Resilience::default(),
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        secrets: Default::default(),
         digest: [0; 32],
     }
 }

@@ -108,7 +108,8 @@ async fn good(era: Era, carrier: Carrier) -> Good {
         let (address, guard) = Fixture::spawn_http(era).await.unwrap();
         guards.lock().unwrap().push(guard);
         let url = format!("http://{address}/mcp").parse().unwrap();
-        entry.source = Source::Http(HttpSource { url, headers: Default::default() });
+        entry.source =
+            Source::Http(HttpSource { url, headers: Default::default(), oauth: Default::default() });
     }
     let mut caller = caller(1);
     caller.capabilities =

@@ -61,7 +61,7 @@ pub struct Room {
     /// Show it where programs and libraries lie; links stay links
     #[arg(long, value_name = "PATH")]
     pub runtime: Vec<PathBuf>,
-    /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be env:NAME or file:PATH
+    /// Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be secret:NAME, env:NAME or file:PATH
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
     pub env: Vec<Variable>,
     /// Most memory, for example 512MiB [default: 1GiB]

@@ -33,7 +33,7 @@ pub struct Add {
     /// Address of a remote server that speaks Streamable HTTP
     #[arg(long, value_name = "URL", conflicts_with = "command", required_unless_present = "command")]
     pub url: Option<String>,
-    /// Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+    /// Header for a remote server: KEY=VALUE, KEY=secret:NAME, KEY=env:NAME or KEY=file:PATH
     #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "command")]
     pub header: Vec<Setting>,
     /// Working directory of the server's process
@@ -52,7 +52,7 @@ pub struct Add {
 pub struct Setting {
     /// Name of the variable or header.
     pub name: String,
-    /// As typed: a literal, `env:NAME` or `file:PATH`.
+    /// As typed: a literal, `secret:NAME`, `env:NAME` or `file:PATH`.
     pub value: String,
 }
 
@@ -62,7 +62,7 @@ impl Setting {
             Some((name, value)) if !name.is_empty() => {
                 Ok(Setting { name: name.to_owned(), value: value.to_owned() })
             }
-            _ => Err("expected KEY=VALUE, KEY=env:NAME or KEY=file:PATH".to_owned()),
+            _ => Err("expected KEY=VALUE, KEY=secret:NAME, KEY=env:NAME or KEY=file:PATH".to_owned()),
         }
     }
 }

@@ -26,6 +26,10 @@ pub fn run(context: &Context, config: &Config) -> anyhow::Result<Exit> {
 
 fn check(context: &Context) -> anyhow::Result<Exit> {
     let loaded = configuration::load(context, None)?;
+    for problem in configuration::missing_secrets(&loaded.snapshot.servers) {
+        context.output.warn(&format!("{}: {}", problem.place, problem.message));
+        problem.hint.iter().for_each(|hint| context.output.hint(hint));
+    }
     let exists = context.paths.config().exists();
     let servers = loaded.snapshot.servers.len();
     let file = exists.then(|| context.paths.config());

@@ -112,6 +112,10 @@ impl Findings {
         } else {
             self.add("configuration", Verdict::Good, "none yet; the built-in one holds");
         }
+        for problem in configuration::missing_secrets(&loaded.snapshot.servers) {
+            self.add("secret", Verdict::Wrong, format!("{}: {}", problem.place, problem.message));
+            problem.hint.into_iter().for_each(|hint| self.hint(hint));
+        }
         for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
             self.server(context, entry);
         }

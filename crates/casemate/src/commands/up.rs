@@ -20,7 +20,8 @@ use crate::daemon::{Daemon, Start};
 use crate::exit::Exit;
 use crate::launch::Word;
 use crate::output::{Form, Page, Report, Tone};
-use crate::paths;
+use crate::secrets::Held;
+use crate::{paths, secrets};
 
 /// A log of background gateways that is longer, in bytes, is put aside at the next start.
 const LOG_BYTES_MAX: u64 = 4 << 20;
@@ -44,19 +45,20 @@ pub fn run(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
 
 fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let input = configuration::read(context, up.listen)?;
-    let loaded =
-        configuration::compile(context, &input, 1)?.map_err(|problems| configuration::failure(&problems))?;
+    // Before any other thread, and never ended: what it starts dies with its thread.
+    let spawner = Spawner::start().context("cannot start the thread that starts servers")?;
+    let store = secrets::open(context)?;
+    let vault = secrets::vault_asking(context, store.clone())?;
+    let held = context.small_runtime()?.block_on(Held::of(&vault));
+    let loaded = configuration::compile(context, &input, 1, &held)?
+        .map_err(|problems| configuration::failure(&problems))?;
+    drop(held);
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
     if let Err(error) = casemate_sandbox::raise_open_files() {
         tracing::warn!(%error, "the limit on open files stays; many servers and clients may reach it");
     }
-    let start = Start {
-        loaded,
-        text: input.file.map(|file| file.text),
-        listen: up.listen,
-        // Before the runtime's threads, and never ended: what it starts dies with its thread.
-        spawner: Spawner::start().context("cannot start the thread that starts servers")?,
-    };
+    let start =
+        Start { loaded, text: input.file.map(|file| file.text), listen: up.listen, spawner, store, vault };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     runtime.block_on(async {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use casemate_auth::Vault;
 use casemate_config::{Front, Process};
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
+use casemate_gateway::snapshot::Snapshot;
 use casemate_transport::http::shell::Plaintext;
 use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell, Tls};
 use tokio::sync::Mutex;
@@ -17,6 +19,7 @@ use crate::configuration;
 use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
+use crate::secrets::Held;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub struct Live {
     tls: Option<Arc<Tls>>,
     /// What the process was started with; it does not change.
     process: Process,
+    vault: Arc<Vault>,
     state: Mutex<State>,
 }
 
@@ -47,6 +51,8 @@ pub struct Start {
     pub process: Process,
     /// The text of the configuration file.
     pub text: Option<String>,
+    /// The secrets that it refers to.
+    pub vault: Arc<Vault>,
 }
 
 #[derive(Debug)]
@@ -76,6 +82,7 @@ impl Live {
             listen: start.listen,
             tls: start.tls,
             process: start.process,
+            vault: start.vault,
             state,
         }
     }
@@ -101,7 +108,8 @@ impl Live {
             tls::reload(tls);
         }
         let mut state = self.state.lock().await;
-        match self.replace(&mut state, cause) {
+        let held = Held::of(&self.vault).await;
+        match self.replace(&mut state, (cause, &held)) {
             Ok(problems) => state.problems = problems,
             // Not even readable, or no rule for the listener: as good as a mistake.
             Err(error) => {
@@ -122,7 +130,7 @@ impl Live {
         Reloaded { snapshot: self.gate.snapshot().version, problems: state.problems.clone() }
     }
 
-    fn replace(&self, state: &mut State, cause: Cause) -> anyhow::Result<Vec<Problem>> {
+    fn replace(&self, state: &mut State, (cause, held): (Cause, &Held)) -> anyhow::Result<Vec<Problem>> {
         let input = configuration::read(&self.context, self.listen)?;
         let text = input.file.as_ref().map(|file| file.text.clone());
         if cause == Cause::Noticed && text == state.text {
@@ -130,17 +138,25 @@ impl Live {
         }
         state.text = text;
         let version = self.gate.snapshot().version + 1;
-        let loaded = match configuration::compile(&self.context, &input, version)? {
+        let loaded = match configuration::compile(&self.context, &input, version, held)? {
             Ok(loaded) => loaded,
             Err(problems) => return Ok(configuration::listed(&problems)),
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
+        warn_of_missing(&loaded.snapshot);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");
         for key in self.process.changes(&loaded.process) {
             tracing::warn!("{key} changed; it takes effect when the gateway is started again");
         }
         Ok(Vec::new())
+    }
+}
+
+/// Says which servers are not started because a secret is missing.
+pub fn warn_of_missing(snapshot: &Snapshot) {
+    for problem in configuration::missing_secrets(&snapshot.servers) {
+        tracing::warn!(setting = problem.place, "{}", problem.message);
     }
 }
 

@@ -132,7 +132,7 @@ fn a_secret_is_not_written_into_the_file_and_never_repeated() {
         exit 2
         --- stderr
         error: the value of GITHUB_TOKEN is not kept in a file: it looks like a GitHub token
-        hint: put it into a variable or file, and write "env:GITHUB_TOKEN" or "file:PATH"
+        hint: `casemate secret set GITHUB_TOKEN` keeps it, and "secret:GITHUB_TOKEN" refers to it; "env:GITHUB_TOKEN" and "file:PATH" do where it is kept elsewhere
     "#]]
     .assert_eq(&refused.shown());
     assert!(!home.root().join("casemate.toml").exists());

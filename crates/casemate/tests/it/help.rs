@@ -43,6 +43,7 @@ fn the_short_help_fits_on_a_screen() {
               install      Put Casemate into a client's configuration
               uninstall    Take Casemate out of a client's configuration
               key          Create, list and revoke API keys
+              secret       Keep secrets for servers, sealed at rest
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working
               explain      Explain an error code, for example CM1207
@@ -101,6 +102,9 @@ fn the_long_help_has_the_reference() {
               adds.
           CASEMATE_LOG_FORMAT
               `json` logs one JSON object per line. Default: text.
+          CASEMATE_PASSPHRASE_FILE
+              The file with the passphrase of the secrets; /dev/fd/3 is an open descriptor. Default: asked
+              for on the terminal.
           NO_COLOR
               Any non-empty value turns colors off. Default: colors on a terminal.
           XDG_CONFIG_HOME
@@ -174,7 +178,8 @@ fn help_of_add() {
 
             Options:
                   --url <URL>           Address of a remote server that speaks Streamable HTTP
-                  --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=env:NAME or KEY=file:PATH
+                  --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=secret:NAME, KEY=env:NAME or
+                                        KEY=file:PATH
                   --cwd <DIR>           Working directory of the server's process
               -h, --help                Print help
               -V, --version             Print version
@@ -186,7 +191,7 @@ fn help_of_add() {
                   --write <PATH>         Let it read and change a file or folder
                   --runtime <PATH>       Show it where programs and libraries lie; links stay links
                   --env <NAME[=VALUE]>   Give it a variable: NAME is ours, NAME=VALUE another; VALUE may be
-                                         env:NAME or file:PATH
+                                         secret:NAME, env:NAME or file:PATH
                   --memory <SIZE>        Most memory, for example 512MiB [default: 1GiB]
                   --cpu <NUMBER>         Most processors that it may keep busy, for example 0.5 [default: 2]
                   --processes <NUMBER>   Most processes and threads [default: 256]

@@ -19,5 +19,6 @@ mod packages;
 mod people;
 mod real;
 mod running;
+mod secrets;
 mod service;
 mod serving;

@@ -28,8 +28,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: None,
         effect: Live,
         reason: "A variable that the server sees. It sees no other but PATH, HOME, TMPDIR and LANG. Secrets are \
-                 given as `env:NAME` or `file:PATH`.",
-        example: "\"env:GITHUB_TOKEN\"",
+                 given as `secret:NAME`, `env:NAME` or `file:PATH`.",
+        example: "\"secret:GITHUB_TOKEN\"",
     },
     Setting {
         key: "servers.NAME.cwd",
@@ -63,9 +63,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Given,
         default: None,
         effect: Live,
-        reason: "A header that is sent with every request to the url. Secrets are given as `env:NAME` or \
-                 `file:PATH`, and hold the whole value (`Bearer …`).",
-        example: "\"env:WIKI_AUTHORIZATION\"",
+        reason: "A header that is sent with every request to the url. Secrets are given as `secret:NAME`, \
+                 `env:NAME` or `file:PATH`, and hold the whole value (`Bearer …`).",
+        example: "\"secret:WIKI_AUTHORIZATION\"",
     },
     Setting {
         key: "servers.NAME.builtin",
