@@ -14,7 +14,7 @@ use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
-use casemate_transport::http::{Client, ClientOptions, Server, Tls};
+use casemate_transport::http::{Client, ClientOptions, Server};
 use casemate_transport::listener::Listener;
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
