@@ -188,7 +188,7 @@ impl Gate {
     /// Counts a request that was refused before it was a call, and names the refusal.
     pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
         let refusal = refusal.under(self.next_call());
-        if let Some(call) = refusal.call {
+        if let Some(call) = refusal.call.as_deref().copied() {
             tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
             let noted =
                 Noted { address, code: refusal.code, label: refusal.label, call, unix_ms: clock::unix_ms() };

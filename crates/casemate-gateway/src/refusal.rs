@@ -9,7 +9,6 @@ use std::fmt;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
-use http::Method;
 
 use crate::ports::CallId;
 
@@ -37,6 +36,32 @@ pub enum Retry {
     After(Duration),
     /// It may have been done: look before sending it again.
     Check,
+}
+
+/// The HTTP methods of a path, for whoever used another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allow {
+    /// The refusal is about something else.
+    Unsaid,
+    /// There is something to get.
+    Get,
+    /// MCP in its modern dialect.
+    Post,
+    /// MCP with the sessions of its legacy dialect.
+    Session,
+}
+
+impl Allow {
+    /// The value of an `Allow` header; `None` when there is nothing to say.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Allow::Unsaid => None,
+            Allow::Get => Some("GET"),
+            Allow::Post => Some("POST"),
+            Allow::Session => Some("POST, GET, DELETE"),
+        }
+    }
 }
 
 macro_rules! codes {
@@ -166,11 +191,11 @@ pub struct Refusal {
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
     /// The id that the log and the records have it under, for the caller to quote.
-    pub call: Option<CallId>,
+    pub call: Option<Box<CallId>>,
     /// More precisely than the code, for the records: a word or two that no caller chose.
     pub label: &'static str,
     /// The HTTP methods that would be right.
-    pub allow: &'static [Method],
+    pub allow: Allow,
 }
 
 impl Refusal {
@@ -185,7 +210,7 @@ impl Refusal {
             prescribed: None,
             call: None,
             label: "",
-            allow: &[],
+            allow: Allow::Unsaid,
         }
     }
 
@@ -199,7 +224,7 @@ impl Refusal {
     /// Names it; the first name stays.
     #[must_use]
     pub fn under(mut self, call: CallId) -> Self {
-        self.call.get_or_insert(call);
+        self.call.get_or_insert_with(|| Box::new(call));
         self
     }
 
@@ -212,7 +237,7 @@ impl Refusal {
 
     /// Says which HTTP methods would be right.
     #[must_use]
-    pub fn allowing(mut self, methods: &'static [Method]) -> Self {
+    pub fn allowing(mut self, methods: Allow) -> Self {
         self.allow = methods;
         self
     }

@@ -14,7 +14,7 @@ use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
-use casemate_transport::http::{Client, ClientOptions, Server};
+use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
 use casemate_transport::listener::Listener;
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
@@ -128,13 +128,7 @@ impl Daemon {
         });
 
         let listening = CancellationToken::new();
-        let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
-        let mut server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
-        if let Some(tls) = &tls {
-            server = server.with_tls(Arc::clone(tls));
-            tls::follow(tls, &tracker, &listening);
-        }
-        tracker.spawn(server.run(listener));
+        listen(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
 
         let watch = watch(&context);
@@ -216,6 +210,22 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Serves clients over HTTP, or HTTPS, until `listening` ends.
+fn listen(
+    gate: &Arc<Gate>,
+    (shell, tls): (&Arc<ArcSwap<Shell>>, Option<&Arc<Tls>>),
+    (listener, listening): (Listener, &CancellationToken),
+) {
+    let tracker = gate.tracker();
+    let service = Arc::new(edge::http::Http::new(Arc::clone(gate)));
+    let mut server = Server::new(Arc::clone(shell), service, listening.clone(), tracker.clone());
+    if let Some(tls) = tls {
+        server = server.with_tls(Arc::clone(tls));
+        tls::follow(tls, tracker, listening);
+    }
+    tracker.spawn(server.run(listener));
 }
 
 /// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.

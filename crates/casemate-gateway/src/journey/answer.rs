@@ -70,7 +70,7 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         retry_after_s: wire.retry_after_s,
         opened: None,
         canceled: refusal.code == Code::Canceled,
-        refused: refusal.call,
+        refused: refusal.call.as_deref().copied(),
     }
 }
 

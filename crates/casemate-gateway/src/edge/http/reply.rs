@@ -6,7 +6,7 @@ use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use casemate_transport::http::head::SESSION_ID;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::gate::Gate;
@@ -54,13 +54,13 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
         Code::NoCredential | Code::BadCredential => {
             reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"casemate\""))
         }
-        Code::BadHttpMethod => match allowed(refusal.allow) {
-            Some(methods) => reply.with(ALLOW, methods),
+        Code::BadHttpMethod => match refusal.allow.as_str() {
+            Some(methods) => reply.with(ALLOW, HeaderValue::from_static(methods)),
             None => reply,
         },
         _ => reply,
     };
-    named(with_retry(reply, wire.retry_after_s), refusal.call)
+    named(with_retry(reply, wire.retry_after_s), refusal.call.as_deref().copied())
 }
 
 /// Quotes the id that the log and the records have a refusal under.
@@ -69,11 +69,6 @@ fn named(reply: Reply, call: Option<CallId>) -> Reply {
         Some(id) => reply.with(REQUEST_ID, id),
         None => reply,
     }
-}
-
-fn allowed(methods: &[Method]) -> Option<HeaderValue> {
-    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    HeaderValue::from_str(&methods.join(", ")).ok().filter(|value| !value.is_empty())
 }
 
 fn with_retry(reply: Reply, seconds: Option<u64>) -> Reply {

@@ -4,7 +4,7 @@
 use http::Method;
 
 use crate::endpoint::Endpoint;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Allow, Code, Refusal};
 
 /// One route.
 #[derive(Debug)]
@@ -69,11 +69,11 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
     // HEAD is what monitors send where GET is meant.
     let meant = if *method == Method::HEAD && route.access == Access::Anyone { &Method::GET } else { method };
     if !route.methods.contains(meant) {
-        let message = match route.place {
-            Place::Mcp => "MCP uses POST here, and GET and DELETE for legacy sessions.",
-            Place::Health | Place::Readiness => "There is only something to GET here.",
+        let (message, allow) = match route.place {
+            Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
+            Place::Health | Place::Readiness => ("There is only something to GET here.", Allow::Get),
         };
-        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(route.methods));
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(allow));
     }
     Ok(asked)
 }

@@ -6,7 +6,7 @@ use casemate_mcp::revision::Revision;
 use casemate_transport::http::Head as HttpHead;
 use casemate_transport::http::Reply;
 use casemate_transport::http::streams::{Prime, Streams};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tokio::sync::mpsc;
 
 use super::head_of;
@@ -14,7 +14,7 @@ use crate::client::{Outlet, Session};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Allow, Code, Refusal};
 
 /// GET: opens the general stream, or goes on with one that broke.
 pub(super) fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
@@ -50,7 +50,7 @@ fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session
     let modern = head.protocol_version().and_then(Revision::parse).is_some_and(Revision::is_modern);
     if modern {
         let message = "This revision of the protocol has neither GET nor DELETE.";
-        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(&[Method::POST]));
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(Allow::Post));
     }
     // The queue is only there to complete the head; nothing is sent on it.
     let (queue, _) = mpsc::channel(1);

@@ -75,9 +75,7 @@ fn made(folder: &Path) -> (TlsFiles, Vec<u8>) {
 async fn shaken(tls: &Arc<Tls>, alpn: &[&[u8]]) -> Result<Vec<u8>, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Arc::clone(tls);
-    let accepted =
-        tokio::spawn(async move { server.accept(listener.accept().await.unwrap().0).await.map(drop) });
+    let accept = async { tls.accept(listener.accept().await.unwrap().0).await.map(drop) };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -86,10 +84,13 @@ async fn shaken(tls: &Arc<Tls>, alpn: &[&[u8]]) -> Result<Vec<u8>, String> {
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let client = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    accepted.await.unwrap()?;
+    let connect = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    };
+    let (accepted, client) = tokio::join!(accept, connect);
+    accepted?;
     let client = client.map_err(|error| error.to_string())?;
     let (_, connection) = client.get_ref();
     assert_eq!(connection.alpn_protocol(), (!alpn.is_empty()).then_some(&b"http/1.1"[..]));
