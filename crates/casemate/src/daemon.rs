@@ -128,7 +128,7 @@ impl Daemon {
         });
 
         let listening = CancellationToken::new();
-        listen(&gate, (&shell, tls.as_ref()), (listener, &listening));
+        open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
 
         let watch = watch(&context);
@@ -213,7 +213,7 @@ impl Daemon {
 }
 
 /// Serves clients over HTTP, or HTTPS, until `listening` ends.
-fn listen(
+fn open_door(
     gate: &Arc<Gate>,
     (shell, tls): (&Arc<ArcSwap<Shell>>, Option<&Arc<Tls>>),
     (listener, listening): (Listener, &CancellationToken),
