@@ -185,9 +185,18 @@ impl Gate {
         CallId { run: self.run, number: self.calls.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// An id for what is no call. It is not counted up: a stranger who is refused twice would learn how many calls others
+    /// made in between.
+    fn unnumbered(&self) -> CallId {
+        let mut number = [0; 8];
+        // Without randomness there is an id that several refusals share, and nothing depends on more.
+        _ = getrandom::fill(&mut number);
+        CallId { run: self.run, number: u64::from_le_bytes(number) }
+    }
+
     /// Counts a request that was refused before it was a call, and names the refusal.
     pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
-        let refusal = refusal.under(self.next_call());
+        let refusal = refusal.under(self.unnumbered());
         if let Some(call) = refusal.call.as_deref().copied() {
             tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
             let noted =

@@ -145,6 +145,19 @@ async fn a_refusal_is_recorded_under_the_address_that_it_came_from() {
 }
 
 #[tokio::test]
+async fn ids_of_refusals_do_not_tell_how_many_calls_others_make() {
+    let harness = Harness::with_shell(vec![], shell()).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let bytes = Bad::Credential(vec![]).request();
+        let answer = send(harness.address, [127, 0, 0, 1].into(), &bytes).await;
+        let id = answer.split("x-request-id: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        ids.push(id.split_once('-').unwrap().1.parse::<u64>().unwrap());
+    }
+    assert!(ids.windows(2).all(|pair| pair[0].abs_diff(pair[1]) > 1_000_000), "{ids:?}");
+}
+
+#[tokio::test]
 async fn a_request_behind_another_one_is_judged_by_itself_or_not_at_all() {
     let harness = Harness::with_shell(vec![], shell()).await;
     let smuggled =
