@@ -10,6 +10,7 @@ mod console;
 mod environment;
 mod installation;
 mod process;
+mod scorecard;
 mod steps;
 mod suite;
 mod target;
@@ -32,6 +33,8 @@ enum Command {
     Tidy,
     /// Measure what the gateway costs, beside the same work without it
     Bench(bench::Options),
+    /// Count how often the rules of inspection are right
+    Scorecard(scorecard::Options),
     /// Measure; run by `bench` with an optimized program
     #[command(hide = true)]
     BenchInside(bench::Options),
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(options) => suite::test(&options),
         Command::Tidy => tidy::run(),
         Command::Bench(options) => bench::run(&options),
+        Command::Scorecard(options) => scorecard::run(&options),
         Command::BenchInside(options) => bench::run_inside(&options),
         Command::EchoHttp => bench::serve_http(),
         Command::EchoStdio => bench::serve_stdio(),

@@ -6,6 +6,7 @@
 
 mod digest;
 mod front;
+mod inspect;
 mod profile;
 mod room;
 mod server;
@@ -99,6 +100,8 @@ pub(crate) struct Compiled {
     pub(crate) process: Process,
     pub(crate) front: Front,
     pub(crate) problems: Vec<Problem>,
+    /// What is no mistake and should be known all the same.
+    pub(crate) remarks: Vec<String>,
 }
 
 pub(crate) fn compile(
@@ -108,11 +111,22 @@ pub(crate) fn compile(
     builtins: &Builtins,
 ) -> Compiled {
     let accounts = room::accounts(written.scope("servers").names());
-    let mut compiler = Compiler { written, folder, source, builtins, accounts, problems: Vec::new() };
+    let mut compiler = Compiler {
+        written,
+        folder,
+        source,
+        builtins,
+        accounts,
+        problems: Vec::new(),
+        secrets: Vec::new(),
+        remarks: Vec::new(),
+    };
     let servers = compiler.servers();
     let roles = compiler.roles();
+    let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
         version: 0,
+        inspecting,
         profiles: compiler.profiles(&servers),
         servers,
         roles,
@@ -121,7 +135,7 @@ pub(crate) fn compile(
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, problems: compiler.problems }
+    Compiled { snapshot, process, front, problems: compiler.problems, remarks: compiler.remarks }
 }
 
 /// What is compiled, and the problems found so far.
@@ -134,6 +148,10 @@ struct Compiler<'a> {
     /// The user id of each server, for when we are root.
     accounts: BTreeMap<&'a str, u32>,
     problems: Vec<Problem>,
+    /// The secrets that servers are given.
+    secrets: Vec<casemate_inspect::Secret>,
+    /// What is no mistake and should be known all the same.
+    remarks: Vec<String>,
 }
 
 impl<'a> Compiler<'a> {

@@ -153,6 +153,14 @@ pub trait Source {
     /// What the system says.
     fn read_file(&self, path: &Path) -> std::io::Result<String>;
 
+    /// The text of a file with rules, which is no secret.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_rules(&self, path: &Path) -> std::io::Result<String> {
+        self.read_file(path)
+    }
+
     /// A secret of this installation.
     ///
     /// # Errors

@@ -69,6 +69,8 @@ pub struct Loaded {
     pub front: Front,
     /// Each value and where it comes from.
     pub resolved: Resolved,
+    /// What is no mistake and should be known all the same, each in one sentence.
+    pub remarks: Vec<String>,
 }
 
 /// Each value that was written and where it comes from.
@@ -116,6 +118,7 @@ pub fn load(
             process: compiled.process,
             front: compiled.front,
             resolved: Resolved { written },
+            remarks: compiled.remarks,
         }),
     }
 }

@@ -96,6 +96,8 @@ pub enum Word {
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Kinds of personal data.
+    Personal,
     /// Addresses, or networks of them.
     Network,
 }

@@ -5,6 +5,7 @@
 //! is a look into a cache.
 
 mod definition;
+mod judged;
 mod pattern;
 mod schema;
 mod shelf;
@@ -20,6 +21,8 @@ use casemate_mcp::names::ServerName;
 use tokio::sync::mpsc;
 
 pub use definition::{Definitions, Item, Kind, Tool};
+pub use judged::Judged;
+pub(crate) use judged::noted;
 pub use schema::{ArgumentFault, Schema};
 pub use shelf::Shelf;
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};

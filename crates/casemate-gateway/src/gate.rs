@@ -68,6 +68,7 @@ impl Gate {
         let mut run = [0; 8];
         // Without randomness call ids are unique in this run only; nothing depends on more.
         _ = getrandom::fill(&mut run);
+        parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
         let gate = Arc::new(Gate {
             catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
@@ -89,6 +90,7 @@ impl Gate {
 
     /// Follows a new configuration. Servers whose entry changed are stopped once their calls are done.
     pub fn swap(&self, snapshot: Snapshot) {
+        self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {

@@ -138,6 +138,10 @@ codes! {
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.
     BadSchema = "CM1502", Upstream;
+    /// The arguments hold something that a rule keeps from passing.
+    ArgumentsBlocked = "CM1503", Policy;
+    /// The definition of what is called holds something that a rule keeps from passing.
+    DefinitionBlocked = "CM1504", Upstream;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
@@ -162,6 +166,8 @@ codes! {
     OverLimit = "CM1709", Upstream;
     /// The server's entry names a secret that there is not.
     NeedsSecret = "CM1710", Us;
+    /// The answer holds something that a rule keeps from passing.
+    AnswerBlocked = "CM1801", Upstream;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

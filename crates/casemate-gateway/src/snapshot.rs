@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::front::PublicUrl;
+use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
@@ -30,6 +31,27 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Where clients reach us from outside, if that is somewhere.
     pub public_url: Option<PublicUrl>,
+    /// What is looked for in what passes through.
+    pub inspecting: Inspecting,
+}
+
+/// What is looked for in what passes through.
+#[derive(Debug, Clone, Default)]
+pub struct Inspecting {
+    /// Secrets and rules, compiled.
+    pub inspection: Arc<Inspection>,
+    /// What each server's settings ask for.
+    pub policies: BTreeMap<ServerName, Policy>,
+    /// What holds for a server that is not among them.
+    pub otherwise: Policy,
+}
+
+impl Inspecting {
+    /// What is done about the finds in a server's messages.
+    #[must_use]
+    pub fn measures(&self, server: &ServerName, place: Place) -> Measures<'_> {
+        self.policies.get(server).unwrap_or(&self.otherwise).at(place)
+    }
 }
 
 /// Bounds that protect the gateway itself. None is unlimited.

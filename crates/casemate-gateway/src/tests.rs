@@ -5,6 +5,7 @@ mod bad_input;
 mod calls;
 mod harness;
 mod hostile;
+mod inspection;
 mod lists;
 mod sessions;
 mod strangers;

@@ -32,6 +32,20 @@ pub struct Meta {
     pub log_level: Option<Box<str>>,
 }
 
+impl Meta {
+    /// The same in memory of its own, for whoever keeps it longer than the message that it came with.
+    #[must_use]
+    pub fn detached(&self) -> Meta {
+        Meta {
+            revision: self.revision,
+            progress: self.progress.as_ref().map(Raw::detached),
+            capabilities: self.capabilities.detached(),
+            client_info: self.client_info.as_ref().map(Raw::detached),
+            log_level: self.log_level.clone(),
+        }
+    }
+}
+
 /// The answer to a [`Call`].
 #[derive(Debug, Clone)]
 pub enum Answer {

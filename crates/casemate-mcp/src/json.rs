@@ -145,6 +145,13 @@ impl Raw {
         self.0.clone()
     }
 
+    /// The same value in memory of its own. Whatever is kept for long has to be: a slice keeps alive the whole buffer that it
+    /// arrived in.
+    #[must_use]
+    pub fn detached(&self) -> Raw {
+        Raw(Bytes::copy_from_slice(&self.0))
+    }
+
     /// Reads the value into a type, borrowing from it where the type can.
     ///
     /// # Errors
@@ -249,6 +256,12 @@ impl Members {
     #[must_use]
     pub fn raw(&self) -> &Raw {
         &self.raw
+    }
+
+    /// The same object in memory of its own, see [`Raw::detached`].
+    #[must_use]
+    pub fn detached(&self) -> Members {
+        Members { raw: self.raw.detached(), spans: self.spans.clone() }
     }
 
     /// A member's value.

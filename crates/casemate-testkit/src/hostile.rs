@@ -71,6 +71,8 @@ pub enum Kind {
     ServerAsks,
     /// Terminal escapes and hidden Unicode, in the description of `strike` and in its answers.
     Ansi,
+    /// Says what it was told to say (see `--say`), in the description of `strike`, its answers, its logs and its errors.
+    Says,
 }
 
 /// A hostile server that is yet to be started.
@@ -80,6 +82,7 @@ pub struct Hostile {
     era: Era,
     after: u64,
     claims: Vec<String>,
+    says: String,
     ends_process: bool,
 }
 
@@ -87,7 +90,7 @@ impl Hostile {
     /// A server of this kind and era, in this process: where a program would end, its connections break.
     pub fn new(kind: Kind, era: Era) -> Hostile {
         let claims = ["test://static-text", "file:///etc/passwd"].map(ToOwned::to_owned).to_vec();
-        Hostile { kind, era, after: 1, claims, ends_process: false }
+        Hostile { kind, era, after: 1, claims, says: String::new(), ends_process: false }
     }
 
     /// [`Kind::Mutates`] changes after this many calls.
@@ -101,6 +104,13 @@ impl Hostile {
     #[must_use]
     pub fn claim(mut self, uris: Vec<String>) -> Hostile {
         self.claims = uris;
+        self
+    }
+
+    /// [`Kind::Says`] says this.
+    #[must_use]
+    pub fn say(mut self, text: &str) -> Hostile {
+        text.clone_into(&mut self.says);
         self
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Launcher, ServerNotice};
+use super::{Launcher, Masks, ServerNotice};
 
 /// What all servers of one gateway share.
 pub struct Host {
@@ -26,6 +26,8 @@ pub struct Host {
     pub notices: mpsc::Sender<ServerNotice>,
     /// What we say we are: `{"name":"casemate","version":…}`.
     pub client_info: Raw,
+    /// The secrets that are kept out of what servers write down.
+    pub masks: Arc<Masks>,
     /// Largest answer that is taken from a server, in bytes.
     pub result_bytes_max: usize,
 }

@@ -1,8 +1,8 @@
 //! What a server says outside of calls: notices for the gateway, and lines for a person who asks why.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use casemate_mcp::call::Notice;
@@ -13,7 +13,7 @@ use casemate_transport::lines::Ring;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{ServerNotice, guard};
+use super::{Masks, ServerNotice, guard};
 
 /// What is kept of a server's stderr and noise, in bytes. A stack trace of each of a few instances fits.
 const LOG_BYTES: usize = 256 * 1024;
@@ -32,6 +32,7 @@ pub(super) struct Outlet {
     server: ServerName,
     log: Ring,
     sink: mpsc::Sender<ServerNotice>,
+    masks: Arc<Masks>,
     waiting: Mutex<Waiting>,
     bell: Notify,
     dropped: AtomicU64,
@@ -50,11 +51,12 @@ struct Waiting {
 type Fingerprint = (Option<SubjectId>, Method, Bytes);
 
 impl Outlet {
-    pub(super) fn new(server: ServerName, sink: mpsc::Sender<ServerNotice>) -> Outlet {
+    pub(super) fn new(server: ServerName, sink: mpsc::Sender<ServerNotice>, masks: Arc<Masks>) -> Outlet {
         Outlet {
             server,
             log: Ring::new(LOG_BYTES),
             sink,
+            masks,
             waiting: Mutex::default(),
             bell: Notify::new(),
             dropped: AtomicU64::new(0),
@@ -107,9 +109,13 @@ impl Outlet {
         Some(notice)
     }
 
-    /// Keeps a line for a person. `source` says where it came from.
+    /// Keeps a line for a person, without secrets and without what a terminal would act on. `source` says where it came from.
     pub(super) fn log(&self, source: &str, line: &[u8]) {
-        let kept = line.get(..LOG_LINE_BYTES).unwrap_or(line);
+        let line = String::from_utf8_lossy(line);
+        // Before it is cut: half a secret is not found any more.
+        let line = casemate_inspect::removed(&line, |_| {});
+        let line = self.masks.masked(&line);
+        let kept = line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default().as_bytes();
         let mut text = Vec::with_capacity(source.len() + kept.len() + 3);
         text.extend_from_slice(source.as_bytes());
         text.extend_from_slice(b": ");

@@ -246,6 +246,10 @@ impl Source for Anything {
         Ok("something".to_owned())
     }
 
+    fn read_rules(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+
     fn secret(&self, _: &SecretName) -> Result<SecretString, String> {
         Ok("something".to_owned().into())
     }

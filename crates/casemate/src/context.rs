@@ -1,14 +1,17 @@
 //! What every command is given: the environment, the folders, and how to print.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use casemate_gateway::upstream::Masks;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::args::Global;
 use crate::environment::{CASEMATE_LOG, CASEMATE_LOG_FORMAT, Environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::log::Masked;
 use crate::output::{Form, Output, Style};
 use crate::paths::Paths;
 
@@ -23,13 +26,15 @@ pub struct Context {
     pub paths: Paths,
     /// How to print.
     pub output: Output,
+    /// The secrets that are kept out of what is logged.
+    pub masks: Arc<Masks>,
 }
 
 impl Context {
     /// Resolves flags and variables, once.
     pub fn new(environment: Environment, global: Global, output: Output) -> anyhow::Result<Context> {
         let paths = Paths::resolve(&environment, global.home.as_deref(), global.config.as_deref())?;
-        Ok(Context { environment, global, paths, output })
+        Ok(Context { environment, global, paths, output, masks: Arc::default() })
     }
 
     /// Starts logging to stderr. `level` is what is logged unless the environment or `-v` says otherwise.
@@ -48,8 +53,8 @@ impl Context {
             None => EnvFilter::default().add_directive(level.into()),
         };
         let colors = std::io::stderr().is_terminal() && self.environment.colors_wanted();
-        let lines =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors);
+        let writer = Masked(Arc::clone(&self.masks));
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colors);
         if self.environment.text(CASEMATE_LOG_FORMAT) == Some("json") {
             lines.json().init();
         } else {

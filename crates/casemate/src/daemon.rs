@@ -10,7 +10,7 @@ use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Host, Launcher, ServerNotice};
+use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -115,8 +115,8 @@ impl Daemon {
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
-        let limits = &start.loaded.snapshot.limits;
-        let (host, notices) = host(Arc::clone(&cells) as _, limits, (tracker.clone(), stop.clone()));
+        let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
+        let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
@@ -258,7 +258,7 @@ fn cells(
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
-    limits: &Limits,
+    (limits, masks): (&Limits, &Arc<Masks>),
     (tracker, stop): (TaskTracker, CancellationToken),
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
@@ -269,6 +269,7 @@ pub fn host(
         stop,
         notices,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
+        masks: Arc::clone(masks),
         result_bytes_max: limits.result_bytes_max,
     };
     (Arc::new(host), noticed)

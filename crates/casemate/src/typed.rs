@@ -13,10 +13,11 @@ use casemate_config::{
 };
 use casemate_gateway::snapshot::{CommandSource, Program, ServerEntry, Snapshot, Source};
 use casemate_gateway::upstream::Launch;
+use casemate_inspect::Secret;
 use casemate_mcp::names::ServerName;
 use casemate_registry::Asked;
 use casemate_sandbox::CellSpec;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::cells::{Room, Typed, Variable};
 use crate::configuration;
@@ -63,6 +64,8 @@ impl Server {
             anyhow::bail!("what was typed is no command");
         };
         complete(context, typed, command)?;
+        snapshot.inspecting.inspection =
+            Arc::new(snapshot.inspecting.inspection.with_secrets(&secrets(command)));
         let launch = Launch { server: name.clone(), program: Program::Command(command.clone()) };
         let entry = Arc::new(entry);
         snapshot.servers = [(name, Arc::clone(&entry))].into();
@@ -70,6 +73,15 @@ impl Server {
         let Process { shutdown_grace: grace, packages, .. } = process;
         Ok(Server { snapshot, entry, launch, grace, packages })
     }
+}
+
+/// The variables of a command that hold secrets. What is typed may be anything, so looks decide.
+fn secrets(command: &CommandSource) -> Vec<Secret> {
+    let looks = |(name, value): &(&String, &SecretString)| {
+        casemate_config::looks_like_secret(name, value.expose_secret()).is_some()
+    };
+    let secrets = command.env.iter().filter(looks);
+    secrets.filter_map(|(_, value)| Secret::new(value.expose_secret())).collect()
 }
 
 /// The whole configuration, as if the server stood in it.

@@ -217,6 +217,7 @@ impl<'a> Compiler<'a> {
             match given.resolve(self.folder, self.source) {
                 Ok(value) => {
                     if given.is_reference() {
+                        self.remember(&format!("{}.{key}.{name}", at.key), &value);
                         vault.secrets.exposed.add(&value);
                     }
                     values.insert(name.to_owned(), value);

@@ -58,6 +58,7 @@ fn title(section: &str) -> &'static str {
         "gateway" => "`[gateway]`: the process and its limits",
         "servers" => "`[servers.NAME]`: the servers",
         "packages" => "`[packages]`: where the packages of servers come from",
+        "inspect" => "`[inspect]`: what is looked for in what passes through",
         "roles" => "`[roles.NAME]`: who may do what",
         _ => "`[profiles.NAME]`: further endpoints",
     }

@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod inspect;
 mod packages;
 mod rules;
 mod servers;
@@ -18,7 +19,9 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         front::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+        inspect::SERVER_SETTINGS,
         packages::SETTINGS,
+        inspect::SETTINGS,
         rules::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
+use casemate_inspect::Personal;
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
 use casemate_policy::Pattern;
@@ -91,6 +92,7 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Scope => scope(text),
         Word::Path => path(text),
         Word::Destination => destination(text),
+        Word::Personal => personal(text),
         Word::Network => network(text),
     }
 }
@@ -131,6 +133,12 @@ fn network(text: &str) -> Result<(), Fault> {
         }
     };
     text.parse::<Network>().map(drop).map_err(refused)
+}
+
+fn personal(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Personal::ALL.iter().map(|kind| kind.as_str()).collect();
+    let fault = || Fault::new(format!("{} is no kind of personal data", quoted(text)));
+    Personal::parse(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn destination(text: &str) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use casemate_policy::{Action, Effect, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
-use super::{Definitions, Item, Kind, Shelf};
+use super::{Definitions, Item, Judged, Kind, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::snapshot::{Profile, ProfileTool, Snapshot};
@@ -43,6 +43,8 @@ pub struct Shown {
     pub raw: Raw,
     /// Arguments that the profile fills in.
     pub fixed: Option<Arc<ProfileTool>>,
+    /// Why it is not shown after all, and cannot be used.
+    pub blocked: Option<Arc<str>>,
 }
 
 impl Shown {
@@ -110,10 +112,10 @@ impl View {
             Endpoint::Profile(name) => snapshot.profiles.get(name),
             Endpoint::Joined | Endpoint::Server(_) => None,
         };
-        for (name, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
+        for (_, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
             view.shelves.push(Arc::clone(shelf));
             if let Some(definitions) = shelf.known() {
-                let scope = Scope { shelf, name, joined: endpoint.joins(), profile };
+                let scope = Scope { shelf, snapshot, joined: endpoint.joins(), profile };
                 view.add(&scope, &definitions);
             }
         }
@@ -194,7 +196,8 @@ impl View {
     fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
-            snapshot.roles.decide(subject, Action::List, &shown.resource(kind)).effect != Effect::Deny
+            let decision = snapshot.roles.decide(subject, Action::List, &shown.resource(kind));
+            shown.blocked.is_none() && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
@@ -211,7 +214,7 @@ impl View {
 /// One server while it is put into a view.
 struct Scope<'a> {
     shelf: &'a Arc<Shelf>,
-    name: &'a ServerName,
+    snapshot: &'a Snapshot,
     joined: bool,
     profile: Option<&'a Arc<Profile>>,
 }
@@ -219,23 +222,25 @@ struct Scope<'a> {
 impl Scope<'_> {
     fn show(&self, kind: Kind, item: &Arc<Item>) -> Option<Shown> {
         let plain = !self.joined;
+        let name = &self.shelf.server().entry().name;
+        let raw = if plain { item.raw.raw().clone() } else { item.joined.clone() };
+        let judged = Judged::of(&self.snapshot.inspecting, name, raw);
         let mut shown = Shown {
             name: if plain { item.name.clone() } else { item.joined_name.clone() },
             shelf: Arc::clone(self.shelf),
             item: Arc::clone(item),
-            raw: if plain { item.raw.raw().clone() } else { item.joined.clone() },
+            raw: judged.raw,
             fixed: None,
+            blocked: judged.blocked,
         };
         let (Some(profile), Kind::Tools) = (self.profile, kind) else { return Some(shown) };
-        let path = format!("{}/{}", self.name, item.name);
+        let path = format!("{name}/{}", item.name);
         let chosen = profile.only.as_ref().is_none_or(|only| only.iter().any(|pattern| fits(pattern, &path)));
         if !chosen || profile.hidden.iter().any(|pattern| fits(pattern, &path)) {
             return None;
         }
-        let changed = profile
-            .tools
-            .iter()
-            .find(|((server, tool), _)| server == self.name && tool.as_str() == &*item.name);
+        let changed =
+            profile.tools.iter().find(|((server, tool), _)| server == name && tool.as_str() == &*item.name);
         if let Some((_, change)) = changed {
             dress(&mut shown, change);
         }

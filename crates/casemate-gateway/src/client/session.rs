@@ -60,8 +60,8 @@ impl Session {
     }
 
     /// Keeps what the client said in `initialize`. `false` when it had said it before.
-    pub fn open(&self, hello: Meta) -> bool {
-        self.hello.set(hello).is_ok()
+    pub fn open(&self, hello: &Meta) -> bool {
+        self.hello.set(hello.detached()).is_ok()
     }
 
     /// What the client said in `initialize`, with the log level it asked for since; `None` before that.

@@ -126,8 +126,8 @@ impl Connection {
         Some(Arc::new(Connection { gate, peer, endpoint, session, lines }))
     }
 
-    /// Reads messages until the client has no more, and answers them all. Requests run side by side; all of them are
-    /// given up when the client is gone.
+    /// Reads messages until the client has no more, and answers them all. Requests run side by side, except that nothing
+    /// overtakes the opening of a session; all of them are given up when the client is gone.
     async fn read<R: AsyncRead + Unpin>(self: Arc<Self>, mut reader: LineReader<R>) {
         let mut calls = tokio::task::JoinSet::new();
         loop {
@@ -135,6 +135,11 @@ impl Connection {
                 () = self.gate.host().stop.cancelled() => break,
                 () = self.lines.closed() => break,
                 line = reader.next() => match line {
+                    Ok(Some(Line::Frame(text))) if self.opens(&text) => tokio::select! {
+                        () = self.gate.host().stop.cancelled() => break,
+                        () = self.lines.closed() => break,
+                        () = self.answer(text) => {}
+                    },
                     Ok(Some(Line::Frame(text))) => {
                         let connection = Arc::clone(&self);
                         calls.spawn(async move { connection.answer(text).await });
@@ -153,6 +158,12 @@ impl Connection {
             }
         }
         self.session.ended.cancel();
+    }
+
+    /// Whether a message may open the session. Clients that do not wait for the answer, and every `printf … | casemate
+    /// connect`, send their next message right behind it.
+    fn opens(&self, text: &[u8]) -> bool {
+        self.session.hello().is_none() && memchr::memmem::find(text, b"\"initialize\"").is_some()
     }
 
     /// The client has said everything and may still read.

@@ -5,6 +5,7 @@ mod params;
 use casemate_mcp::json::{Members, Raw};
 
 use super::head::Claims;
+use super::inspect::content;
 use super::receive::Received;
 use super::route::{Routed, Target};
 use crate::catalog::{Item, Kind};
@@ -27,7 +28,7 @@ struct Seal;
 /// Checks the arguments and rewrites what the endpoint shows differently from the server.
 ///
 /// # Errors
-/// [`Code::BadArguments`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
+/// [`Code::BadArguments`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
 pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     let Routed { mut received, target, .. } = routed;
     let mut param_headers = Vec::new();
@@ -50,6 +51,13 @@ pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     };
     if let Some(params) = rewritten {
         received.call.params = params;
+    }
+    if let Some(shelf) = target.shelf() {
+        let snapshot = &received.passage.identified.snapshot;
+        let server = &shelf.server().entry().name;
+        if let Some(params) = content::arguments(snapshot, server, &received.call.params)? {
+            received.call.params = params;
+        }
     }
     Ok(Checked { received, target, param_headers, _seal: Seal })
 }

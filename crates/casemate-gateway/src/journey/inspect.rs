@@ -1,5 +1,6 @@
 //! Stage 9: may the answer pass as it is.
 
+pub(super) mod content;
 mod joined;
 pub(super) mod questions;
 
@@ -13,7 +14,7 @@ use casemate_policy::{Action, Effect};
 use super::forward::Answered;
 use super::receive::Received;
 use super::route::{Own, Target};
-use crate::catalog::{Item, Kind, Shown};
+use crate::catalog::{Item, Judged, Kind, Shown};
 use crate::client::Session;
 use crate::gate::Gate;
 use crate::ports::Ending;
@@ -53,11 +54,11 @@ impl Cleared {
     }
 }
 
-/// Cuts what is too large, takes out of lists what the subject may not see, and gives resources the names that the
+/// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not see, and gives resources the names that the
 /// joined endpoint knows.
 ///
 /// # Errors
-/// [`Code::AnswerTooLarge`], [`Code::CannotAsk`].
+/// [`Code::AnswerTooLarge`], [`Code::AnswerBlocked`], [`Code::CannotAsk`].
 pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
     let Answered { received, target, answer, opened, .. } = answered;
     let mut failed = matches!(answer, Answer::Error(_));
@@ -68,6 +69,7 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
                 let message = format!("The answer has more than {limit} bytes.");
                 return Err(Refusal::new(Code::AnswerTooLarge, message));
             }
+            let result = content::result(&received, &target, result)?;
             // What we wrote ourselves asks nothing and says no error.
             let members = target.shelf().and_then(|_| result.members());
             if let Some(members) = &members {
@@ -78,7 +80,7 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             let result = own_tasks(gate, (&received, &target), result);
             Answer::Result(cleared(&received, &target, result))
         }
-        error => error,
+        Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
     Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
@@ -129,31 +131,30 @@ fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {
     }
 }
 
-/// The list of a transparent endpoint without what the subject may not see; the same bytes when that is nothing.
+/// The list of a transparent endpoint without what the subject may not see, and without definitions that are blocked; the
+/// same bytes when that is nothing.
 fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) -> Raw {
     let identified = &received.passage.identified;
     let (Some(members), Some(shelf)) = (result.members(), target.shelf()) else { return result };
     let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
     let server = &shelf.server().entry().name;
-    let may_list = |raw: &&Raw| {
-        let Some(item) = Item::read(kind, server, raw) else { return false };
+    let shown = |raw: &Raw| {
+        let item = Item::read(kind, server, raw)?;
+        let judged = Judged::of(&identified.snapshot.inspecting, server, raw.clone());
         let shown = Shown {
             name: item.name.clone(),
             shelf: Arc::clone(shelf),
-            raw: Raw::NULL,
+            raw: judged.raw,
             item: Arc::new(item),
             fixed: None,
+            blocked: judged.blocked,
         };
         let decision =
             identified.snapshot.roles.decide(&identified.subject, Action::List, &shown.resource(kind));
-        decision.effect != Effect::Deny
+        (decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
     };
-    let kept: Vec<&Raw> = list.iter().filter(may_list).collect();
-    if kept.len() == list.len() {
-        result
-    } else {
-        members.edit().set(kind.member(), Raw::array(kept)).finish()
-    }
+    let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
+    if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }
 }
 
 fn says_error(target: &Target, result: Option<&Members>) -> bool {

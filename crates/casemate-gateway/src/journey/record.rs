@@ -1,5 +1,6 @@
 //! Written down before it is done, and again when it is over.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use casemate_mcp::json::Raw;
@@ -112,8 +113,8 @@ impl<'g> Record<'g> {
             match outcome {
                 Ok(cleared) => self.end(cleared.ending(), ("", ""), cleared.len()),
                 Err(refusal) => {
-                    let detail = refusal.detail.as_deref().unwrap_or(&refusal.message);
-                    self.end(Ending::Refused, (refusal.code.as_str(), cut(detail)), 0);
+                    let detail = self.masked(refusal.detail.as_deref().unwrap_or(&refusal.message));
+                    self.end(Ending::Refused, (refusal.code.as_str(), cut(&detail)), 0);
                 }
             }
         }
@@ -127,6 +128,7 @@ impl<'g> Record<'g> {
         (effect, rules): (&'static str, &[RuleId]),
     ) -> Result<(), Refusal> {
         let identified = &self.passage.identified;
+        let name = self.masked(name);
         let peer = identified.head.peer.to_string();
         let intent = Intent {
             call: self.call,
@@ -136,7 +138,7 @@ impl<'g> Record<'g> {
             endpoint: &identified.head.endpoint.to_string(),
             server,
             method: cut(self.method.as_str()),
-            name: cut(name),
+            name: cut(&name),
             revision: self.revision,
             effect,
             rules,
@@ -148,6 +150,11 @@ impl<'g> Record<'g> {
             Refusal::new(Code::NotRecorded, "The call could not be recorded, so it was not made.")
                 .with_detail(why)
         })
+    }
+
+    /// A text for the record, without the secrets that we hand out.
+    fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.passage.identified.snapshot.inspecting.inspection.masked(text)
     }
 
     fn end(&self, ending: Ending, (code, detail): (&str, &str), bytes: usize) {

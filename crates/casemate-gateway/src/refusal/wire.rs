@@ -72,7 +72,9 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadMessage => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
         Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
-        Code::Unknown | Code::BadParams | Code::BadArguments => (StatusCode::OK, code::INVALID_PARAMS),
+        Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
+            (StatusCode::OK, code::INVALID_PARAMS)
+        }
         Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
@@ -83,6 +85,8 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::BadAnswer
         | Code::CallLost
         | Code::OverLimit
+        | Code::DefinitionBlocked
+        | Code::AnswerBlocked
         | Code::NeedsSecret
         | Code::CannotAsk
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),

@@ -239,3 +239,32 @@ async fn a_client_that_has_said_everything_gets_every_answer() {
     assert!(answer.contains("bye") && answer.contains("\"id\":7"), "{answer}");
     assert_eq!(lines.next_line().await.unwrap(), None, "and then the connection ends");
 }
+
+/// `printf … | casemate connect` does not wait for the answer to `initialize` before it goes on.
+#[tokio::test]
+async fn a_request_did_not_overtake_the_opening_of_its_session() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let harness = Harness::start(vec![stdio_entry("one", "legacy")]).await;
+    for path in ["/mcp", "/servers/one/mcp"] {
+        let (client, server) = tokio::net::UnixStream::pair().unwrap();
+        let peer = casemate_transport::listener::Peer::Unix { uid: 0, pid: None };
+        let gate = std::sync::Arc::clone(&harness.gate);
+        let halves = server.into_split();
+        super::harness::background(async move {
+            crate::edge::lines::serve_connection(gate, halves, peer).await;
+        });
+        let (reader, mut writer) = client.into_split();
+        let said = format!(
+            "casemate/1 {path}\n{}\n{}\n{}\n",
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+            r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#,
+        );
+        writer.write_all(said.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(reader).lines();
+        let opened = lines.next_line().await.unwrap().unwrap();
+        assert!(opened.contains("\"id\":1") && opened.contains("protocolVersion"), "{path}: {opened}");
+        let listed = lines.next_line().await.unwrap().unwrap();
+        assert!(listed.contains("\"id\":2") && listed.contains("\"tools\":["), "{path}: {listed}");
+    }
+}

@@ -27,8 +27,8 @@ use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Identities, Intent, Outcome, Recorder, TurnedAway};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Limits, OutputRate, Program, Resilience, ServerEntry, Sharing,
-    Snapshot, Source, Timeouts,
+    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry,
+    Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
@@ -78,6 +78,7 @@ impl Harness {
             notices,
             http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
             client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+            masks: Arc::default(),
             result_bytes_max: limits.result_bytes_max,
         };
         let gate = Gate::start(Parts {
@@ -130,6 +131,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         profiles: BTreeMap::new(),
         roles: Roles::compile([(role("reader"), reader), (role("asker"), asker)]).unwrap(),
         limits,
+        inspecting: Inspecting::default(),
         public_url: None,
     }
 }

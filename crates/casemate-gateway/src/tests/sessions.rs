@@ -71,3 +71,35 @@ async fn stopping_lets_calls_finish_and_refuses_new_ones() {
     assert!(call.await.unwrap().is_ok(), "the call in flight finishes");
     stop.await.unwrap();
 }
+
+/// A session is kept for hours; the buffer that its first message came in has 8 KiB.
+#[test]
+fn a_session_did_not_keep_the_whole_message_that_opened_it() {
+    use casemate_mcp::call::Meta;
+    use casemate_mcp::dialect::legacy::Hello;
+    use casemate_mcp::json::{Limits, Members};
+
+    let params = r#"{"protocolVersion":"2025-11-25","capabilities":{"roots":{}},"clientInfo":{"name":"t","version":"1"}}"#;
+    let message = bytes::Bytes::from(params.as_bytes().to_vec());
+    let streams = casemate_transport::http::streams::Streams::new(Default::default());
+    let session = crate::client::Session::new(
+        "".into(),
+        casemate_policy::SubjectId::local(0),
+        crate::endpoint::Endpoint::Joined,
+        crate::client::Outlet::General(streams),
+    );
+    let hello = Hello::read(Some(&Members::check(message.clone(), &Limits::default()).unwrap())).unwrap();
+    let meta = Meta {
+        revision: hello.agreed(),
+        progress: None,
+        capabilities: hello.capabilities,
+        client_info: hello.client_info,
+        log_level: None,
+    };
+    assert!(session.open(&meta));
+    drop(meta);
+    assert!(message.is_unique(), "nothing else holds the message");
+    let kept = session.hello().unwrap();
+    assert!(kept.capabilities.has("roots"));
+    assert_eq!(kept.client_info.unwrap().as_str(), r#"{"name":"t","version":"1"}"#);
+}

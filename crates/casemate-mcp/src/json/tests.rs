@@ -199,3 +199,17 @@ proptest! {
         prop_assert!(check(&bad).is_err(), "{}", bad);
     }
 }
+
+#[test]
+fn what_is_kept_for_long_did_not_keep_the_message_that_it_came_with() {
+    let whole = Bytes::from(br#"{"a":{"b":"c"},"rest":"much more"}"#.to_vec());
+    let members = Members::check(whole.clone(), &Limits::default()).unwrap();
+    let kept = members.object("a").unwrap();
+    let detached = kept.detached();
+    assert_eq!(detached.raw(), kept.raw());
+    assert_eq!(detached.string("b"), kept.string("b"));
+    drop(members);
+    assert!(!whole.is_unique(), "a slice holds the buffer");
+    drop(kept);
+    assert!(whole.is_unique(), "a detached one does not");
+}

@@ -36,6 +36,9 @@ struct Flags {
     /// `--hostile claims-uri`: claim this resource; may be given several times.
     #[arg(long, value_name = "URI")]
     claim: Vec<String>,
+    /// `--hostile says`: say this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    say: String,
     /// Start `sleep SECONDS` in a session of its own and end; the tool `spawn_helper` uses it.
     #[arg(long, value_name = "SECONDS", hide = true)]
     detach: Option<String>,
@@ -76,7 +79,7 @@ async fn run(flags: Flags) -> std::io::Result<()> {
 }
 
 async fn attack(kind: Kind, flags: Flags) -> std::io::Result<()> {
-    let mut hostile = Hostile::new(kind, flags.era).after(flags.after).ends_process();
+    let mut hostile = Hostile::new(kind, flags.era).after(flags.after).say(&flags.say).ends_process();
     if !flags.claim.is_empty() {
         hostile = hostile.claim(flags.claim);
     }

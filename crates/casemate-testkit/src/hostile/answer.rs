@@ -87,8 +87,29 @@ impl Villain {
                 vec![frame(&rpc::result(id, json!({"content": content, "resultType": "complete"})))]
             }
             Kind::Ansi => vec![frame(&rpc::result(id, text(TRICKS)))],
+            Kind::Says => self.say(id, params),
             _ => vec![honest()],
         }
+    }
+
+    /// Says it in a log message first, and then in a result or, when `as` is "error", in an error.
+    fn say(&self, id: &Value, params: &Value) -> Vec<Step> {
+        let said = &self.options.says;
+        let log = frame(&rpc::notification(
+            "notifications/message",
+            json!({"level": "error", "data": {"said": said}}),
+        ));
+        if params.pointer("/arguments/as").and_then(Value::as_str) == Some("error") {
+            let error = rpc::RpcError::invalid_params(said.clone());
+            return vec![log, frame(&rpc::error(id, &error))];
+        }
+        let result = json!({
+            "content": [{"type": "text", "text": said}],
+            "structuredContent": {"said": said},
+            "_meta": {"example.com/said": [said]},
+            "resultType": "complete",
+        });
+        vec![log, frame(&rpc::result(id, result))]
     }
 
     /// Asks in the manner of the request's era, whatever the client can do.

@@ -176,6 +176,7 @@ impl Start {
 impl Shared {
     /// Notes a failure.
     pub(super) fn failed(&self, room: &mut Room, why: String) {
+        let why = self.host.masks.masked(&why).into_owned();
         tracing::debug!(server = %self.entry.name, why, "failed");
         room.breaker.failed(Instant::now(), chance());
         room.last_error = Some(why);

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
+use casemate_gateway::refusal::Code;
 use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Limits, Raw};
 use casemate_mcp::names::ServerName;
@@ -176,6 +177,9 @@ pub fn refused(error: &ErrorObject, server: &ServerName) -> anyhow::Error {
         failure = failure.hint(format!("`casemate logs {server}` shows what the server said"));
     }
     if let Some(code) = detail.code {
+        if code == Code::NoEndpoint.as_str() {
+            failure = failure.hint("`casemate list` shows the servers");
+        }
         failure = failure.hint(format!("`casemate explain {code}` says more")).refusal(code);
     }
     failure.into()

@@ -33,7 +33,10 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
     let exists = context.paths.config().exists();
     let servers = loaded.snapshot.servers.len();
     let file = exists.then(|| context.paths.config());
-    context.output.print(&Checked { file, servers })?;
+    for remark in &loaded.remarks {
+        context.output.warn(remark);
+    }
+    context.output.print(&Checked { file, servers, remarks: &loaded.remarks })?;
     Ok(Exit::Success)
 }
 
@@ -55,6 +58,9 @@ struct Checked<'a> {
     /// Absent when there is no file and the built-in configuration holds.
     file: Option<&'a Path>,
     servers: usize,
+    /// What is no mistake and should be known all the same.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    remarks: &'a [String],
 }
 
 impl Report for Checked<'_> {

@@ -112,6 +112,9 @@ impl Findings {
         } else {
             self.add("configuration", Verdict::Good, "none yet; the built-in one holds");
         }
+        for remark in &loaded.remarks {
+            self.add("configuration", Verdict::Note, remark);
+        }
         for problem in configuration::missing_secrets(&loaded.snapshot.servers) {
             self.add("secret", Verdict::Wrong, format!("{}: {}", problem.place, problem.message));
             problem.hint.into_iter().for_each(|hint| self.hint(hint));

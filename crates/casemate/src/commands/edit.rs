@@ -30,18 +30,25 @@ pub fn add(context: &Context, add: Add) -> anyhow::Result<Exit> {
             cwd: add.cwd.as_deref().map(folder).transpose()?,
         },
     };
-    let unpinned = match &source {
-        NewSource::Command { command, .. } if !add.room.allow_unsandboxed => unpinned(command),
+    let package = match &source {
+        NewSource::Command { command, .. } if !add.room.allow_unsandboxed => package(command),
         _ => None,
     };
     let server = NewServer { settings: typed::settings(&add.room)?, ..NewServer::new(source) };
     configuration::edit(context, |document| document.add(&add.name, &server))?;
     configuration::announce(context)?;
     print(context, &add.name, "added")?;
-    if let Some(unpinned) = unpinned {
-        context.output.warn(&format!("it will not be started: {unpinned}"));
-        context.output.hint(&unpinned.hint(&BTreeMap::new()));
-        return Ok(Exit::Success);
+    match package {
+        Some(Err(unpinned)) => {
+            context.output.warn(&format!("it will not be started: {unpinned}"));
+            context.output.hint(&unpinned.hint(&BTreeMap::new()));
+            return Ok(Exit::Success);
+        }
+        Some(Ok(_)) => context.output.hint(&format!(
+            "its package is installed at the first start, which takes a while; `casemate prepare {}` does it now",
+            add.name
+        )),
+        None => {}
     }
     context.output.hint(&format!("try it: `casemate show {}`", add.name));
     Ok(Exit::Success)
@@ -102,10 +109,10 @@ pub fn import(context: &Context, import: &Import) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Why a package runner's command line will be refused, if it will.
-fn unpinned(command: &[String]) -> Option<Unpinned> {
+/// The package that a runner's command line asks for, or why that will be refused.
+fn package(command: &[String]) -> Option<Result<Asked, Unpinned>> {
     let (program, args) = command.split_first()?;
-    Asked::recognize(program, args)?.err()
+    Asked::recognize(program, args)
 }
 
 /// The variables of a server's process. One without a value is ours when the gateway starts.

@@ -165,13 +165,15 @@ impl Server {
         let instances = self.instances();
         let pids: Vec<String> =
             instances.iter().filter_map(|one| one.pid).map(|pid| pid.to_string()).collect();
-        let calls: usize = instances.iter().map(|one| one.in_flight).sum();
+        let calls: u64 = instances.iter().map(|one| one.calls).sum();
+        let in_flight: usize = instances.iter().map(|one| one.in_flight).sum();
         vec![
             Entry::new(&self.name, Tone::Strong),
             self.state(),
             cell::entry(self.cell),
             instances.len().to_string().into(),
             calls.to_string().into(),
+            in_flight.to_string().into(),
             if pids.is_empty() { "-".into() } else { pids.join(",").into() },
             shortened(&self.source).into(),
         ]
@@ -210,7 +212,8 @@ impl Report for Servers {
             page.line("No servers are configured. `casemate add NAME -- COMMAND` adds one.");
         } else {
             let rows: Vec<_> = self.servers.iter().map(Server::row).collect();
-            page.table(&["server", "state", "cell", "instances", "calls", "pids", "source"], &rows);
+            let titles = ["server", "state", "cell", "instances", "calls", "in flight", "pids", "source"];
+            page.table(&titles, &rows);
         }
         for server in &self.servers {
             if let Some(error) = server.state.as_ref().and_then(|state| state.error.as_ref()) {

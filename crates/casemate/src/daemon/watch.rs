@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 /// Editors write a file in several steps; a change counts when nothing has happened for so long.
@@ -27,7 +28,11 @@ impl Watch {
     pub fn start(file: &Path) -> notify::Result<Watch> {
         let stirred = Arc::new(Notify::new());
         let bell = Arc::clone(&stirred);
-        let mut watcher = notify::recommended_watcher(move |_| bell.notify_one())?;
+        let mut watcher = notify::recommended_watcher(move |event| {
+            if stirs(&event) {
+                bell.notify_one();
+            }
+        })?;
         for folder in folders(file) {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
@@ -50,6 +55,16 @@ impl Watch {
 
     async fn calm(&self) {
         while tokio::time::timeout(QUIET, self.stirred.notified()).await.is_ok() {}
+    }
+}
+
+/// Whether something may have changed. Who opens and reads a file changes nothing, and we do it ourselves whenever something
+/// has stirred: that must not be news again.
+fn stirs(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(Event { kind: EventKind::Access(access), .. }) => *access == AccessKind::Close(AccessMode::Write),
+        // What could not be told may have been a change.
+        Ok(_) | Err(_) => true,
     }
 }
 
@@ -101,6 +116,20 @@ mod tests {
         std::fs::write(&file, "a = 1").unwrap();
         let quiet = tokio::time::timeout(Duration::from_millis(400), watch.changed()).await;
         assert!(quiet.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_file_did_not_ring_the_bell_for_the_next_look_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("casemate.toml");
+        std::fs::write(&file, "a = 1").unwrap();
+        let watch = Watch::start(&file).unwrap();
+        std::fs::read(&file).unwrap();
+        std::fs::read_dir(folder.path()).unwrap().for_each(drop);
+        let rung = tokio::time::timeout(QUIET * 4, watch.stirred.notified()).await;
+        assert!(rung.is_err());
+        std::fs::File::options().append(true).open(&file).unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(10), watch.stirred.notified()).await.is_ok());
     }
 
     #[tokio::test]

@@ -86,10 +86,10 @@ fn servers_are_added_switched_and_removed_and_comments_stay() {
     expect![[r#"
         exit 0
         --- stdout
-        server      state     cell    instances  calls  pids  source
-        everything  disabled  full    0          0      -     npx -y everything@1
-        system      -         full    0          0      -     built in
-        wiki        -         remote  0          0      -     https://wiki.example/mcp
+        server      state     cell    instances  calls  in flight  pids  source
+        everything  disabled  full    0          0      0          -     npx -y everything@1
+        system      -         full    0          0      0          -     built in
+        wiki        -         remote  0          0      0          -     https://wiki.example/mcp
         No gateway runs; `casemate up` starts one.
     "#]]
     .assert_eq(&home.run(&["list"]).shown());

@@ -11,7 +11,7 @@ use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
 use super::{LOG_LEVELS, Refusal, down, listen};
-use crate::catalog::{Kind, Page, View};
+use crate::catalog::{Judged, Kind, Page, View};
 use crate::client::{Listener, Outlet, Session, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -49,7 +49,7 @@ pub(super) async fn answer(
 async fn hello(gate: &Gate, received: &Received) -> Result<(Raw, Arc<Session>), Refusal> {
     let meta = &received.call.meta;
     let about = about(gate, received).await?;
-    let session = open(gate, received, meta.clone())?;
+    let session = open(gate, received, meta)?;
     let empty = Members::empty();
     let mut result = empty
         .edit()
@@ -62,7 +62,7 @@ async fn hello(gate: &Gate, received: &Received) -> Result<(Raw, Arc<Session>), 
     Ok((result.finish(), session))
 }
 
-fn open(gate: &Gate, received: &Received, hello: Meta) -> Result<Arc<Session>, Refusal> {
+fn open(gate: &Gate, received: &Received, hello: &Meta) -> Result<Arc<Session>, Refusal> {
     let identified = &received.passage.identified;
     let (subject, endpoint) = (&identified.subject, &identified.head.endpoint);
     let session = match &identified.head.session {
@@ -135,10 +135,16 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
         });
     };
     let hello = shelf.server().hello(&caller(received)).await.map_err(|fault| down(&shelf, &fault))?;
+    // What a server says of itself is a definition like its tools: blocked, it is left out.
+    let inspecting = &received.passage.identified.snapshot.inspecting;
+    let judged = |raw: &Raw| {
+        let judged = Judged::of(inspecting, &shelf.server().entry().name, raw.clone());
+        judged.blocked.is_none().then_some(judged.raw)
+    };
     Ok(About {
         capabilities: hello.capabilities.raw().clone(),
-        info: hello.server_info.clone().unwrap_or(own_info),
-        instructions: hello.instructions.clone(),
+        info: hello.server_info.as_ref().and_then(judged).unwrap_or(own_info),
+        instructions: hello.instructions.as_ref().and_then(judged),
     })
 }
 

@@ -11,8 +11,10 @@ use casemate_mcp::method::Method;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{LOG_LEVELS, Refusal, down};
+use crate::catalog::Shelf;
 use crate::client::{Session, Watch};
 use crate::gate::Gate;
+use crate::journey::inspect::content;
 use crate::journey::inspect::questions::capability;
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
@@ -54,13 +56,13 @@ pub(super) async fn answer(
     let answer = loop {
         tokio::select! {
             biased;
-            Some(event) = inbox.recv() => pass(gate, received, event).await,
+            Some(event) = inbox.recv() => pass(gate, (received, shelf), event).await,
             answer = &mut call => break answer,
         }
     };
     // What the server said before its answer reaches the client before it, too.
     while let Ok(event) = inbox.try_recv() {
-        pass(gate, received, event).await;
+        pass(gate, (received, shelf), event).await;
     }
     answer.map_err(|fault| down(shelf, &fault))
 }
@@ -91,15 +93,25 @@ fn is_list(method: &Method) -> bool {
 }
 
 /// Brings a message of the running call to the client.
-async fn pass(gate: &Gate, received: &Received, event: Event) {
+async fn pass(gate: &Gate, (received, shelf): (&Received, &Shelf), event: Event) {
+    let snapshot = &received.passage.identified.snapshot;
+    let told = |params| content::told(snapshot, &shelf.server().entry().name, params);
     match event {
-        Event::Notice(notice) => {
+        Event::Notice(Notice { method, params }) => {
+            let Some(params) = told(params) else { return };
+            let notice = Notice { method, params };
             if let Some(text) = worded(received, &notice) {
                 let outlet = &received.passage.identified.head.outlet;
                 _ = tokio::time::timeout(PATIENCE, outlet.send(text)).await;
             }
         }
         Event::Question { method, params, answer } => {
+            let Some(params) = told(params) else {
+                let why = "The question does not pass: it holds what a rule blocks.";
+                // The server may have given the question up; nobody misses the refusal then.
+                _ = answer.send(Err(ErrorObject::new(code::INTERNAL, why)));
+                return;
+            };
             ask(gate, received, Question { method, params, answer }).await
         }
     }

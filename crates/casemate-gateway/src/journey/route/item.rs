@@ -17,6 +17,10 @@ pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Resu
     let name = string_param(received, "name")?;
     let shown = find(gate, received, (kind, &name)).await?;
     known(received, &shown.resource(kind)).map_err(|why| no_item(kind, &name).with_detail(why))?;
+    if let Some(why) = &shown.blocked {
+        let message = format!("{name:?} cannot be used: its definition holds what a rule blocks ({why}).");
+        return Err(Refusal::new(Code::DefinitionBlocked, message));
+    }
     Ok(shown_target(kind, &shown))
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -99,6 +100,13 @@ impl Pulse {
             (blocked != FREE).then(|| self.born + Duration::from_millis(blocked) + limits.idle_time_max);
         phase_end.into_iter().chain(stall_end).min()
     }
+
+    /// Whether nothing was asked for so long, and everything that was answered has gone out.
+    pub(super) fn is_idle_since(&self, now: Instant, time: Duration) -> bool {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let since = self.born + Duration::from_millis(phase >> PHASE_BITS);
+        self.phase() == IDLE && self.blocked.load(Ordering::Relaxed) == FREE && since + time <= now
+    }
 }
 
 /// Held by an answer until its last byte was handed over or it was given up: then the connection is idle.
@@ -114,8 +122,22 @@ impl Drop for Answering {
 /// A stream that tells the pulse what moves.
 #[derive(Debug)]
 pub(super) struct Felt<I> {
-    pub(super) stream: I,
+    stream: I,
     pub(super) pulse: Arc<Pulse>,
+    /// What was read already and comes before anything else.
+    early: Bytes,
+}
+
+impl<I> Felt<I> {
+    pub(super) fn new(stream: I, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse, early: Bytes::new() }
+    }
+
+    /// The same stream with bytes put back that were read from it.
+    pub(super) fn after(mut self, read: Bytes) -> Self {
+        self.early = if self.early.is_empty() { read } else { [read, self.early].concat().into() };
+        self
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Felt<I> {
@@ -124,6 +146,14 @@ impl<I: AsyncRead + Unpin> AsyncRead for Felt<I> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(count));
+            self.pulse.received();
+            // What lies behind comes along: a reader that is given a few bytes first makes its buffer larger for the rest.
+            let _ = Pin::new(&mut self.stream).poll_read(cx, buffer)?;
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {

@@ -1,6 +1,10 @@
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -315,6 +319,85 @@ async fn stopping_finishes_what_runs_and_closes_the_rest() {
     assert_eq!(body, "{}");
     setup.tracker.close();
     setup.tracker.wait().await;
+}
+
+/// A stream that notes how much it was last asked to read.
+struct Asked {
+    stream: DuplexStream,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Asked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.bytes.store(buffer.remaining(), Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Asked {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_gives_its_buffers_back_and_goes_on_where_it_was() {
+    let setup = setup(HttpLimits::default());
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let (mut stream, theirs) = tokio::io::duplex(64 * 1024);
+    setup.server.admit(Asked { stream: theirs, bytes: Arc::clone(&bytes) }, PEER);
+    let asked = || bytes.load(Ordering::Relaxed);
+    let pause = || tokio::time::sleep(Duration::from_secs(5));
+
+    let text = request("POST", "/echo", "{\"a\":1}");
+    let (begin, end) = text.split_at(7);
+    for _ in 0..3 {
+        stream.write_all(begin).await.unwrap();
+        pause().await;
+        assert!(asked() > 4_096, "in the middle of a head: {}", asked());
+        stream.write_all(end).await.unwrap();
+        assert_eq!(answer(&mut stream).await.1, "{\"a\":1}");
+        pause().await;
+        assert!(asked() < 64, "at rest: {}", asked());
+    }
+    // The beginning of a request that came with the one before it is not lost.
+    stream.write_all(&[&text, begin].concat()).await.unwrap();
+    assert_eq!(answer(&mut stream).await.1, "{\"a\":1}");
+    pause().await;
+    stream.write_all(end).await.unwrap();
+    assert_eq!(answer(&mut stream).await.1, "{\"a\":1}");
+    pause().await;
+    setup.stop.cancel();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "one at rest ends with the server");
+    setup.tracker.close();
+    setup.tracker.wait().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_its_connection_rests_frees_its_place() {
+    let setup = setup(HttpLimits { connections_per_address_max: 1, ..HttpLimits::default() });
+    let mut first = setup.connect();
+    first.write_all(&request("GET", "/parts", "")).await.unwrap();
+    answer(&mut first).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drop(first);
+    setup.tracker.close();
+    setup.tracker.wait().await;
+    let mut second = setup.connect();
+    second.write_all(&request("GET", "/parts", "")).await.unwrap();
+    assert!(answer(&mut second).await.0.starts_with("http/1.1 200 "));
 }
 
 #[tokio::test]

@@ -61,6 +61,10 @@ impl<I> Mended<I> {
         Self { stream, mender, fresh: true, ours: None }
     }
 
+    pub(super) fn into_inner(self) -> I {
+        self.stream
+    }
+
     /// Whether these bytes are an answer that hyper gave by itself; its status.
     fn foreign(&self, bytes: &[u8]) -> Option<StatusCode> {
         if !self.fresh || !bytes.starts_with(BEGINNING) || bytes.len() > LENGTH_MAX {

@@ -31,21 +31,24 @@ const BUFFER_BYTES: usize = 8 << 10;
 /// Serves until the client has no more to say, or a signal ends it.
 pub(super) fn run(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
     let runtime = context.small_runtime()?;
-    let ended = runtime.block_on(serve(place, server));
+    let ended = runtime.block_on(serve(context, place, server));
     // A thread may wait for our standard input, and nothing will make it stop.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(place: Place, server: Server) -> anyhow::Result<Exit> {
+async fn serve(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     // Now, and not in the middle of the first call.
     drop(place.design(&server.launch).await?);
     let place = Arc::new(place);
     let Server { snapshot, entry, grace, .. } = server;
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
-    let (host, notices) =
-        daemon::host(launcher, &snapshot.limits, (place.tracker.clone(), place.stop.clone()));
+    let (host, notices) = daemon::host(
+        launcher,
+        (&snapshot.limits, &context.masks),
+        (place.tracker.clone(), place.stop.clone()),
+    );
     let gate = Gate::start(Parts {
         snapshot,
         identities: Arc::new(Alone::new()?),
