@@ -13,18 +13,17 @@ mod uri;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use casemate_mcp::names::ServerName;
-use tokio::sync::mpsc;
 
 pub use definition::{Definitions, Item, Kind, Tool};
 pub use judged::Judged;
 pub(crate) use judged::noted;
 pub use schema::{ArgumentFault, Schema};
-pub use shelf::Shelf;
+pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};
 pub use view::{Page, Shown, View};
 
@@ -36,23 +35,15 @@ use crate::upstream::{Host, Server};
 #[derive(Debug)]
 pub struct Catalog {
     shelves: ArcSwap<BTreeMap<ServerName, Arc<Shelf>>>,
-    /// Grows whenever a definition changed.
-    generation: Arc<AtomicU64>,
-    /// Told of every server whose definitions changed.
-    changes: mpsc::Sender<Arc<Server>>,
+    common: Common,
     views: Mutex<HashMap<Endpoint, Arc<View>>>,
 }
 
 impl Catalog {
     /// A shelf for each server of the snapshot; nothing is started.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, host: &Arc<Host>, changes: mpsc::Sender<Arc<Server>>) -> Catalog {
-        let catalog = Catalog {
-            shelves: ArcSwap::default(),
-            generation: Arc::new(AtomicU64::new(1)),
-            changes,
-            views: Mutex::new(HashMap::new()),
-        };
+    pub fn new(snapshot: &Snapshot, host: &Arc<Host>, common: Common) -> Catalog {
+        let catalog = Catalog { shelves: ArcSwap::default(), common, views: Mutex::new(HashMap::new()) };
         catalog.swap(snapshot, host);
         catalog
     }
@@ -66,12 +57,7 @@ impl Catalog {
             let kept = old.get(name).filter(|shelf| shelf.server().entry().digest == entry.digest);
             let shelf = kept.cloned().unwrap_or_else(|| {
                 let server = Server::new(Arc::clone(entry), Arc::clone(host));
-                Arc::new(Shelf::new(
-                    server,
-                    Arc::clone(host),
-                    Arc::clone(&self.generation),
-                    self.changes.clone(),
-                ))
+                Arc::new(Shelf::new(server, Arc::clone(host), self.common.clone()))
             });
             new.insert(name.clone(), shelf);
         }
@@ -81,7 +67,7 @@ impl Catalog {
             .map(|(_, shelf)| Arc::clone(shelf))
             .collect();
         self.shelves.store(Arc::new(new));
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.common.generation.fetch_add(1, Ordering::AcqRel);
         gone
     }
 
@@ -100,7 +86,7 @@ impl Catalog {
     /// The view of an endpoint, built anew only when something changed since the last time.
     #[must_use]
     pub fn view(&self, snapshot: &Snapshot, endpoint: &Endpoint) -> Arc<View> {
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.common.generation.load(Ordering::Acquire);
         let fresh = |view: &Arc<View>| view.generation() == generation && view.snapshot() == snapshot.version;
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(view) = views.get(endpoint).filter(|view| fresh(view)) {

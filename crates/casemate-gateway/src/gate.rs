@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{Catalog, wrap_uri};
+use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
 use crate::journey::Admissions;
-use crate::ports::{CallId, Identities, Recorder};
+use crate::ports::{CallId, Identities, Pins, Recorder};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::turned_away::{Noted, TurnedAways};
@@ -35,6 +35,8 @@ pub struct Parts {
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
     pub recorder: Arc<dyn Recorder>,
+    /// Which definitions were approved.
+    pub pins: Arc<dyn Pins>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -70,7 +72,11 @@ impl Gate {
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
         let gate = Arc::new(Gate {
-            catalog: Catalog::new(&parts.snapshot, &parts.host, changes),
+            catalog: Catalog::new(
+                &parts.snapshot,
+                &parts.host,
+                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
+            ),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             identities: parts.identities,
             recorder: parts.recorder,
@@ -101,6 +107,11 @@ impl Gate {
                 listener.tell(&method, None);
             }
         }
+    }
+
+    /// Judges all definitions anew, after somebody approved of one or took an approval back.
+    pub fn judge_anew(&self) {
+        self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());
     }
 
     /// Refuses new calls, waits for those in flight until `grace` is over, and stops every server.

@@ -3,7 +3,11 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use casemate_mcp::json::Raw;
+use casemate_mcp::names::ServerName;
 use casemate_policy::{Subject, SubjectId};
+
+use crate::snapshot::Approval;
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
 pub trait Identities: Send + Sync + Debug {
@@ -19,6 +23,48 @@ pub trait Identities: Send + Sync + Debug {
 
     /// The subject that a local user stands for, by the uid that the kernel reports; `None` for strangers.
     fn local(&self, uid: u32) -> Option<Arc<Subject>>;
+}
+
+/// Knows which definitions were approved, and remembers what servers declare for a person to look at.
+pub trait Pins: Send + Sync + Debug {
+    /// Where each definition stands that a server declares now, in the order given. What is new and what has changed is
+    /// remembered; nothing that has changed is ever approved by this.
+    fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing>;
+}
+
+/// A definition that a server declares now.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared<'a> {
+    /// What it defines.
+    pub kind: Pinned,
+    /// The server's own name or URI for it; empty for instructions.
+    pub name: &'a str,
+    /// The definition as it came.
+    pub definition: &'a Raw,
+}
+
+/// What is pinned. A resource is none of it: there may be millions, and they come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pinned {
+    /// What a server says of itself, which goes to the model as it is.
+    Instructions,
+    /// A tool.
+    Tool,
+    /// A prompt.
+    Prompt,
+    /// A resource template.
+    Template,
+}
+
+/// Where a definition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is what was approved.
+    Approved,
+    /// It was never approved.
+    New,
+    /// Another definition of that name was approved.
+    Changed,
 }
 
 /// Writes down what is about to be done and how it ended.

@@ -142,6 +142,8 @@ codes! {
     ArgumentsBlocked = "CM1503", Policy;
     /// The definition of what is called holds something that a rule keeps from passing.
     DefinitionBlocked = "CM1504", Upstream;
+    /// The definition is new, or another than was approved, and waits for a person.
+    Unapproved = "CM1505", Policy;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.

@@ -12,8 +12,8 @@ use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use casemate_policy::Roles;
 pub use casemate_upstream::entry::{
-    ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing, OAuth,
-    OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+    Approval, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing,
+    OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 
 /// Everything live that a call is judged by.

@@ -7,5 +7,6 @@ mod harness;
 mod hostile;
 mod inspection;
 mod lists;
+mod pins;
 mod sessions;
 mod strangers;

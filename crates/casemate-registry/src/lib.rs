@@ -4,6 +4,8 @@
 //! fetched once, with everything that it depends on, into a tree that only can be read ([`Packages`]), and how such a
 //! tree is told from one that was changed.
 //!
+//! It also knows what a definition comes to in 32 bytes, and what changed between two of them ([`pins`]).
+//!
 //! It does not know what a server is for, which one may run, or how its cell looks like beyond the tree and the runtime
 //! ([`Prepared`]). It reads no environment and no configuration: where registries are is an argument ([`Sources`]).
 
@@ -15,6 +17,7 @@ mod nearness;
 mod npm;
 mod package;
 mod packages;
+pub mod pins;
 mod prepared;
 mod pypi;
 mod record;

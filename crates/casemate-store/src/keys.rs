@@ -3,22 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use casemate_mcp::names::RoleName;
 use rusqlite::{Connection, ErrorCode, Row, named_params, params};
-use tokio::time::sleep;
 
+use crate::changes::Changes;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
 /// How often a key's last use is written down, in seconds. Somebody who asks wants to know the day; a write
 /// per call would cost more than the call.
 const TOUCH_EVERY_S: u64 = 60;
-
-/// How often changes made by other processes are looked for. One key in one second is soon enough for a person
-/// who creates a key and uses it; a look costs microseconds.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is stored of one key. Times are seconds since 1970.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,46 +118,8 @@ impl<'a> Keys<'a> {
 
     /// A view of the changes that is told at once about the present state.
     #[must_use]
-    pub fn changes(&self) -> KeyChanges {
-        KeyChanges { store: self.store.clone(), seen: None }
-    }
-}
-
-/// Tells when the keys are others than before, whoever changed them.
-#[derive(Debug)]
-pub struct KeyChanges {
-    store: Store,
-    seen: Option<i64>,
-}
-
-impl KeyChanges {
-    /// Returns at once when called first, and from then on when a key was created, changed or revoked: right
-    /// away when it was through a clone of this store or [`Store::nudge`] was called, within a second when it
-    /// was another process. Cancel safe.
-    ///
-    /// # Errors
-    /// What SQLite refuses; calling again looks again after a second.
-    pub async fn changed(&mut self) -> Result<(), StoreFault> {
-        loop {
-            // Listening starts before looking, so that a change in between is not slept over.
-            let mut nudged = std::pin::pin!(self.store.nudges().notified());
-            nudged.as_mut().enable();
-            match self.store.writer().run(|connection| revision(connection)).await {
-                Ok(now) if self.seen != Some(now) => {
-                    self.seen = Some(now);
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(fault) => {
-                    sleep(LOOK_EVERY).await;
-                    return Err(fault);
-                }
-            }
-            tokio::select! {
-                () = nudged => {}
-                () = sleep(LOOK_EVERY) => {}
-            }
-        }
+    pub fn changes(&self) -> Changes {
+        Changes::of(self.store.clone(), "keys")
     }
 }
 
@@ -246,14 +203,7 @@ fn record(row: &Row<'_>) -> Result<KeyRecord, StoreFault> {
     })
 }
 
-/// The number that triggers keep in step with every change of a key other than its last use. `PRAGMA
-/// data_version` would also tell of changes, but of those that nobody waits for too, and of none of our own.
-fn revision(connection: &Connection) -> Result<i64, StoreFault> {
-    let mut statement = connection.prepare_cached("SELECT value FROM revisions WHERE topic = 'keys'")?;
-    Ok(statement.query_row([], |row| row.get(0))?)
-}
-
 /// SQLite's integers are signed; a time beyond them is as good as the last one.
-fn integer(value: u64) -> i64 {
+pub(crate) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,14 +1,17 @@
 //! The memory of an installation: what has to outlive the process.
 //!
-//! Knows: the SQLite database with keys, state and sealed values, how its schema grows, private files and who may
+//! Knows: the SQLite database with keys, pins, state and sealed values, how its schema grows, private files and who may
 //! read them, and the log of records with its canonical lines.
-//! Does not know: what a key opens, what a state value means, how one is sealed, who is asked for anything, or
-//! where the folders are: those are arguments. Several processes may hold one [`Store`]; one at a time may hold a [`RecordLog`].
+//! Does not know: what a key opens, what a definition says, what a state value means, how one is sealed, who is asked for
+//! anything, or where the folders are: those are arguments. Any number of processes may hold a [`Store`] and a
+//! [`RecordLog`] at the same time.
 
+mod changes;
 mod clock;
 mod fault;
 mod folder;
 mod keys;
+mod pins;
 mod private;
 pub mod records;
 mod schema;
@@ -19,9 +22,11 @@ mod store;
 mod tests;
 mod writer;
 
+pub use changes::Changes;
 pub use fault::StoreFault;
 pub use folder::FolderFault;
-pub use keys::{KeyChanges, KeyRecord, Keys};
+pub use keys::{KeyRecord, Keys};
+pub use pins::{Pin, PinKind, Pins, Seen, Version};
 pub use private::{PrivateFile, Writing};
 pub use records::RecordLog;
 pub use sealed::{Before, Reseal, Sealed, Written};

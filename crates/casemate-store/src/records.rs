@@ -140,6 +140,19 @@ pub struct TurnedAway<'a> {
     pub reasons: &'a [&'a str],
 }
 
+/// What a person did to the installation.
+#[derive(Debug, Clone, Copy)]
+pub struct Act<'a> {
+    /// Who: `local:1000`.
+    pub by: &'a str,
+    /// What: `pin approve`.
+    pub act: &'a str,
+    /// To what: `git/tool:push`.
+    pub object: &'a str,
+    /// More about it, such as a fingerprint.
+    pub detail: Option<&'a str>,
+}
+
 /// Anything that is recorded.
 #[derive(Debug, Clone, Copy)]
 pub enum Record<'a> {
@@ -155,6 +168,8 @@ pub enum Record<'a> {
     Network(&'a Network<'a>),
     /// Requests were refused before they were calls.
     TurnedAway(&'a TurnedAway<'a>),
+    /// A person did something to the installation.
+    Act(&'a Act<'a>),
     /// An incomplete line was found and cut off.
     Torn {
         /// How many bytes were cut off.

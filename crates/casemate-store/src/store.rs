@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::fault::StoreFault;
 use crate::folder::Folder;
 use crate::keys::{Keys, Touches};
+use crate::pins::Pins;
 use crate::schema;
 use crate::sealed::Sealed;
 use crate::state::State;
@@ -64,6 +65,12 @@ impl Store {
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
         Keys::new(self)
+    }
+
+    /// What servers declared, and what of it was approved.
+    #[must_use]
+    pub fn pins(&self) -> Pins<'_> {
+        Pins::new(self)
     }
 
     /// Named values of any kind.

@@ -35,6 +35,8 @@ pub struct ServerEntry {
     pub output: OutputRate,
     /// Tools that differ from the server's defaults.
     pub tools: BTreeMap<ToolName, ToolEntry>,
+    /// What it takes for its definitions to be used.
+    pub approval: Approval,
     /// The secrets that it is given, and those that it names and that there are not.
     pub secrets: Secrets,
     /// A digest of everything above; an instance started from another digest is replaced.
@@ -48,6 +50,18 @@ impl ServerEntry {
     pub fn mixes_subjects(&self) -> bool {
         self.sharing == Sharing::Shared || matches!(self.source, Source::Http(_))
     }
+}
+
+/// What it takes for a definition to be used that was never seen before. One that changed always takes a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Approval {
+    /// What a server declares first is believed.
+    #[default]
+    FirstUse,
+    /// A person has to look at it.
+    Review,
+    /// Nothing, ever: the server is a part of this program and changes with it.
+    OwnPart,
 }
 
 /// Where a server comes from.

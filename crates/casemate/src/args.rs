@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod pins;
 pub mod secrets;
 pub mod servers;
 
@@ -137,6 +138,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Approve of what servers declare, and see what changed
+    #[command(subcommand)]
+    Pin(pins::Pin),
     /// Keep secrets for servers, sealed at rest
     #[command(subcommand)]
     Secret(secrets::Secret),

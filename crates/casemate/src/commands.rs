@@ -22,6 +22,7 @@ pub mod explain;
 pub mod install;
 pub mod key;
 pub mod list;
+pub mod pin;
 pub mod prepare;
 pub mod run;
 pub mod sandbox;
@@ -59,6 +60,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Install(args) => install::install(context, &args),
         Command::Uninstall(args) => install::uninstall(context, &args),
         Command::Key(args) => key::run(context, &args),
+        Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),

@@ -28,8 +28,8 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
-use crate::wiring::identities::Papers;
 use crate::wiring::recorder::Log;
+use ledgers::Ledgers;
 use live::{Cause, Live};
 use operator::{Operator, Order};
 use seat::Seat;
@@ -37,6 +37,7 @@ use signals::{Asked, Signals};
 use watch::Watch;
 
 pub mod first_key;
+pub mod ledgers;
 pub mod live;
 pub mod operator;
 pub mod seat;
@@ -106,9 +107,8 @@ impl Daemon {
         })?;
         let address = listener.local_addr().unwrap_or(listen);
 
-        let store = start.store;
-        let first_key = first_key::make(&store).await?;
-        let papers = Arc::new(Papers::open(store).await?);
+        let first_key = first_key::make(&start.store).await?;
+        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -121,8 +121,9 @@ impl Daemon {
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
-            identities: Arc::clone(&papers) as _,
+            identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
+            pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
@@ -146,9 +147,9 @@ impl Daemon {
             },
         ));
         let (ordered, orders) = mpsc::channel(1);
-        let operator = Operator::new(Arc::clone(&live), Arc::clone(&papers), ordered, endpoint.clone());
+        ledgers.follow(&gate, &stop);
+        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
-        tracker.spawn(async move { stop.run_until_cancelled(papers.follow()).await });
         Ok(Daemon {
             live,
             gate,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use casemate_gateway::snapshot::{ClientSecret, Enclosure, OAuth, Room, ServerEntry, Sharing, Source};
+use casemate_gateway::snapshot::{
+    Approval, ClientSecret, Enclosure, OAuth, Room, ServerEntry, Sharing, Source,
+};
 use casemate_sandbox::Limits;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -45,6 +47,11 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         Sharing::Shared => "shared",
         Sharing::Subject => "subject",
         Sharing::Call => "call",
+    });
+    rendering.text(match entry.approval {
+        Approval::FirstUse => "first-use",
+        Approval::Review => "review",
+        Approval::OwnPart => "own part",
     });
     let timeouts = &entry.timeouts;
     [timeouts.start, timeouts.call, timeouts.hard, timeouts.idle]

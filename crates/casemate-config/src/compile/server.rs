@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{
-    ClientSecret, CommandSource, Grant, HttpSource, ImageSource, Missing, OAuth, OutputRate, Resilience,
-    Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
+    Approval, ClientSecret, CommandSource, Grant, HttpSource, ImageSource, Missing, OAuth, OutputRate,
+    Resilience, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::{ExposeSecret, SecretString};
@@ -37,6 +37,13 @@ const BELONGINGS: [(&str, &[&str]); 14] = [
     ("network", &["command", "image", "builtin"]),
 ];
 
+fn approval(word: Option<&str>) -> Option<Approval> {
+    match word? {
+        "review" => Some(Approval::Review),
+        _ => Some(Approval::FirstUse),
+    }
+}
+
 impl<'a> Compiler<'a> {
     pub(super) fn servers(&mut self) -> BTreeMap<ServerName, Arc<ServerEntry>> {
         let scope = self.scope("servers");
@@ -66,6 +73,10 @@ impl<'a> Compiler<'a> {
             Some(bytes_per_second) => OutputRate { bytes_per_second },
             None => OutputRate::default(),
         };
+        let approval = match at.entry("builtin") {
+            Some(_) => Approval::OwnPart,
+            None => approval(at.text("approve")).unwrap_or_else(|| self.approval()),
+        };
         let mut entry = ServerEntry {
             name,
             source,
@@ -75,11 +86,23 @@ impl<'a> Compiler<'a> {
             resilience,
             output,
             tools,
+            approval,
             secrets,
             digest: [0; 32],
         };
         entry.digest = digest::of(&entry);
         Some(entry)
+    }
+
+    /// What it takes for a definition that was never seen before, where an entry does not say.
+    fn approval(&self) -> Approval {
+        let gateway = self.scope("gateway");
+        let is_local = gateway.address("listen").is_none_or(|listen| listen.ip().is_loopback());
+        approval(gateway.text("approve")).unwrap_or(if is_local {
+            Approval::FirstUse
+        } else {
+            Approval::Review
+        })
     }
 
     fn source_of(&mut self, name: &ServerName, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {

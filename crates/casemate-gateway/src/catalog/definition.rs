@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::{QualifiedName, ServerName};
 
 use super::{Schema, uri};
+use crate::ports::{Declared, Pinned, Standing};
 
 /// The kinds of things that servers list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +63,28 @@ impl Kind {
             Kind::Tools | Kind::Prompts => "name",
             Kind::Resources => "uri",
             Kind::Templates => "uriTemplate",
+        }
+    }
+
+    /// What people call one of them.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Kind::Tools => "tool",
+            Kind::Prompts => "prompt",
+            Kind::Resources => "resource",
+            Kind::Templates => "resource template",
+        }
+    }
+
+    /// What of that kind is pinned; nothing, when there may be millions that come and go.
+    #[must_use]
+    pub fn pinned(self) -> Option<Pinned> {
+        match self {
+            Kind::Tools => Some(Pinned::Tool),
+            Kind::Prompts => Some(Pinned::Prompt),
+            Kind::Templates => Some(Pinned::Template),
+            Kind::Resources => None,
         }
     }
 
@@ -183,6 +207,10 @@ fn find_param_headers(
 pub struct Definitions {
     lists: [Vec<Arc<Item>>; 4],
     by_name: [HashMap<Box<str>, Arc<Item>>; 4],
+    /// Those that may not be used, and why.
+    held: HashMap<(Kind, Box<str>), Standing>,
+    /// For how long the server says that its lists hold.
+    pub(super) holds_for: Option<Duration>,
 }
 
 impl Definitions {
@@ -212,12 +240,51 @@ impl Definitions {
         self.by_name.get(kind as usize)?.get(name)
     }
 
-    /// Whether two sets of definitions say the same to the letter.
+    /// Where an item stands. Only what was found to stand elsewhere is not approved, so that this must be asked of
+    /// judged definitions alone; a shelf holds no others.
+    #[must_use]
+    pub fn standing(&self, kind: Kind, name: &str) -> Standing {
+        // Without a single held item, which is the rule, nothing is allocated for the look-up.
+        if self.held.is_empty() {
+            return Standing::Approved;
+        }
+        self.held.get(&(kind, name.into())).copied().unwrap_or(Standing::Approved)
+    }
+
+    /// The same definitions, each with its standing.
+    #[must_use]
+    pub(super) fn judged<'a>(&'a self, judge: impl FnOnce(&[Declared<'a>]) -> Vec<Standing>) -> Definitions {
+        let pinned = Kind::ALL.into_iter().filter_map(|kind| Some((kind, kind.pinned()?)));
+        let items: Vec<(Kind, Declared<'_>)> = pinned
+            .flat_map(|(kind, pinned)| {
+                let declared = move |item: &'a Arc<Item>| Declared {
+                    kind: pinned,
+                    name: &item.name,
+                    definition: item.raw.raw(),
+                };
+                self.list(kind).iter().map(move |item| (kind, declared(item)))
+            })
+            .collect();
+        let declared: Vec<Declared<'_>> = items.iter().map(|(_, declared)| *declared).collect();
+        let standings = judge(&declared);
+        // A judge that says too little has approved of nothing more.
+        let standings = standings.into_iter().chain(std::iter::repeat(Standing::New));
+        let held = items.iter().zip(standings).filter(|(_, standing)| *standing != Standing::Approved);
+        Definitions {
+            held: held.map(|((kind, item), standing)| ((*kind, item.name.into()), standing)).collect(),
+            lists: self.lists.clone(),
+            by_name: self.by_name.clone(),
+            holds_for: self.holds_for,
+        }
+    }
+
+    /// Whether two sets of definitions say the same to the letter, and stand where the other stands.
     #[must_use]
     pub fn same(&self, other: &Definitions) -> bool {
-        self.lists.iter().zip(&other.lists).all(|(ours, theirs)| {
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
-        })
+        self.held == other.held
+            && self.lists.iter().zip(&other.lists).all(|(ours, theirs)| {
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
+            })
     }
 }
 

@@ -13,10 +13,19 @@ use tokio::time::Instant;
 
 use super::{Definitions, Item, Kind};
 use crate::clock;
+use crate::ports::{Declared, Pins, Standing};
+use crate::snapshot::Approval;
 use crate::upstream::{Caller, Fault, Host, Server};
 
-/// Definitions older than this are loaded again in the background when somebody looks at them.
-const FRESH_FOR: Duration = Duration::from_secs(60);
+/// No call is judged by definitions that are older than this, or than their server says that they hold.
+const HOLDS_MAX: Duration = Duration::from_secs(60);
+
+/// A server that says its lists hold for no time at all is asked for them this often at most.
+const HOLDS_MIN: Duration = Duration::from_secs(1);
+
+/// After this part of their time, definitions are loaded again in the background, so that a server that is called all
+/// the time keeps nobody waiting.
+const RENEWED_AFTER: (u32, u32) = (3, 4);
 
 /// Pages that are read of one list. A server whose cursor never ends is cut off here.
 const PAGES_MAX: usize = 200;
@@ -39,8 +48,18 @@ pub struct Shelf {
     missed: AtomicBool,
     /// The load in flight, or how the last one ended.
     load: Mutex<Option<watch::Receiver<Option<LoadEnd>>>>,
-    generation: Arc<AtomicU64>,
-    changes: mpsc::Sender<Arc<Server>>,
+    common: Common,
+}
+
+/// What all shelves share.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Grows with each change of a definition.
+    pub generation: Arc<AtomicU64>,
+    /// Told of every server whose definitions changed.
+    pub changes: mpsc::Sender<Arc<Server>>,
+    /// Knows which definitions may be used.
+    pub pins: Arc<dyn Pins>,
 }
 
 #[derive(Debug)]
@@ -49,17 +68,21 @@ struct Loaded {
     at: Instant,
 }
 
+/// How old what is known may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// For a list: as old as it is, as long as nobody said that it changed.
+    Any,
+    /// For a call: it holds still.
+    Holding,
+}
+
 type LoadEnd = Result<(), Arc<Fault>>;
 
 impl Shelf {
-    /// An empty shelf. `generation` grows with each change, and `changes` is told of it.
+    /// An empty shelf.
     #[must_use]
-    pub fn new(
-        server: Arc<Server>,
-        host: Arc<Host>,
-        generation: Arc<AtomicU64>,
-        changes: mpsc::Sender<Arc<Server>>,
-    ) -> Shelf {
+    pub fn new(server: Arc<Server>, host: Arc<Host>, common: Common) -> Shelf {
         Shelf {
             server,
             host,
@@ -67,8 +90,7 @@ impl Shelf {
             stale: AtomicBool::new(false),
             missed: AtomicBool::new(false),
             load: Mutex::new(None),
-            generation,
-            changes,
+            common,
         }
     }
 
@@ -88,16 +110,57 @@ impl Shelf {
     pub fn invalidate(&self) {
         // Said again before anybody looked, it costs nothing again.
         if !self.stale.swap(true, Ordering::AcqRel) {
-            self.generation.fetch_add(1, Ordering::AcqRel);
+            self.common.generation.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// The definitions, loaded first when none are known or the server said that they changed.
+    /// Judges what is known anew, after somebody approved of something or took an approval back.
+    pub fn judge_anew(&self) {
+        let Some(loaded) = self.current.load_full() else { return };
+        let definitions = Arc::new(self.judged(&loaded.definitions));
+        if definitions.same(&loaded.definitions) {
+            return;
+        }
+        let anew = Arc::new(Loaded { definitions, at: loaded.at });
+        // A load that ended meanwhile has judged by the same pins.
+        let before = self.current.compare_and_swap(&Some(Arc::clone(&loaded)), Some(anew));
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
+            self.tell_changed();
+        }
+    }
+
+    /// Where a definition stands that the server declared just now, outside of what is loaded.
+    #[must_use]
+    pub fn standing(&self, declared: Declared<'_>) -> Standing {
+        self.standings(&[declared]).first().copied().unwrap_or(Standing::New)
+    }
+
+    fn standings(&self, declared: &[Declared<'_>]) -> Vec<Standing> {
+        let entry = self.server.entry();
+        match entry.approval {
+            Approval::OwnPart => vec![Standing::Approved; declared.len()],
+            approval => self.common.pins.judge(&entry.name, approval, declared),
+        }
+    }
+
+    fn judged(&self, definitions: &Definitions) -> Definitions {
+        definitions.judged(|declared| self.standings(declared))
+    }
+
+    fn tell_changed(&self) {
+        self.common.generation.fetch_add(1, Ordering::AcqRel);
+        // When the queue is full, clients have been told of a change that they have not looked at yet.
+        _ = self.common.changes.try_send(Arc::clone(&self.server));
+    }
+
+    /// The definitions, loaded first when none are known, when they have grown old or when the server said that they
+    /// changed. An old definition stays in force while the server does not answer: what cannot be listed cannot be
+    /// called for long either, and a change that is made meanwhile is found at the next list.
     ///
     /// # Errors
     /// Why they could not be loaded, when none are known.
     pub async fn definitions(self: &Arc<Self>, caller: &Caller) -> Result<Arc<Definitions>, Arc<Fault>> {
-        if let Some(definitions) = self.fresh(caller) {
+        if let Some(definitions) = self.fresh(caller, Age::Holding) {
             return Ok(definitions);
         }
         let mut load = self.begin(caller);
@@ -116,7 +179,7 @@ impl Shelf {
     /// last time is tried again, but nobody waits for it.
     pub async fn listed(self: &Arc<Self>, caller: &Caller, deadline: Instant) {
         let failed_before = self.last_load_failed();
-        if self.fresh(caller).is_some() {
+        if self.fresh(caller, Age::Any).is_some() {
             return;
         }
         let mut load = self.begin(caller);
@@ -132,17 +195,22 @@ impl Shelf {
     /// Whether nobody has to wait for the definitions.
     #[must_use]
     pub fn is_fresh(self: &Arc<Self>, caller: &Caller) -> bool {
-        self.fresh(caller).is_some()
+        self.fresh(caller, Age::Any).is_some()
     }
 
     /// What is known when nobody has to wait; an old shelf is renewed in the background.
-    fn fresh(self: &Arc<Self>, caller: &Caller) -> Option<Arc<Definitions>> {
+    fn fresh(self: &Arc<Self>, caller: &Caller, age: Age) -> Option<Arc<Definitions>> {
         let loaded = self.current.load_full()?;
         if self.stale.load(Ordering::Acquire) {
             return None;
         }
-        if clock::instant().duration_since(loaded.at) > FRESH_FOR {
+        let holds_for = loaded.definitions.holds_for.unwrap_or(HOLDS_MAX).clamp(HOLDS_MIN, HOLDS_MAX);
+        let old = clock::instant().duration_since(loaded.at);
+        if old > holds_for * RENEWED_AFTER.0 / RENEWED_AFTER.1 {
             self.begin(caller);
+        }
+        if age == Age::Holding && old > holds_for {
+            return None;
         }
         Some(Arc::clone(&loaded.definitions))
     }
@@ -173,6 +241,7 @@ impl Shelf {
         // Cleared before asking: a change that is announced while we read counts as a change after it.
         self.stale.store(false, Ordering::Release);
         let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
+        let new = self.judged(&new);
         let old = self.known();
         let is_first = old.is_none();
         let changed = old.as_ref().is_none_or(|old| !old.same(&new));
@@ -181,12 +250,10 @@ impl Shelf {
             _ => Arc::new(new),
         };
         self.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant() })));
-        if changed {
-            self.generation.fetch_add(1, Ordering::AcqRel);
-            if self.missed.swap(false, Ordering::AcqRel) || !is_first {
-                // When the queue is full, clients have been told of a change that they have not looked at yet.
-                _ = self.changes.try_send(Arc::clone(&self.server));
-            }
+        if changed && (self.missed.swap(false, Ordering::AcqRel) || !is_first) {
+            self.tell_changed();
+        } else if changed {
+            self.common.generation.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
     }
@@ -197,21 +264,25 @@ impl Shelf {
         let hello = &hello;
         let kinds = Kind::ALL.map(|kind| async move {
             let declared = hello.capabilities.has(kind.capability());
-            if declared { self.list(caller, kind).await } else { Ok(Vec::new()) }
+            if declared { self.list(caller, kind).await } else { Ok(List::default()) }
         });
         let [tools, prompts, resources, templates] = kinds;
         let (tools, prompts, resources, templates) = tokio::join!(tools, prompts, resources, templates);
-        for (kind, items) in Kind::ALL.into_iter().zip([tools, prompts, resources, templates]) {
-            for item in items? {
+        for (kind, list) in Kind::ALL.into_iter().zip([tools, prompts, resources, templates]) {
+            let list = list?;
+            if kind.pinned().is_some() {
+                definitions.holds_for = [definitions.holds_for, list.holds_for].into_iter().flatten().min();
+            }
+            for item in list.items {
                 definitions.add(kind, item);
             }
         }
         Ok(definitions)
     }
 
-    async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Item>, Fault> {
+    async fn list(&self, caller: &Caller, kind: Kind) -> Result<List, Fault> {
         let name = &self.server.entry().name;
-        let mut items = Vec::new();
+        let mut list = List::default();
         let mut bytes = 0;
         let mut params = Members::empty();
         for _ in 0..PAGES_MAX {
@@ -220,14 +291,16 @@ impl Shelf {
             let page = match self.server.call(caller, &call, events).await? {
                 Answer::Result(result) => result.members(),
                 // Some servers declare `resources` and know nothing of templates.
-                Answer::Error(_) => return Ok(items),
+                Answer::Error(_) => return Ok(list),
             };
-            let Some(page) = page else { return Ok(items) };
+            let Some(page) = page else { return Ok(list) };
             bytes += page.raw().as_bytes().len();
+            let holds_for = page.get("ttlMs").and_then(|raw| raw.parse().ok()).map(Duration::from_millis);
+            list.holds_for = [list.holds_for, holds_for].into_iter().flatten().min();
             let listed = page.get(kind.member()).and_then(|list| list.elements()).unwrap_or_default();
-            items.extend(listed.iter().filter_map(|raw| Item::read(kind, name, raw)));
+            list.items.extend(listed.iter().filter_map(|raw| Item::read(kind, name, raw)));
             match page.get("nextCursor").filter(|cursor| cursor.string().is_some()) {
-                Some(cursor) if items.len() < ITEMS_MAX && bytes < LIST_BYTES_MAX => {
+                Some(cursor) if list.items.len() < ITEMS_MAX && bytes < LIST_BYTES_MAX => {
                     params = Members::empty()
                         .edit()
                         .set("cursor", cursor)
@@ -238,9 +311,17 @@ impl Shelf {
                 _ => break,
             }
         }
-        items.truncate(ITEMS_MAX);
-        Ok(items)
+        list.items.truncate(ITEMS_MAX);
+        Ok(list)
     }
+}
+
+/// One list of a server, from its first page to its last.
+#[derive(Debug, Default)]
+struct List {
+    items: Vec<Item>,
+    /// For how long the server says that it holds.
+    holds_for: Option<Duration>,
 }
 
 fn own_call(kind: Kind, params: Members, caller: &Caller) -> Call {

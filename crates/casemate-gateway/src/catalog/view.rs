@@ -15,6 +15,7 @@ use super::pattern::fits;
 use super::{Definitions, Item, Judged, Kind, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
+use crate::ports::Standing;
 use crate::snapshot::{Profile, ProfileTool, Snapshot};
 
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
@@ -43,6 +44,8 @@ pub struct Shown {
     pub raw: Raw,
     /// Arguments that the profile fills in.
     pub fixed: Option<Arc<ProfileTool>>,
+    /// Whether it may be used. What may not is not listed either.
+    pub standing: Standing,
     /// Why it is not shown after all, and cannot be used.
     pub blocked: Option<Arc<str>>,
 }
@@ -129,7 +132,8 @@ impl View {
             else {
                 continue;
             };
-            for shown in definitions.list(kind).iter().filter_map(|item| scope.show(kind, item)) {
+            for mut shown in definitions.list(kind).iter().filter_map(|item| scope.show(kind, item)) {
+                shown.standing = definitions.standing(kind, &shown.item.name);
                 // A rename could meet another name: the first in the order of servers keeps it.
                 if !names.contains_key(&shown.name) {
                     names.insert(shown.name.clone(), list.len());
@@ -197,7 +201,7 @@ impl View {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
             let decision = snapshot.roles.decide(subject, Action::List, &shown.resource(kind));
-            shown.blocked.is_none() && decision.effect != Effect::Deny
+            shown.standing == Standing::Approved && shown.blocked.is_none() && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
         let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
@@ -231,6 +235,7 @@ impl Scope<'_> {
             item: Arc::clone(item),
             raw: judged.raw,
             fixed: None,
+            standing: Standing::Approved,
             blocked: judged.blocked,
         };
         let (Some(profile), Kind::Tools) = (self.profile, kind) else { return Some(shown) };

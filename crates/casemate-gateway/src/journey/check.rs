@@ -9,6 +9,7 @@ use super::inspect::content;
 use super::receive::Received;
 use super::route::{Routed, Target};
 use crate::catalog::{Item, Kind};
+use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 
@@ -28,9 +29,11 @@ struct Seal;
 /// Checks the arguments and rewrites what the endpoint shows differently from the server.
 ///
 /// # Errors
-/// [`Code::BadArguments`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`], [`Code::HeaderMismatch`].
+/// [`Code::Unapproved`], [`Code::BadArguments`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`],
+/// [`Code::HeaderMismatch`].
 pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     let Routed { mut received, target, .. } = routed;
+    approved(&target)?;
     let mut param_headers = Vec::new();
     let params = &received.call.params;
     let rewritten = match &target {
@@ -60,6 +63,22 @@ pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
         }
     }
     Ok(Checked { received, target, param_headers, _seal: Seal })
+}
+
+/// What was not approved is not used, whatever it says.
+fn approved(target: &Target) -> Result<(), Refusal> {
+    let Target::Item { shelf, kind, item, standing, .. } = target else { return Ok(()) };
+    let (server, noun) = (&shelf.server().entry().name, kind.noun());
+    let what = match standing {
+        Standing::Approved => return Ok(()),
+        Standing::New => {
+            format!("The {noun} {:?} of the server {server} waits for a person's approval", item.name)
+        }
+        Standing::Changed => {
+            format!("The {noun} {:?} of the server {server} is another than was approved", item.name)
+        }
+    };
+    Err(Refusal::new(Code::Unapproved, format!("{what}: `casemate pin review {server}` shows it.")))
 }
 
 fn modern_claims(received: &Received) -> Option<&Claims> {

@@ -14,10 +14,10 @@ use casemate_policy::{Action, Effect};
 use super::forward::Answered;
 use super::receive::Received;
 use super::route::{Own, Target};
-use crate::catalog::{Item, Judged, Kind, Shown};
+use crate::catalog::{Item, Judged, Kind, Shelf, Shown};
 use crate::client::Session;
 use crate::gate::Gate;
-use crate::ports::Ending;
+use crate::ports::{Declared, Ending, Standing};
 use crate::refusal::{Code, Refusal};
 
 /// What the names of requests about tasks begin with.
@@ -139,7 +139,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
     let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
     let server = &shelf.server().entry().name;
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw)?;
+        let item = Item::read(kind, server, raw).filter(|item| may_be_used(shelf, (kind, item)))?;
         let judged = Judged::of(&identified.snapshot.inspecting, server, raw.clone());
         let shown = Shown {
             name: item.name.clone(),
@@ -147,6 +147,7 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
             raw: judged.raw,
             item: Arc::new(item),
             fixed: None,
+            standing: Standing::Approved,
             blocked: judged.blocked,
         };
         let decision =
@@ -155,6 +156,24 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
     if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }
+}
+
+/// Whether an item of a list that comes straight from its server is what was approved.
+fn may_be_used(shelf: &Shelf, (kind, item): (Kind, &Item)) -> bool {
+    let Some(pinned) = kind.pinned() else { return true };
+    let known = shelf.known();
+    let same = known
+        .as_ref()
+        .filter(|known| known.find(kind, &item.name).is_some_and(|known| known.raw.raw() == item.raw.raw()));
+    let standing = match same {
+        Some(known) => known.standing(kind, &item.name),
+        // It was declared after the definitions were loaded, and calls are judged by those.
+        None => {
+            shelf.invalidate();
+            shelf.standing(Declared { kind: pinned, name: &item.name, definition: item.raw.raw() })
+        }
+    };
+    standing == Standing::Approved
 }
 
 fn says_error(target: &Target, result: Option<&Members>) -> bool {

@@ -15,6 +15,7 @@ use super::receive::Received;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 use crate::upstream::Caller;
@@ -42,7 +43,13 @@ pub(super) enum Target {
     /// We do.
     Own(Own),
     /// A server, about a tool or prompt.
-    Item { shelf: Arc<Shelf>, kind: Kind, item: Arc<Item>, fixed: Option<Arc<ProfileTool>> },
+    Item {
+        shelf: Arc<Shelf>,
+        kind: Kind,
+        item: Arc<Item>,
+        fixed: Option<Arc<ProfileTool>>,
+        standing: Standing,
+    },
     /// A server, about a resource: by the server's own URI for it.
     Uri { shelf: Arc<Shelf>, uri: String },
     /// A server, about a value for an argument of a prompt or template: the `ref` as the server knows it.
@@ -240,5 +247,6 @@ fn shown_target(kind: Kind, shown: &Shown) -> Target {
         kind,
         item: Arc::clone(&shown.item),
         fixed: shown.fixed.clone(),
+        standing: shown.standing,
     }
 }

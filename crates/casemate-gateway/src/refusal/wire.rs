@@ -78,6 +78,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
+        | Code::Unapproved
         | Code::ServerDown
         | Code::Timeout
         | Code::AnswerTooLarge

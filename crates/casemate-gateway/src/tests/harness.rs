@@ -23,12 +23,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::pins::Book;
 use crate::edge::http::Http;
 use crate::gate::{Gate, Parts};
-use crate::ports::{Identities, Intent, Outcome, Recorder, TurnedAway};
+use crate::ports::{Identities, Intent, Outcome, Pins, Recorder, TurnedAway};
 use crate::snapshot::{
-    CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience, ServerEntry,
-    Sharing, Snapshot, Source, Timeouts,
+    Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
+    ServerEntry, Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
@@ -38,6 +39,7 @@ pub(super) struct Harness {
     pub(super) gate: Arc<Gate>,
     pub(super) records: Arc<Records>,
     pub(super) keys: Arc<Keys>,
+    pub(super) pins: Arc<Book>,
     /// What was written to all servers behind pipes.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
     pub(super) address: std::net::SocketAddr,
@@ -70,6 +72,7 @@ impl Harness {
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
         let keys = Arc::new(Keys::default());
+        let pins = Arc::new(Book::default());
         let links = Arc::new(Links::default());
         let host = Host {
             launcher: Arc::clone(&links) as Arc<dyn Launcher>,
@@ -85,6 +88,7 @@ impl Harness {
             snapshot: snapshot(servers, limits),
             identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
+            pins: Arc::clone(&pins) as Arc<dyn Pins>,
             host: Arc::new(host),
             notices: inbox,
         });
@@ -94,7 +98,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(shell));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, keys, sent: Arc::clone(&links.sent), address, stop }
+        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), address, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -175,6 +179,7 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         resilience: Resilience { backoff_min: Duration::from_millis(1), ..Resilience::default() },
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        approval: Approval::FirstUse,
         secrets: Default::default(),
         digest,
     }

@@ -2,7 +2,7 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
+use super::{Act, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -30,6 +30,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::CellEnd(end) => write_end(&mut members, end, stamp),
         Record::Network(network) => write_network(&mut members, network, stamp),
         Record::TurnedAway(away) => write_turned_away(&mut members, away, stamp),
+        Record::Act(act) => write_act(&mut members, act, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
             members.text("kind", "torn");
@@ -133,6 +134,16 @@ fn write_turned_away(members: &mut Members<'_>, away: &TurnedAway<'_>, stamp: St
     members.number("last", last);
     members.text("last_call", last_call);
     members.texts("reasons", away.reasons);
+    members.number("seq", stamp.seq);
+    members.time(stamp);
+}
+
+fn write_act(members: &mut Members<'_>, act: &Act<'_>, stamp: Stamp<'_>) {
+    members.text("act", act.act);
+    members.text("by", act.by);
+    members.optional("detail", act.detail);
+    members.text("kind", "act");
+    members.text("object", act.object);
     members.number("seq", stamp.seq);
     members.time(stamp);
 }

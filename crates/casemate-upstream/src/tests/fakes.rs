@@ -385,6 +385,7 @@ pub(super) fn entry() -> ServerEntry {
         resilience: Resilience::default(),
         output: OutputRate::default(),
         tools: BTreeMap::new(),
+        approval: crate::entry::Approval::FirstUse,
         secrets: Default::default(),
         digest: [0; 32],
     }

@@ -38,6 +38,8 @@ pub enum Request {
     Reload,
     /// Read the keys anew.
     ReloadKeys,
+    /// Read the pins anew.
+    ReloadPins,
     /// Stop, within a grace time.
     Stop {
         /// How long calls in flight may take to finish, when not as configured.
@@ -84,6 +86,7 @@ impl Request {
             Request::Logs { server, lines } => (Method::GET, format!("/v1/servers/{server}/logs/{lines}")),
             Request::Reload => (Method::POST, "/v1/reload".to_owned()),
             Request::ReloadKeys => (Method::POST, "/v1/keys/reload".to_owned()),
+            Request::ReloadPins => (Method::POST, "/v1/pins/reload".to_owned()),
             Request::Stop { grace: None } => (Method::POST, "/v1/stop".to_owned()),
             Request::Stop { grace: Some(grace) } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
         }
@@ -104,6 +107,7 @@ impl Request {
             }
             (&Method::POST, ["reload"]) => Some(Request::Reload),
             (&Method::POST, ["keys", "reload"]) => Some(Request::ReloadKeys),
+            (&Method::POST, ["pins", "reload"]) => Some(Request::ReloadPins),
             (&Method::POST, ["stop"]) => Some(Request::Stop { grace: None }),
             (&Method::POST, ["stop", millis]) => {
                 let grace = Duration::from_millis(millis.parse().ok()?);

@@ -10,17 +10,17 @@ use casemate_policy::SubjectId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::clock;
 use crate::control::server::Handler;
 use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
-use crate::wiring::identities::Papers;
 
 /// Answers the command line.
 #[derive(Debug)]
 pub struct Operator {
     live: Arc<Live>,
-    papers: Arc<Papers>,
+    ledgers: Ledgers,
     orders: mpsc::Sender<Order>,
     endpoint: String,
     started: u64,
@@ -38,13 +38,8 @@ pub enum Order {
 
 impl Operator {
     /// An operator of a gateway that starts now. Orders go where they can be followed.
-    pub fn new(
-        live: Arc<Live>,
-        papers: Arc<Papers>,
-        orders: mpsc::Sender<Order>,
-        endpoint: String,
-    ) -> Operator {
-        Operator { live, papers, orders, endpoint, started: clock::unix_seconds() }
+    pub fn new(live: Arc<Live>, ledgers: Ledgers, orders: mpsc::Sender<Order>, endpoint: String) -> Operator {
+        Operator { live, ledgers, orders, endpoint, started: clock::unix_seconds() }
     }
 
     async fn status(&self) -> Status {
@@ -107,8 +102,15 @@ impl Operator {
         Ok(Answer::Logs(logs.split_off(first)))
     }
 
+    async fn reload_pins(&self) -> Result<Answer, Fault> {
+        let reloaded = self.ledgers.pins.reload(self.live.gate()).await;
+        reloaded
+            .map(|()| Answer::Done(Done {}))
+            .map_err(|fault| Fault { message: fault.to_string(), hint: None })
+    }
+
     async fn reload_keys(&self) -> Result<Answer, Fault> {
-        let reloaded = self.papers.reload().await;
+        let reloaded = self.ledgers.papers.reload().await;
         reloaded
             .map(|()| Answer::Done(Done {}))
             .map_err(|fault| Fault { message: fault.to_string(), hint: None })
@@ -124,6 +126,7 @@ impl Handler for Operator {
             Request::Logs { server, lines } => self.logs(&server, lines),
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
             Request::ReloadKeys => self.reload_keys().await,
+            Request::ReloadPins => self.reload_pins().await,
             Request::Stop { grace } => {
                 // One order waits at most; a second stop is already on its way.
                 let _ = self.orders.try_send(Order::Stop { grace });

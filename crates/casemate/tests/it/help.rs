@@ -43,6 +43,7 @@ fn the_short_help_fits_on_a_screen() {
               install      Put Casemate into a client's configuration
               uninstall    Take Casemate out of a client's configuration
               key          Create, list and revoke API keys
+              pin          Approve of what servers declare, and see what changed
               secret       Keep secrets for servers, sealed at rest
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working

@@ -17,6 +17,7 @@ mod keys;
 mod learning;
 mod packages;
 mod people;
+mod pins;
 mod real;
 mod running;
 mod secrets;

@@ -42,6 +42,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "[\"https://inspector.example.com\"]",
     },
     Setting {
+        key: "gateway.approve",
+        kind: Kind::Choice(&["first-use", "review"]),
+        default: None,
+        effect: Live,
+        reason: "What it takes for a definition to be used that was never seen before, where a server's entry does not \
+                 say: `first-use` believes what a server declares first, `review` waits for a person. When absent, \
+                 `first-use` while only this machine reaches the gateway, and `review` otherwise.",
+        example: "\"review\"",
+    },
+    Setting {
         key: "gateway.log",
         kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         default: Some("\"info\""),

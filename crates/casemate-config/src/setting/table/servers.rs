@@ -94,6 +94,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "\"shared\"",
     },
     Setting {
+        key: "servers.NAME.approve",
+        kind: Kind::Choice(&["first-use", "review"]),
+        default: None,
+        effect: Live,
+        reason: "What it takes for a tool, prompt, template or instruction of this server to be used that was never \
+                 seen before: nothing, or a person's approval (`casemate pin review`). One that changed always takes \
+                 a person. As `gateway.approve` says when absent.",
+        example: "\"review\"",
+    },
+    Setting {
         key: "servers.NAME.instances",
         kind: Kind::Count(1..=10_000),
         default: Some("32"),

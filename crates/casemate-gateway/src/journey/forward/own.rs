@@ -11,7 +11,7 @@ use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
 use super::{LOG_LEVELS, Refusal, down, listen};
-use crate::catalog::{Judged, Kind, Page, View};
+use crate::catalog::{Judged, Kind, Page, Shelf, View};
 use crate::client::{Listener, Outlet, Session, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -19,6 +19,7 @@ use crate::gate::Gate;
 use crate::journey::head::SessionRef;
 use crate::journey::receive::Received;
 use crate::journey::route::{Own, caller, may_see};
+use crate::ports::{Declared, Pinned, Standing};
 use crate::refusal::{Code, Retry};
 
 /// What a client of the joined endpoint is told to know.
@@ -144,8 +145,19 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
     Ok(About {
         capabilities: hello.capabilities.raw().clone(),
         info: hello.server_info.as_ref().and_then(judged).unwrap_or(own_info),
-        instructions: hello.instructions.as_ref().and_then(judged),
+        instructions: hello.instructions.as_ref().filter(|raw| approved(&shelf, raw)).and_then(judged),
     })
+}
+
+/// Instructions go to the model as they are, so they take an approval as well.
+fn approved(shelf: &Shelf, instructions: &Raw) -> bool {
+    let declared = Declared { kind: Pinned::Instructions, name: "", definition: instructions };
+    let standing = shelf.standing(declared);
+    if standing != Standing::Approved {
+        let server = &shelf.server().entry().name;
+        tracing::warn!(%server, ?standing, "instructions are kept back until a person approves of them");
+    }
+    standing == Standing::Approved
 }
 
 fn log_level(received: &Received) -> Result<Answer, Refusal> {

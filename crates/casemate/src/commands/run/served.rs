@@ -9,6 +9,7 @@ use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::Identities;
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
+use casemate_store::Store;
 use casemate_transport::listener::Peer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -20,6 +21,7 @@ use crate::daemon;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
+use crate::wiring::pins::Book;
 
 /// What of a server's complaints waits for the gateway to keep it, in bytes.
 const COMPLAINT_BYTES: usize = 64 << 10;
@@ -30,19 +32,21 @@ const BUFFER_BYTES: usize = 8 << 10;
 
 /// Serves until the client has no more to say, or a signal ends it.
 pub(super) fn run(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
+    let store = Store::open(context.paths.data())?;
     let runtime = context.small_runtime()?;
-    let ended = runtime.block_on(serve(context, place, server));
+    let ended = runtime.block_on(serve(context, place, (server, store)));
     // A thread may wait for our standard input, and nothing will make it stop.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(context: &Context, place: Place, server: Server) -> anyhow::Result<Exit> {
+async fn serve(context: &Context, place: Place, (server, store): (Server, Store)) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     // Now, and not in the middle of the first call.
     drop(place.design(&server.launch).await?);
     let place = Arc::new(place);
     let Server { snapshot, entry, grace, .. } = server;
+    let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
     let (host, notices) = daemon::host(
         launcher,
@@ -53,9 +57,12 @@ async fn serve(context: &Context, place: Place, server: Server) -> anyhow::Resul
         snapshot,
         identities: Arc::new(Alone::new()?),
         recorder: Arc::clone(&place.log) as _,
+        pins: Arc::clone(&pins) as _,
         host,
         notices,
     });
+    let (kept, until) = (Arc::clone(&gate), place.stop.clone());
+    place.tracker.spawn(async move { pins.follow(&kept, until).await });
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     let at = (Endpoint::Server(entry.name.clone()), Alone::peer());
     let exit = tokio::select! {

@@ -1,0 +1,121 @@
+//! Definitions that change after somebody approved of them, and the book that this is kept in here.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use casemate_mcp::names::ServerName;
+use casemate_testkit::fixture::Guard;
+use casemate_testkit::hostile::{Hostile, Kind};
+use casemate_testkit::{Era, Fixture};
+use serde_json::{Value, json};
+
+use super::harness::{Harness, http_entry, http_server};
+use crate::ports::{Declared, Pinned, Pins, Standing};
+use crate::snapshot::{Approval, ServerEntry};
+
+type Place = (String, Pinned, String);
+
+/// Approves of what comes first, and of nothing that changes.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    approved: Mutex<HashMap<Place, String>>,
+    seen: Mutex<HashMap<Place, String>>,
+}
+
+impl Book {
+    /// A person approves of everything as it is now.
+    fn approve_all(&self) {
+        self.approved.lock().unwrap().extend(self.seen.lock().unwrap().clone());
+    }
+}
+
+impl Pins for Book {
+    fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing> {
+        let judge = |one: &Declared<'_>| {
+            let place = (server.to_string(), one.kind, one.name.to_owned());
+            let text = one.definition.as_str().to_owned();
+            let first = self.seen.lock().unwrap().insert(place.clone(), text.clone()).is_none();
+            let mut approved = self.approved.lock().unwrap();
+            if first && approval == Approval::FirstUse {
+                approved.insert(place.clone(), text.clone());
+            }
+            match approved.get(&place) {
+                None => Standing::New,
+                Some(approved) if *approved == text => Standing::Approved,
+                Some(_) => Standing::Changed,
+            }
+        };
+        declared.iter().map(judge).collect()
+    }
+}
+
+/// A server whose `strike` is described otherwise after so many calls.
+async fn mutating(after: u64) -> (ServerEntry, impl Sized) {
+    let (address, guard) =
+        Hostile::new(Kind::Mutates, Era::Legacy).after(after).listen("127.0.0.1:0").await.unwrap();
+    (http_entry("one", &format!("http://{address}/mcp")), guard)
+}
+
+fn names(listed: &Value) -> Vec<&str> {
+    listed["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_tool_that_changes_is_blocked_alone_until_a_person_approves_of_it() {
+    let (entry, _guard) = mutating(2).await;
+    let (other, _other) = http_server("two", Fixture::new(Era::Legacy)).await;
+    let harness = Harness::start(vec![entry, other]).await;
+    let client = harness.legacy("/mcp").await;
+    assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__strike"));
+    let strike = || client.request("tools/call", json!({"name": "one__strike", "arguments": {}}));
+    for _ in 0..2 {
+        strike().await.unwrap();
+    }
+
+    // The server announces nothing. What is known is old by now.
+    harness.gate.catalog().shelf("one").unwrap().invalidate();
+    let refused = strike().await.unwrap_err().to_string();
+    assert!(refused.contains("another than was approved"), "{refused}");
+    assert!(!refused.contains("id_rsa"), "what was not approved reaches no model: {refused}");
+    let listed = client.request("tools/list", json!({})).await.unwrap();
+    assert!(!names(&listed).contains(&"one__strike"), "{listed}");
+    assert!(names(&listed).contains(&"one__echo") && names(&listed).contains(&"two__echo"), "{listed}");
+    let echo = json!({"name": "one__echo", "arguments": {"message": "m"}});
+    client.request("tools/call", echo).await.unwrap();
+
+    harness.pins.approve_all();
+    harness.gate.judge_anew();
+    strike().await.unwrap();
+    let listed = client.request("tools/list", json!({})).await.unwrap();
+    assert!(listed.to_string().contains("id_rsa"), "the person has seen that: {listed}");
+}
+
+#[tokio::test]
+async fn what_one_server_lists_for_itself_is_held_to_its_pins_too() {
+    let (entry, _guard) = mutating(1).await;
+    let harness = Harness::start(vec![entry]).await;
+    let client = harness.legacy("/servers/one/mcp").await;
+    assert_eq!(names(&client.request("tools/list", json!({})).await.unwrap()), ["echo", "strike"]);
+    client.request("tools/call", json!({"name": "strike", "arguments": {}})).await.unwrap();
+    let listed = client.request("tools/list", json!({})).await.unwrap();
+    assert_eq!(names(&listed), ["echo"], "the list is the server's own, and newer than what is known");
+    let refused = client.request("tools/call", json!({"name": "strike", "arguments": {}})).await.unwrap_err();
+    assert!(refused.to_string().contains("another than was approved"), "{refused}");
+}
+
+#[tokio::test]
+async fn where_a_person_has_to_look_first_nothing_is_used_before() {
+    let (mut entry, _guard): (ServerEntry, Guard) = http_server("one", Fixture::new(Era::Dual)).await;
+    entry.approval = Approval::Review;
+    let harness = Harness::start(vec![entry]).await;
+    let client = harness.modern("/mcp");
+    assert!(names(&client.request("tools/list", json!({})).await.unwrap()).is_empty());
+    let echo = || client.request("tools/call", json!({"name": "one__echo", "arguments": {"message": "m"}}));
+    let refused = echo().await.unwrap_err().to_string();
+    assert!(refused.contains("waits for a person's approval"), "{refused}");
+    let prompts = client.request("prompts/list", json!({})).await.unwrap();
+    assert_eq!(prompts["prompts"], json!([]));
+    harness.pins.approve_all();
+    harness.gate.judge_anew();
+    echo().await.unwrap();
+}

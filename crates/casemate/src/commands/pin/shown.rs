@@ -1,0 +1,193 @@
+//! Pins as people and programs see them.
+
+use casemate_registry::pins::differences;
+use casemate_store::Pin;
+use serde::Serialize;
+
+use crate::args::pins::Item;
+use crate::clock;
+use crate::output::{Entry, Page, Report, Tone};
+
+/// Digits of a fingerprint that people compare.
+const SHORT: usize = 16;
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Approved,
+    New,
+    Changed,
+}
+
+impl State {
+    fn of(pin: &Pin) -> State {
+        match &pin.approved {
+            None => State::New,
+            Some(_) if pin.is_approved() => State::Approved,
+            Some(_) => State::Changed,
+        }
+    }
+
+    fn entry(self) -> Entry {
+        match self {
+            State::Approved => Entry::new("approved", Tone::Good),
+            State::New => Entry::new("new", Tone::Warning),
+            State::Changed => Entry::new("changed", Tone::Error),
+        }
+    }
+}
+
+/// One pin in a list.
+#[derive(Debug, Serialize)]
+struct Row {
+    server: String,
+    item: String,
+    state: State,
+    fingerprint: String,
+    approved_by: Option<String>,
+    approved_at: Option<String>,
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed(Vec<Row>);
+
+impl Listed {
+    pub(super) fn of(pins: &[Pin]) -> Listed {
+        let row = |pin: &Pin| Row {
+            server: pin.server.clone(),
+            item: item(pin),
+            state: State::of(pin),
+            fingerprint: hex(&pin.seen.fingerprint),
+            approved_by: pin.approved.as_ref().map(|(_, by)| by.clone()),
+            approved_at: pin.approved.as_ref().map(|(version, _)| clock::date_time(version.at)),
+        };
+        Listed(pins.iter().map(row).collect())
+    }
+}
+
+impl Report for Listed {
+    fn lay_out(&self, page: &mut Page) {
+        if self.0.is_empty() {
+            page.line("There is nothing. What a server declares is noted when it is first listed.");
+            return;
+        }
+        let row = |row: &Row| {
+            vec![
+                Entry::from(&row.server),
+                Entry::from(&row.item),
+                row.state.entry(),
+                Entry::from(row.fingerprint.get(..SHORT).unwrap_or_default()),
+                Entry::from(row.approved_by.as_deref().unwrap_or("nobody")),
+                Entry::from(row.approved_at.as_deref().unwrap_or("")),
+            ]
+        };
+        let rows: Vec<_> = self.0.iter().map(row).collect();
+        page.table(&["server", "item", "state", "fingerprint", "approved by", "at"], &rows);
+    }
+}
+
+/// One thing that waits for an approval, with what is new about it.
+#[derive(Debug, Serialize)]
+pub(super) struct Waiting {
+    server: String,
+    item: String,
+    state: State,
+    fingerprint: String,
+    seen: String,
+    differences: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    place: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Waiting {
+    pub(super) fn of(pin: &Pin) -> Waiting {
+        let before = pin.approved.as_ref().map(|(version, _)| version.definition.as_slice());
+        let places = differences(before, &pin.seen.definition).into_iter();
+        Waiting {
+            server: pin.server.clone(),
+            item: item(pin),
+            state: State::of(pin),
+            fingerprint: hex(&pin.seen.fingerprint),
+            seen: clock::date_time(pin.seen.at),
+            differences: places
+                .map(|one| Place { place: one.place, before: one.before, after: one.after })
+                .collect(),
+        }
+    }
+}
+
+impl Report for Waiting {
+    fn lay_out(&self, page: &mut Page) {
+        let short = self.fingerprint.get(..SHORT).unwrap_or_default();
+        let what = match self.state {
+            State::New => "is new",
+            State::Approved | State::Changed => "has changed",
+        };
+        page.labelled(
+            Tone::Strong,
+            &self.server,
+            &format!("{} {what}, seen {}, fingerprint {short}", self.item, self.seen),
+        );
+        for one in &self.differences {
+            if let Some(before) = &one.before {
+                page.labelled(Tone::Error, "  -", &format!("{}: {before}", one.place));
+            }
+            if let Some(after) = &one.after {
+                page.labelled(Tone::Good, "  +", &format!("{}: {after}", one.place));
+            }
+        }
+        page.gap();
+    }
+}
+
+/// Everything that waits.
+#[derive(Debug, Serialize)]
+pub(super) struct Reviewed(pub(super) Vec<Waiting>);
+
+impl Report for Reviewed {
+    fn lay_out(&self, page: &mut Page) {
+        if self.0.is_empty() {
+            page.line("Nothing waits for an approval.");
+            return;
+        }
+        self.0.iter().for_each(|waiting| waiting.lay_out(page));
+        page.labelled(
+            Tone::Hint,
+            "hint:",
+            "`casemate pin approve SERVER ITEM` approves of one, on a terminal this command asks",
+        );
+    }
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Acted {
+    pub(super) act: &'static str,
+    pub(super) items: Vec<String>,
+}
+
+impl Report for Acted {
+    fn lay_out(&self, page: &mut Page) {
+        if self.items.is_empty() {
+            page.line("Nothing waits for an approval.");
+        }
+        for item in &self.items {
+            page.labelled(Tone::Strong, &format!("{}:", self.act), item);
+        }
+    }
+}
+
+fn item(pin: &Pin) -> String {
+    Item { kind: pin.kind, name: pin.name.clone() }.to_string()
+}

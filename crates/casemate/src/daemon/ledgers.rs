@@ -1,0 +1,36 @@
+//! What is kept in the store and looked at from memory.
+
+use std::sync::Arc;
+
+use casemate_gateway::gate::Gate;
+use casemate_store::{Store, StoreFault};
+use tokio_util::sync::CancellationToken;
+
+use crate::wiring::identities::Papers;
+use crate::wiring::pins::Book;
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Ledgers {
+    /// The keys.
+    pub papers: Arc<Papers>,
+    /// The pins.
+    pub pins: Arc<Book>,
+}
+
+impl Ledgers {
+    /// Reads what the store has.
+    pub async fn open(store: Store) -> Result<Ledgers, StoreFault> {
+        let papers = Arc::new(Papers::open(store.clone()).await?);
+        let pins = Arc::new(Book::open(store).await?);
+        Ok(Ledgers { papers, pins })
+    }
+
+    /// Keeps memory in step with the store, whoever writes to it, until it is told to stop.
+    pub fn follow(&self, gate: &Arc<Gate>, stop: &CancellationToken) {
+        let (papers, until) = (Arc::clone(&self.papers), stop.clone());
+        gate.tracker().spawn(async move { until.run_until_cancelled(papers.follow()).await });
+        let (pins, kept, until) = (Arc::clone(&self.pins), Arc::clone(gate), stop.clone());
+        gate.tracker().spawn(async move { pins.follow(&kept, until).await });
+    }
+}
