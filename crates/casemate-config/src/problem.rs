@@ -16,6 +16,8 @@ pub struct Problem {
     pub what: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The image whose digest is missing, when that is what is wrong: it can be looked up.
+    pub image: Option<String>,
 }
 
 impl fmt::Display for Problem {
@@ -72,19 +74,25 @@ impl std::error::Error for Problems {}
 pub(crate) struct Fault {
     pub(crate) what: String,
     pub(crate) hint: Option<String>,
+    pub(crate) image: Option<String>,
 }
 
 impl Fault {
     pub(crate) fn new(what: impl Into<String>) -> Fault {
-        Fault { what: what.into(), hint: None }
+        Fault { what: what.into(), hint: None, image: None }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Fault {
         Fault { hint: Some(hint.into()), ..self }
     }
 
+    /// With the image whose digest is missing.
+    pub(crate) fn of_image(self, image: &str) -> Fault {
+        Fault { image: Some(image.to_owned()), ..self }
+    }
+
     pub(crate) fn at(self, origin: Origin) -> Problem {
-        Problem { origin, what: self.what, hint: self.hint }
+        Problem { origin, what: self.what, hint: self.hint, image: self.image }
     }
 }
 

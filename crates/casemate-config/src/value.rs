@@ -275,7 +275,7 @@ impl Reading<'_> {
 
     fn named(&self, fault: Fault) -> Fault {
         let hint = fault.hint.or_else(|| Some(format!("like {}", self.setting.example)));
-        Fault { what: format!("{}: {}", self.key, fault.what), hint }
+        Fault { what: format!("{}: {}", self.key, fault.what), hint, image: fault.image }
     }
 }
 

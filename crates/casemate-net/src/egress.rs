@@ -62,6 +62,18 @@ pub struct Rules {
     pub resolver: Arc<dyn Resolver>,
     /// Who is told of every attempt.
     pub witness: Arc<dyn Witness>,
+    /// What becomes of questions for names that are not granted.
+    pub ungranted: Ungranted,
+}
+
+/// What a cell is answered that asks for a name which is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ungranted {
+    /// That there is none.
+    #[default]
+    Unknown,
+    /// An address that stands for it, at which nobody is reached either: what it dials there tells which port it wanted.
+    Named,
 }
 
 /// Carries the connections of one cell for as long as it lives, and ends with all of them on `stop`.

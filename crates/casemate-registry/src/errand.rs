@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_net::egress::{self, Rules};
+use casemate_net::egress::{self, Rules, Ungranted};
 use casemate_net::{Policy, Quotas, Resolver, Witness};
 use casemate_sandbox::environment::Variable;
 use casemate_sandbox::{Access, Cell, CellSpec, Exit, Kind, Limits, Network, Spawner, Spec};
@@ -79,6 +79,7 @@ impl Runner {
             quotas: Quotas::default(),
             resolver: Arc::clone(&self.resolver),
             witness: Arc::clone(&self.witness),
+            ungranted: Ungranted::Unknown,
         };
         let spec = Spec {
             program: errand.program.into(),

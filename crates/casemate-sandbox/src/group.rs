@@ -61,8 +61,13 @@ pub(crate) struct Groups {
     /// Groups that were in use when they should have been removed.
     graves: Vec<Grave>,
     patience: Duration,
+    /// What the next cell will have, made while nobody waits for it. Nothing before the first.
+    spare: Option<Vec<Made>>,
     next: u64,
 }
+
+/// A group for a cell in one hierarchy, or why there is none.
+type Made = Result<PathBuf, i32>;
 
 /// A hierarchy, and our folder in it once it was needed, or why there is none.
 #[derive(Debug)]
@@ -104,7 +109,8 @@ struct Part {
 impl Groups {
     /// Removes what crashed casemates have left, and is ready to make groups. Makes none yet.
     pub(crate) fn new(cgroups: Cgroups) -> Groups {
-        let mut groups = Groups { places: Vec::new(), graves: Vec::new(), patience: PATIENCE.0, next: 1 };
+        let mut groups = Groups::default();
+        (groups.patience, groups.next) = (PATIENCE.0, 1);
         for hierarchy in cgroups.hierarchies {
             groups.sweep(&hierarchy.own);
             groups.places.push(Place { hierarchy, folder: None });
@@ -116,20 +122,33 @@ impl Groups {
     pub(crate) fn make(&mut self, shares: &[Share]) -> (Group, Vec<Skipped>) {
         let mut group = Group { parts: Vec::new() };
         let mut skipped = Vec::new();
-        let name = self.next.to_string();
-        self.next += 1;
-        for place in &mut self.places {
+        // Somebody who respects no locks may have removed what was ready.
+        let whole = |made: &Vec<Made>| made.iter().flatten().all(|path| path.exists());
+        let made = self.spare.take().filter(whole).unwrap_or_else(|| self.found());
+        for (place, made) in self.places.iter().zip(made) {
             let taken = |share: &&Share| place.hierarchy.controllers.contains(&share.controller);
             let shares: Vec<Share> = shares.iter().filter(taken).copied().collect();
-            match place.part(&name, shares.clone()) {
-                Ok((part, mut failed)) => {
-                    skipped.append(&mut failed);
-                    group.parts.push(part);
-                }
+            match made {
+                Ok(path) => group.parts.push(Part::of(path, place.hierarchy.version, (shares, &mut skipped))),
                 Err(errno) => skipped.extend(shares.iter().map(|share| (*share, errno))),
             }
         }
         (group, skipped)
+    }
+
+    /// Makes ready what the next cell will need, if there ever was one. To be called when nobody waits: the kernel takes its
+    /// time for a group.
+    pub(crate) fn prepare(&mut self) {
+        if self.next > 1 && self.spare.is_none() {
+            self.spare = Some(self.found());
+        }
+    }
+
+    /// New groups of one name, in all hierarchies.
+    fn found(&mut self) -> Vec<Made> {
+        let name = self.next.to_string();
+        self.next += 1;
+        self.places.iter_mut().map(|place| place.found(&name)).collect()
     }
 
     /// Removes the groups of a cell that is gone.
@@ -195,6 +214,9 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
+        for spare in self.spare.take().into_iter().flatten().flatten() {
+            self.bury(Grave { path: spare, _lock: None });
+        }
         self.tidy();
         for folder in self.places.drain(..).filter_map(|place| place.folder?.ok()) {
             // In version 2 we are in it ourselves; then the next one removes it.
@@ -242,30 +264,19 @@ impl Folder {
 }
 
 impl Place {
-    /// Makes a group, with those limits that the kernel takes.
-    fn part(&mut self, name: &str, mut shares: Vec<Share>) -> Result<(Part, Vec<Skipped>), i32> {
-        let path = match self.group(name) {
-            // Somebody who respects no locks has removed our folder, so there is none of ours to be confused with.
+    fn found(&mut self, name: &str) -> Made {
+        match self.group(name) {
+            // The same for our folder, so there is none of ours to be confused with.
             Err(libc::ENOENT) => {
                 self.folder = None;
                 self.group(name)
             }
             made => made,
-        }?;
-        let version = self.hierarchy.version;
-        let mut skipped = Vec::new();
-        shares.retain(|share| match share.impose(version, &path) {
-            Ok(()) => true,
-            Err(error) => {
-                skipped.push((*share, number(&error)));
-                false
-            }
-        });
-        Ok((Part { path, version, shares }, skipped))
+        }
     }
 
     /// Makes a group, and before the first one our folder.
-    fn group(&mut self, name: &str) -> Result<PathBuf, i32> {
+    fn group(&mut self, name: &str) -> Made {
         let make = || Folder::make(&self.hierarchy).map_err(|error| number(&error));
         let folder = self.folder.get_or_insert_with(make).as_ref().map_err(|errno| *errno)?;
         let path = folder.path.join(name);
@@ -275,6 +286,18 @@ impl Place {
 }
 
 impl Part {
+    /// A new group, with those limits that the kernel takes.
+    fn of(path: PathBuf, version: Version, (mut shares, skipped): (Vec<Share>, &mut Vec<Skipped>)) -> Part {
+        shares.retain(|share| match share.impose(version, &path) {
+            Ok(()) => true,
+            Err(error) => {
+                skipped.push((*share, number(&error)));
+                false
+            }
+        });
+        Part { path, version, shares }
+    }
+
     fn gate(&self) -> Result<Gate, Errno> {
         let open = |path: &Path, flags| rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty());
         match self.version {

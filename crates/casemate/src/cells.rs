@@ -9,7 +9,7 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_mcp::names::ServerName;
-use casemate_net::egress::Rules;
+use casemate_net::egress::{Rules, Ungranted};
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
 use casemate_registry::{Asked, Packages, Scripts, Unpinned};
 use casemate_sandbox::{CellIo, Error, Host, Plan, Spawner};
@@ -25,7 +25,7 @@ use running::Attendant;
 use story::Story;
 
 pub use design::Design;
-pub use image::engine;
+pub use image::{engine, find_engine, pinned};
 pub use refused::{Refused, Spelling};
 pub use report::limits;
 pub use running::Running;
@@ -188,7 +188,7 @@ impl Cells {
         let story = Arc::new(story);
         let network = start.cell.doorway.take().map(|doorway| {
             let rules = self.rules(design.room.as_ref(), &story);
-            (doorway, Rules { witness: start.witness(Arc::clone(&rules.witness)), ..rules })
+            (doorway, start.watch(rules))
         });
         let figures = start.cell.figures.take();
         let sees = start.sees();
@@ -217,6 +217,7 @@ impl Cells {
             quotas: Quotas::default(),
             resolver: Arc::clone(&self.resolver),
             witness: Arc::clone(story) as Arc<dyn Witness>,
+            ungranted: Ungranted::Unknown,
         }
     }
 

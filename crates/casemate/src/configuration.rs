@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use casemate_auth::SecretName;
@@ -18,6 +19,7 @@ use casemate_gateway::snapshot::ServerEntry;
 use casemate_mcp::names::ServerName;
 use secrecy::SecretString;
 
+use crate::cells::{self, Refused};
 use crate::context::Context;
 use crate::control::client;
 use crate::control::wire::{Reloaded, Request};
@@ -25,6 +27,9 @@ use crate::environment::{CASEMATE_LISTEN, Environment};
 use crate::exit::Exit;
 use crate::failure::{Failure, Problem};
 use crate::secrets::Held;
+
+/// How long images may be looked up for the sake of a message.
+const LOOKUP_TIME: Duration = Duration::from_secs(20);
 
 /// Reads what was written, wherever it was. Nothing is judged yet.
 pub fn read(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Input> {
@@ -92,13 +97,14 @@ pub fn missing_secrets(
 /// Reads and compiles; mistakes are a failure that lists them all.
 pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loaded> {
     let input = read(context, listen)?;
-    compile(context, &input, 1, &held(context, &input))?.map_err(|problems| failure(&problems).into())
+    compile(context, &input, 1, &held(context, &input))?
+        .map_err(|problems| failure(context, &problems).into())
 }
 
 /// As [`load`], to look at what is written: references to secrets are not followed, since they need to lead
 /// somewhere only where the gateway runs.
 pub fn inspect(context: &Context) -> anyhow::Result<Loaded> {
-    compile_unresolved(&read(context, None)?)?.map_err(|problems| failure(&problems).into())
+    compile_unresolved(&read(context, None)?)?.map_err(|problems| failure(context, &problems).into())
 }
 
 /// As [`compile`], without following references to secrets.
@@ -106,13 +112,44 @@ pub fn compile_unresolved(input: &Input) -> anyhow::Result<Result<Loaded, Proble
     Ok(casemate_config::load(input, &Anything, &builtins()?, 1))
 }
 
-/// All mistakes as one failure.
-pub fn failure(problems: &Problems) -> Failure {
+/// All mistakes as one failure. Where an image has no digest, what its name stands for now is looked up.
+pub fn failure(context: &Context, problems: &Problems) -> Failure {
     let message = match problems.list().len() {
         1 => "the configuration has a mistake".to_owned(),
         count => format!("the configuration has {count} mistakes"),
     };
-    Failure::new(Exit::Configuration, message).problems(listed(problems))
+    let mut listed = listed(problems);
+    let unpinned = problems.list().iter().zip(&mut listed);
+    let unpinned: Vec<_> =
+        unpinned.filter_map(|(problem, shown)| Some((problem.image.as_deref()?, shown))).collect();
+    if !unpinned.is_empty() {
+        look_up(context, unpinned);
+    }
+    Failure::new(Exit::Configuration, message).problems(listed)
+}
+
+/// Replaces the advice about images by the very line to write, as far as the engine or a registry knows it.
+fn look_up(context: &Context, unpinned: Vec<(&str, &mut Problem)>) {
+    let Ok(runtime) = context.small_runtime() else { return };
+    runtime.block_on(async {
+        let until = tokio::time::Instant::now() + LOOKUP_TIME;
+        let late = |_| Refused { what: "it takes too long".to_owned(), hint: String::new() };
+        let engine = cells::find_engine(&context.paths, &context.environment);
+        let engine = tokio::time::timeout_at(until, engine).await.map_err(late).flatten();
+        for (image, problem) in unpinned {
+            let line = match &engine {
+                Ok(engine) => {
+                    tokio::time::timeout_at(until, cells::pinned(engine, image)).await.map_err(late).flatten()
+                }
+                Err(refused) => Err(refused.clone()),
+            };
+            let before = problem.hint.take().unwrap_or_default();
+            problem.hint = Some(match line {
+                Ok(line) => format!("write {line}"),
+                Err(Refused { what, .. }) => format!("{before} (it cannot be looked up now: {what})"),
+            });
+        }
+    });
 }
 
 /// The mistakes, ready to be shown.

@@ -16,6 +16,7 @@ use super::report::{Row, Verdict};
 use super::statistics::Rounds;
 use crate::cache::Cache;
 use crate::clock::Moment;
+use crate::console::say;
 use crate::installation::{Installation, Running};
 use crate::process;
 
@@ -59,6 +60,8 @@ fn entered() -> Result<Vec<Row>> {
     if let Ok(bubblewrap) = times("bubblewrap") {
         let what = "`true` to its end: by bubblewrap, and in a full cell".to_owned();
         rows.push(row(what, bubblewrap.end, times("full")?.end, Verdict::Times(1.0)));
+    } else {
+        say(format_args!("no comparison with bubblewrap, which is not installed (Debian: bubblewrap)"));
     }
     Ok(rows)
 }

@@ -178,7 +178,7 @@ pub(super) fn image(text: &str) -> Result<(), Fault> {
     }
     let Some((name, digest)) = text.split_once('@') else {
         let what = format!("{} names no digest, so it could be another image tomorrow", quoted(text));
-        return Err(Fault::new(what).hint(format!("write it with its digest; {example}")));
+        return Err(Fault::new(what).hint(format!("write it with its digest; {example}")).of_image(text));
     };
     if !is_digest(digest) {
         let what = format!("{} has no digest of the form sha256:… with 64 digits", quoted(text));

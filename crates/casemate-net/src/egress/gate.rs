@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Rules;
 use super::names::Names;
 use super::notes::Notes;
 use super::pace::Pace;
 use super::usage::Usage;
+use super::{Rules, Ungranted};
 use crate::attempt::{Attempt, Protocol, Reason, Verdict};
 use crate::destination::is_synthetic;
 use crate::dialer::{Dialer, Target};
@@ -18,6 +18,7 @@ use crate::policy::{Policy, is_localhost};
 #[derive(Debug)]
 pub(super) struct Gate {
     policy: Policy,
+    ungranted: Ungranted,
     names: Mutex<Names>,
     pub(super) dialer: Dialer,
     pub(super) usage: Usage,
@@ -39,6 +40,7 @@ impl Gate {
     pub(super) fn new(rules: Rules) -> Gate {
         Gate {
             policy: rules.policy,
+            ungranted: rules.ungranted,
             names: Mutex::default(),
             dialer: Dialer::new(rules.resolver),
             usage: Usage::new(rules.quotas),
@@ -50,6 +52,11 @@ impl Gate {
     /// The address that stands for a name, if that is granted.
     pub(super) fn address(&self, name: &Name) -> Option<Ipv4Addr> {
         self.policy.names(name).then(|| self.names().address(name))
+    }
+
+    /// The address that stands for a name which is not granted, where those have any.
+    pub(super) fn decoy(&self, name: &Name) -> Option<Ipv4Addr> {
+        (self.ungranted == Ungranted::Named).then(|| self.names().address(name))
     }
 
     /// What was called with that address.

@@ -1,6 +1,5 @@
 //! The name server of a cell. It asks nobody: it knows the names that are granted, and which address stands for each.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,9 +89,16 @@ impl Gate {
             // What cannot be read cannot be repeated, so this answer has no question.
             return Some(MessageBuilder::new_vec().start_error(&message, Rcode::FORMERR).finish());
         };
-        let Some(address) = self.known(&question) else {
-            self.notes.refused(unknown(question.qname()));
-            return begin(&message, Rcode::REFUSED).map(finish);
+        let name = name(&question);
+        let address = match name.as_ref().and_then(|name| self.address(name)) {
+            Some(address) => address,
+            None => {
+                self.notes.refused(unknown(question.qname()));
+                match name.as_ref().and_then(|name| self.decoy(name)) {
+                    Some(address) => address,
+                    None => return begin(&message, Rcode::REFUSED).map(finish),
+                }
+            }
         };
         let mut answer = begin(&message, Rcode::NOERROR)?;
         // Of everything else that a name may have it has none: no address of IPv6, and no parameters of a service, which
@@ -102,13 +108,12 @@ impl Gate {
         }
         Some(finish(answer))
     }
+}
 
-    /// The address that stands for the name that is asked for, if that is granted.
-    fn known(&self, question: &Question<ParsedName<&[u8]>>) -> Option<Ipv4Addr> {
-        let labels = question.qname().iter().filter(|label| !label.is_root());
-        let name = Name::from_labels(labels.map(|label| label.as_slice())).ok()?;
-        self.address(&name).filter(|_| question.qclass() == Class::IN)
-    }
+/// The name that is asked for, if it can be one of a host.
+fn name(question: &Question<ParsedName<&[u8]>>) -> Option<Name> {
+    let labels = question.qname().iter().filter(|label| !label.is_root());
+    Name::from_labels(labels.map(|label| label.as_slice())).ok().filter(|_| question.qclass() == Class::IN)
 }
 
 type Answer = AnswerBuilder<StaticCompressor<Vec<u8>>>;

@@ -77,11 +77,17 @@ fn rules(grants: &[&str], seen: Arc<Seen>) -> Rules {
         quotas: Quotas::default(),
         resolver: Arc::new(Fixed(vec![OUTSIDE.into()])),
         witness: seen,
+        ungranted: Ungranted::Unknown,
     }
 }
 
 pub(super) fn gate(grants: &[&str]) -> Gate {
     gate_with(grants, Arc::default())
+}
+
+/// That of a server that is watched.
+pub(super) fn watched_gate(grants: &[&str], seen: Arc<Seen>) -> Gate {
+    Gate::new(Rules { ungranted: Ungranted::Named, ..rules(grants, seen) })
 }
 
 pub(super) fn gate_with(grants: &[&str], seen: Arc<Seen>) -> Gate {

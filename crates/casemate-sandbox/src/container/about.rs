@@ -63,6 +63,19 @@ impl About {
 }
 
 impl About {
+    /// One that can enforce everything.
+    pub(super) fn able() -> About {
+        About {
+            name: String::new(),
+            socket: PathBuf::new(),
+            rootless: false,
+            folder: PathBuf::new(),
+            counts_swap: true,
+            limits_cpu: true,
+            is_podman: false,
+        }
+    }
+
     /// Whether it limits the number of files in a temporary folder. Podman does not know the option.
     pub(super) fn limits_files(&self) -> bool {
         !self.is_podman

@@ -58,6 +58,11 @@ struct Progress {
 }
 
 impl Image {
+    /// One that nobody has looked at, and which asks for nothing.
+    pub(super) fn unseen() -> Image {
+        Image { id: String::new(), repo_digests: None, config: ImageConfig::default() }
+    }
+
     /// The image of a reference, fetched if it is not here.
     pub(super) async fn of(wire: &Wire, reference: &ImageReference) -> Result<Image, ContainerError> {
         let refuse = |said: String| ContainerError::Image { image: Box::new(reference.clone()), said };

@@ -32,7 +32,7 @@ pub struct ContainerReport {
 }
 
 /// For each layer the settings that make it, as an engine repeats them when it is asked about a container.
-const MADE_OF: [(Layer, &[&str]); 20] = [
+pub(super) const MADE_OF: [(Layer, &[&str]); 20] = [
     (Layer::Identity, &["/Config/User"]),
     (Layer::Files, &["/HostConfig/Privileged"]),
     (Layer::ReadOnly, &["/HostConfig/ReadonlyRootfs"]),
@@ -53,6 +53,13 @@ const MADE_OF: [(Layer, &[&str]); 20] = [
     (Layer::OpenFiles, &["/HostConfig/Ulimits/0"]),
     (Layer::FileSize, &["/HostConfig/Ulimits/1"]),
     (Layer::Tmp, &["/HostConfig/Tmpfs"]),
+];
+
+/// The layers that no container has, and why.
+pub const ABSENT: [(Layer, &str); 3] = [
+    (Layer::Landlock, "an engine sets up none"),
+    (Layer::Nesting, "only the filter forbids user namespaces"),
+    (Layer::Guard, "the first process is the engine's, and nothing guards it from the server"),
 ];
 
 impl ContainerReport {
@@ -86,12 +93,7 @@ impl ContainerReport {
 
     /// The same with what no container has.
     pub(super) fn complete(mut self, about: &About) -> ContainerReport {
-        self.lacks(Layer::Landlock, "an engine sets up none".to_owned());
-        self.lacks(Layer::Nesting, "only the filter forbids user namespaces".to_owned());
-        self.lacks(
-            Layer::Guard,
-            "the first process is the engine's, and nothing guards it from the server".to_owned(),
-        );
+        ABSENT.into_iter().for_each(|(layer, reason)| self.lacks(layer, reason.to_owned()));
         if !about.counts_swap {
             self.lacks(Layer::CellMemory, "this kernel does not count swap".to_owned());
         }

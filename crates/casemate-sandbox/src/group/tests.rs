@@ -135,6 +135,30 @@ fn a_folder_that_was_removed_meanwhile_is_made_again() {
     let first = made(&mut groups);
     std::fs::remove_dir_all(first.parent().unwrap()).unwrap();
     assert!(made(&mut groups).is_dir());
+    groups.prepare();
+    std::fs::remove_dir_all(first.parent().unwrap()).unwrap();
+    assert!(made(&mut groups).is_dir());
+}
+
+#[test]
+fn what_is_ready_for_the_next_cell_is_used_once_and_not_left() {
+    let own = tempfile::tempdir().unwrap();
+    let mut groups = Groups::new(hierarchies(own.path()));
+    groups.prepare();
+    assert_eq!(folders(own.path()), Vec::<PathBuf>::new(), "nobody has needed any yet");
+    let (first, _) = groups.make(&[]);
+    groups.prepare();
+    groups.prepare();
+    let folder = first.parts[0].path.parent().unwrap().to_owned();
+    assert_eq!(folders(&folder).len(), 2);
+    let (second, _) = groups.make(&[]);
+    assert_eq!(folders(&folder).len(), 2);
+    assert_ne!(first.parts[0].path, second.parts[0].path);
+    groups.prepare();
+    groups.remove(Some(first));
+    groups.remove(Some(second));
+    drop(groups);
+    assert_eq!(folders(own.path()), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Whom a watched server wanted to speak to, and how an entry would name it.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use casemate_net::{Attempt, Class, Destination, Protocol, Reason, Verdict};
 
-/// The port that a name is most likely wanted for, when it was refused before a port was known.
+/// The port that a name is most likely wanted for, when none was dialed.
 const LIKELY_PORT: u16 = 443;
 
 /// Somebody that a watched server wanted to speak to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Contact {
-    /// It asked for the address of a name that was not granted, and so could go no further.
+    /// It asked for the address of a name that was not granted.
     Lookup(String),
     /// It dialed.
     Tcp {
@@ -62,7 +63,7 @@ impl Contact {
             Contact::Udp { .. } => Err("datagrams cannot be granted".to_owned()),
             Contact::Lookup(name) => known(name, None).map_or_else(
                 || {
-                    let guess = "its port is a guess: the name was refused before one was known";
+                    let guess = "its port is a guess: the name was asked for and not dialed";
                     Ok((destination(name, LIKELY_PORT, None)?, Some(guess)))
                 },
                 Ok,
@@ -82,6 +83,19 @@ impl Contact {
                 Ok((destination(host, *port, *class)?, remark))
             }
         }
+    }
+
+    /// Who was dialed.
+    pub(super) fn dialed(&self) -> Option<&str> {
+        match self {
+            Contact::Lookup(_) => None,
+            Contact::Tcp { host, .. } | Contact::Udp { host, .. } => Some(host),
+        }
+    }
+
+    /// Whether it says less than is known: whoever dialed a name had asked for it.
+    pub(super) fn is_told_by(&self, dialed: &HashSet<&str>) -> bool {
+        matches!(self, Contact::Lookup(name) if dialed.contains(name.as_str()))
     }
 
     /// Whom it is about, for a person.

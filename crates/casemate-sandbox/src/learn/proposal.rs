@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
+use super::contact::Contact;
 use super::observed::{Observed, Place, Sort, Trace, Use};
 use crate::room::{Access, CellSpec, Grant};
 use folders::{Wish, add_wholes, gather};
@@ -271,7 +272,9 @@ impl Draft<'_> {
     }
 
     fn network(&mut self) {
-        for contact in &self.observed.contacts {
+        let contacts = &self.observed.contacts;
+        let dialed = contacts.iter().filter_map(Contact::dialed).collect();
+        for contact in contacts.iter().filter(|contact| !contact.is_told_by(&dialed)) {
             match contact.named(&self.observed.ground.entry.network) {
                 Ok((destination, remark)) => {
                     self.remarks.extend(remark.map(|reason| Remark::new(reason, &destination)));

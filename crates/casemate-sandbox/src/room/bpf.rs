@@ -54,6 +54,11 @@ pub(super) fn jump(compare: Compare, value: u32, offsets: (u8, u8)) -> sock_filt
     instruction(libc::BPF_JMP | kind | libc::BPF_K, offsets, value)
 }
 
+/// Jumps over so many instructions.
+pub(super) fn skip(count: u32) -> sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JA, (0, 0), count)
+}
+
 /// Keeps these bits only of what was loaded.
 pub(super) fn keep(bits: u32) -> sock_filter {
     instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, (0, 0), bits)

@@ -1,10 +1,11 @@
 //! The filter of system calls: an allow-list, compiled to the kernel's little machine language.
 //!
 //! What is not listed fails with EPERM, what the list's authors could not know with ENOSYS (programs then do without),
-//! and a system call of another architecture ends the process. `seccompiler` compiles the list; it neither tells the
-//! x32 calls of x86-64 from native ones nor has two kinds of refusal, so a prologue of our own comes first.
+//! and a system call of another architecture ends the process. `seccompiler` compiles what depends on arguments; it neither
+//! tells the x32 calls of x86-64 from native ones nor has two kinds of refusal, so a prologue of our own comes first, and
+//! it makes a chain of all calls, so they are a tree of our own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -12,10 +13,12 @@ use seccompiler::{
 
 use super::Profile;
 use super::bpf::{BpfProgram, Compare, Width, answer, jump, load};
+use tree::Verdict;
 
 mod calls;
 #[cfg(feature = "container")]
 mod document;
+mod tree;
 
 #[cfg(feature = "container")]
 pub(crate) use document::document;
@@ -57,8 +60,8 @@ type Guarded = (Call, &'static [&'static [Test]]);
 /// The program of a profile, or why it cannot be compiled.
 pub(super) fn program(profile: Profile) -> Result<BpfProgram, seccompiler::Error> {
     let (open, guarded) = lists(profile);
-    let open = open.iter().copied().flatten();
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = open.map(|(call, _)| (*call, Vec::new())).collect();
+    let open: BTreeSet<i64> = open.iter().copied().flatten().map(|(call, _)| *call).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for ((call, _), alternatives) in guarded.iter().copied().flatten() {
         let alternatives = alternatives.iter().map(|tests| {
             let conditions: Result<_, _> = tests.iter().map(|test| test.condition()).collect();
@@ -66,9 +69,15 @@ pub(super) fn program(profile: Profile) -> Result<BpfProgram, seccompiler::Error
         });
         rules.insert(*call, alternatives.collect::<Result<_, _>>()?);
     }
+    let runs = tree::runs(calls::NEWEST, |number| match i64::from(number) {
+        call if rules.contains_key(&call) => Verdict::Later,
+        call if open.contains(&call) => Verdict::Answer(libc::SECCOMP_RET_ALLOW),
+        _ => Verdict::Answer(libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+    });
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let list = SeccompFilter::new(rules, refused, SeccompAction::Allow, ARCHITECTURE.0)?;
     let mut program = prologue();
+    program.extend(tree::program(&runs));
     program.extend(BpfProgram::try_from(list)?);
     Ok(program)
 }

@@ -149,6 +149,7 @@ impl Thread {
         let mut events = Vec::with_capacity(64);
         while self.requests.is_some() || !self.wards.is_empty() {
             events.clear();
+            self.groups.prepare();
             let patience = self.groups.tidy().and_then(|patience| patience.try_into().ok());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -273,8 +274,10 @@ impl Thread {
             reaper::kill_strays(&ours);
         }
         ward.evidence.events = ward.group.as_ref().map_or_else(Events::default, Group::events);
-        self.groups.remove(ward.group.take());
+        let group = ward.group.take();
         ward.end(&status);
+        // Nobody has to wait for it: there is no process in it any more.
+        self.groups.remove(group);
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn has_groups() -> bool {
     Controller::ALL.into_iter().all(|controller| cgroups.offers(controller))
 }
 
-/// The groups that casemates have made where we would make ours: their folders and what is in these.
+/// The groups that we have made: our folders and what is in these, but for the newest, which is ready for the next cell.
 pub(crate) fn groups() -> Vec<PathBuf> {
     let folders = |path: PathBuf| {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
@@ -46,7 +46,14 @@ pub(crate) fn groups() -> Vec<PathBuf> {
     let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&own);
     let places = Host::probe().cgroups.hierarchies.into_iter().map(|hierarchy| hierarchy.own);
     let ours = places.flat_map(folders).filter(named);
-    ours.flat_map(|folder| [vec![folder.clone()], folders(folder)].concat()).collect()
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u64>().ok();
+    ours.flat_map(|folder| {
+        let mut cells = folders(folder.clone());
+        cells.sort_by_key(number);
+        cells.pop();
+        [vec![folder], cells].concat()
+    })
+    .collect()
 }
 
 /// The life of a server that uses as much as it gets.
@@ -231,6 +238,13 @@ fn soon(what: impl Fn() -> bool) -> bool {
     })
 }
 
+/// Removes a group and all that are in it, if nobody is.
+fn gone(group: &Path) -> bool {
+    let inner = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_empty = inner.filter(|path| path.is_dir()).all(|path| gone(&path));
+    (is_empty && fs::remove_dir(group).is_ok()) || !group.exists()
+}
+
 /// Runs something in groups that were given to another user, as a service with delegation is, and removes them.
 pub(crate) fn delegated(user: u32, run: impl FnOnce(&[PathBuf]) -> io::Result<()>) -> io::Result<()> {
     let name = format!("delegated-{}", std::process::id());
@@ -245,18 +259,10 @@ pub(crate) fn delegated(user: u32, run: impl FnOnce(&[PathBuf]) -> io::Result<()
         given.push(folder);
     }
     let outcome = run(&given);
-    // What a casemate leaves that ends with its process, the next one would remove. A process that has ended is still
-    // counted for a moment.
-    let gone = |folder: &Path| match fs::remove_dir(folder) {
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-        Ok(()) => true,
-    };
+    // What a casemate leaves that ends with its process, its folder and the group of its next cell, the next one would
+    // remove. A process that has ended is still counted for a moment.
     for folder in given {
-        let inner = || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        assert!(
-            soon(|| inner().filter(|path| path.is_dir()).all(|path| gone(&path)) && gone(&folder)),
-            "{folder:?}"
-        );
+        assert!(soon(|| gone(&folder)), "{folder:?}");
     }
     outcome
 }

@@ -5,7 +5,7 @@ use std::io::{self, Error, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use casemate_net::egress::{self, Doorway, Rules};
+use casemate_net::egress::{self, Doorway, Rules, Ungranted};
 use casemate_net::{Attempt, Policy, Quotas, Resolver, Resolving, Verdict, Witness};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,7 @@ pub(crate) fn judge(world: &World, doorway: Doorway, ends: impl FnOnce()) {
         quotas: Quotas::default(),
         resolver: Arc::new(Here),
         witness: seen.clone(),
+        ungranted: Ungranted::Unknown,
     };
     let stop = CancellationToken::new();
     let serving = world.begin(egress::serve(doorway, rules, stop.clone()));

@@ -8,7 +8,8 @@ use casemate_gateway::upstream::Process;
 use casemate_gateway::upstream::report::{Absence, CellKind, CellReport, Origin};
 use casemate_mcp::names::ServerName;
 use casemate_sandbox::container::{
-    Container, ContainerError, ContainerReport, Engine, ImageFault, ImageReference, ImageSpec, Search,
+    Container, ContainerError, ContainerReport, Engine, ImageFault, ImageReference, ImageSpec, Outline,
+    Search,
 };
 use casemate_sandbox::{Absent, Kind};
 use tokio::sync::OnceCell;
@@ -116,9 +117,41 @@ impl Cells {
 /// # Errors
 /// Why there is none, and what to do.
 pub async fn engine(paths: &Paths, environment: &Environment) -> Result<String, Refused> {
-    let found = Engine::find(&search(paths, environment)).await.map_err(|error| refused(&error))?;
+    let found = find_engine(paths, environment).await?;
     let about = found.about();
     Ok(format!("{}, at {}", about.name, about.socket.display()))
+}
+
+impl Cells {
+    /// What the engine would be asked for. Nothing is made.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn outline(&self, server: &ServerName, source: &ImageSource) -> Result<Vec<Outline>, Refused> {
+        Ok(spec(server, source, &self.surroundings)?.outline())
+    }
+}
+
+/// The entry's line for an image whose name has no digest: what it stands for now, here or in its registry.
+///
+/// # Errors
+/// Why nobody can say.
+pub async fn pinned(engine: &Engine, name: &str) -> Result<String, Refused> {
+    let unpinned = match name.parse::<ImageReference>() {
+        Err(ImageFault::Unpinned(unpinned)) => unpinned,
+        Err(fault) => return Err(Refused::new(fault.to_string(), fault.hint())),
+        Ok(reference) => return Ok(format!("image = \"{reference}\"")),
+    };
+    let reference = engine.pin(&unpinned).await.map_err(|error| refused(&error))?;
+    Ok(format!("image = \"{reference}\""))
+}
+
+/// The engine that containers of an installation would have. Changes nothing.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub async fn find_engine(paths: &Paths, environment: &Environment) -> Result<Engine, Refused> {
+    Engine::find(&search(paths, environment)).await.map_err(|error| refused(&error))
 }
 
 /// What is asked of the engine.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::Room;
 use casemate_gateway::upstream::report::Granted;
 use casemate_mcp::names::ServerName;
+use casemate_net::egress::{Rules, Ungranted};
 use casemate_net::{Attempt, Witness};
 use casemate_sandbox::learn::{Entry, LearnSpec, Lessons};
 use casemate_sandbox::{Cell, Kind};
@@ -58,11 +59,16 @@ impl Start {
         self.lessons.as_ref().map(|_| Granted { path: "/".to_owned(), access })
     }
 
-    /// Whoever hears of what is attempted, with whoever learns from it.
-    pub(super) fn witness(&self, first: Arc<dyn Witness>) -> Arc<dyn Witness> {
+    /// The same rules, with whoever learns from what is attempted. Then names are answered whatever is granted, since only
+    /// who has an address dials, and shows the port.
+    pub(super) fn watch(&self, rules: Rules) -> Rules {
         match &self.lessons {
-            None => first,
-            Some(lessons) => Arc::new(Both(first, lessons.clone())),
+            None => rules,
+            Some(lessons) => Rules {
+                witness: Arc::new(Both(Arc::clone(&rules.witness), lessons.clone())),
+                ungranted: Ungranted::Named,
+                ..rules
+            },
         }
     }
 }

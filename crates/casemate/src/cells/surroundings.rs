@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub(super) private: Vec<PathBuf>,
     /// Who may change it says what a cell is.
     pub(super) config: PathBuf,
+    /// Our own program: who may change it is us at the next start.
+    pub(super) program: Option<PathBuf>,
     /// The symbolic links on the way to all of these: who may change one chooses what we find there next time.
     pub(super) links: Vec<PathBuf>,
 }
@@ -52,6 +54,7 @@ impl Surroundings {
             engine: super::image::search(paths, environment),
             private: vec![real(paths.data()), real(paths.run())],
             config: real(paths.config()),
+            program: std::env::current_exe().ok(),
             links: [paths.data(), paths.run(), paths.config()].into_iter().flat_map(links).collect(),
         })
     }
@@ -102,6 +105,12 @@ impl Surroundings {
             return Err(Refused::new(
                 format!("{} would let it change casemate's configuration", path.display()),
                 "grant the folders beside it that the server needs, or move the configuration",
+            ));
+        }
+        if let Some(program) = self.program.as_ref().filter(|program| is_within(program, path)) {
+            return Err(Refused::new(
+                format!("{} would let it replace casemate itself, {}", path.display(), program.display()),
+                "grant the folders beside it that the server needs, or install casemate elsewhere",
             ));
         }
         match self.links.iter().find(|link| link.starts_with(path)) {
@@ -170,6 +179,7 @@ mod tests {
             engine: Search::default(),
             private: private.map(PathBuf::from).to_vec(),
             config: "/home/ada/.config/casemate/casemate.toml".into(),
+            program: Some("/home/ada/.cargo/bin/casemate".into()),
             links: Vec::new(),
         }
     }
@@ -212,6 +222,17 @@ mod tests {
         assert!(is_within(&at("one/inner"), &at("two")));
         assert!(!is_within(&at("other"), &at("one")));
         assert!(!is_within(&at("one"), &at("one/inner")));
+    }
+
+    #[test]
+    fn our_own_program_may_be_read_and_not_replaced() {
+        let surroundings = surroundings();
+        for path in ["/home/ada/.cargo", "/home/ada/.cargo/bin", "/home/ada/.cargo/bin/casemate"] {
+            assert_eq!(surroundings.check_read(Path::new(path)), Ok(()), "{path}");
+            let refused = surroundings.check_write(Path::new(path)).unwrap_err();
+            assert!(refused.what.contains("/home/ada/.cargo/bin/casemate"), "{refused}");
+        }
+        assert_eq!(surroundings.check_write(Path::new("/home/ada/.cargo/registry")), Ok(()));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let vault = secrets::vault_asking(context, store.clone())?;
     let held = context.small_runtime()?.block_on(Held::of(&vault));
     let loaded = configuration::compile(context, &input, 1, &held)?
-        .map_err(|problems| configuration::failure(&problems))?;
+        .map_err(|problems| configuration::failure(context, &problems))?;
     drop(held);
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
     if let Err(error) = casemate_sandbox::raise_open_files() {

@@ -47,6 +47,43 @@ fn wait_until_none(docker: &Docker) {
     panic!("still there: {:?}", docker.containers());
 }
 
+#[test]
+fn an_image_without_a_digest_is_refused_with_the_line_to_write() {
+    let Some(docker) = docker() else { return };
+    let home = Home::new();
+    home.write("cm/casemate.toml", "[servers.boxed]\nimage = \"casemate/fixture:latest\"\n");
+    let run = |home: &Home, words: &[&str], host: &str| {
+        let output = home.command(words).env("DOCKER_HOST", host).output().unwrap();
+        home.ended(&output)
+    };
+    let host = format!("unix://{}", docker.socket.display());
+    let refused = run(&home, &["list"], &host);
+    let line = format!("image = {:?}", docker.image);
+    assert!(
+        refused.code != Some(0) && refused.stderr.contains(&format!("write {line}")),
+        "{}",
+        refused.shown()
+    );
+    home.write("cm/casemate.toml", &format!("[servers.boxed]\n{line}\n"));
+    let explained = run(&home, &["sandbox", "explain", "boxed"], &host).ok();
+    for word in [
+        "engine",
+        "Docker",
+        "CapDrop: ALL",
+        "ReadonlyRootfs: yes",
+        "NetworkMode: none",
+        "memory",
+        "MaskedPaths",
+    ] {
+        assert!(explained.contains(word), "{word}: {explained}");
+    }
+    let probed = run(&home, &["sandbox", "probe", "--json"], &host);
+    let probed: Value = serde_json::from_str(&probed.stdout).unwrap();
+    assert!(probed["containers"]["engine"].as_str().unwrap().starts_with("Docker "), "{probed}");
+    let absent = run(&home, &["sandbox", "explain", "boxed"], "unix:///no/such/socket");
+    assert!(absent.code == Some(1) && absent.stdout.contains("cannot be had"), "{}", absent.shown());
+}
+
 #[tokio::test]
 async fn a_server_that_is_an_image_runs_in_a_container_and_everybody_can_see_so() {
     let Some(docker) = docker() else { return };
@@ -123,7 +160,11 @@ fn without_an_engine_the_start_says_where_one_was_looked_for() {
 fn an_image_without_a_digest_is_refused_with_the_command_that_tells_it() {
     let home = Home::new();
     home.write("cm/casemate.toml", "[servers.boxed]\nimage = \"mcp/time:latest\"\n");
-    let refused = home.run(&["config", "check"]);
+    // Nobody to ask.
+    let mut check = home.command(&["config", "check"]);
+    let refused = home.ended(&check.env("DOCKER_HOST", "unix:///no/such/socket").output().unwrap());
     assert_ne!(refused.code, Some(0), "{}", refused.shown());
-    assert!(refused.stderr.contains("docker image inspect"), "{}", refused.shown());
+    for word in ["docker image inspect", "cannot be looked up now"] {
+        assert!(refused.stderr.contains(word), "{}", refused.shown());
+    }
 }

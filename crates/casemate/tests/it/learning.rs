@@ -45,18 +45,18 @@ fn what_is_learned_is_enough_and_no_more() {
         }
         std::fs::write(read.join("file"), "seen\n").unwrap();
         let script = format!(
-            "cat {0}/file; getent ahosts api.example.org; echo kept > {1}/new && echo written",
+            "cat {0}/file; getent ahosts api.example.org; bash -c ': >/dev/tcp/db.example.org/5432' 2>/dev/null; echo kept > {1}/new && echo written",
             read.display(),
             write.display()
         );
         let command = ["--", "sh", "-c", &script];
         let first = learn(person, &home, &[&["--json"], &command[..]].concat());
-        assert_eq!(first.stdout, "seen\n", "{}", first.shown());
+        assert!(first.stdout.starts_with("seen\n") && !first.stdout.contains("written"), "{}", first.shown());
         assert!(!write.join("new").exists());
         let first = lesson(&first);
         assert_eq!(first["read"], json!([read.join("file")]), "{first}");
         assert_eq!(first["write"], json!([write]), "{first}");
-        assert_eq!(first["network"], json!(["api.example.org:443"]), "{first}");
+        assert_eq!(first["network"], json!(["api.example.org:443", "db.example.org:5432"]), "{first}");
         assert_eq!(first["refused_writes"], json!([write.join("new")]), "{first}");
 
         let options: Vec<&str> =

@@ -1,10 +1,11 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use domain::base::iana::Rcode;
 use domain::base::{Name as DomainName, ToName};
 use proptest::prelude::*;
 
-use super::super::tests::{Seen, gate_with};
+use super::super::tests::{Seen, gate_with, watched_gate};
 use super::*;
 
 const GRANTS: [&str; 3] = ["api.example.org:443", "*.wild.example:443", "10.1.2.3:443"];
@@ -91,6 +92,20 @@ fn other_names_are_refused_and_told() {
         assert_eq!((told[0].port, told[0].protocol), (53, Protocol::Lookup));
         assert_eq!(told[0].verdict, Verdict::Refused(Reason::NotGranted));
     }
+}
+
+/// The port of a name that was refused was a guess, until its dialing could be seen.
+#[test]
+fn a_watched_server_is_answered_and_what_it_dials_is_refused_by_name_and_port() {
+    let seen = Arc::<Seen>::default();
+    let gate = watched_gate(&["api.example.org:443"], Arc::clone(&seen));
+    let Answered { code, addresses } = ask(&gate, "Db.Example.Com", Rtype::A);
+    assert_eq!((code, addresses.len()), (Rcode::NOERROR, 1));
+    let call = gate.call((addresses[0], 5432).into());
+    assert_eq!(call.name.as_ref().map(ToString::to_string).as_deref(), Some("db.example.com"));
+    assert_eq!(gate.target(&call), Err(Reason::NotGranted));
+    assert_eq!(ask(&gate, "bad_name!.example.com", Rtype::A).code, Rcode::REFUSED);
+    assert_eq!(seen.take()[0].name.as_deref(), Some("db.example.com"), "that it asked is told as well");
 }
 
 #[test]

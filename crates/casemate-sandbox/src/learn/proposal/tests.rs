@@ -215,6 +215,8 @@ fn grants_that_were_of_use_stay_and_others_are_told() {
         .did(Use::Write, &Sort::File, &["/srv/written/file", "/srv/used/changed"])
         .dialed("api.example.org", 443, Protocol::Tcp)
         .dialed("pypi.org", 53, Protocol::Lookup)
+        .dialed("db.example.com", 53, Protocol::Lookup)
+        .dialed("db.example.com", 5432, Protocol::Tcp)
         .dialed("192.0.2.1", 123, Protocol::Udp);
     story.proposes(expect![[r#"
         read = ["/srv/used"]
@@ -225,10 +227,11 @@ fn grants_that_were_of_use_stay_and_others_are_told() {
         runtime = ["/opt/tool"]
         network = [
             "*.example.org:443",
+            "db.example.com:5432",
             "pypi.org:443",
         ]
         # granted, and not used this time: /srv/unused
-        # its port is a guess: the name was refused before one was known: pypi.org:443
+        # its port is a guess: the name was asked for and not dialed: pypi.org:443
         # left out, since datagrams cannot be granted: 192.0.2.1:123
     "#]]);
 }

@@ -17,8 +17,12 @@ fn verdict(profile: Profile, number: u32, architecture: u32, args: [u64; 6]) -> 
     data.extend(architecture.to_ne_bytes());
     data.extend([0; 8]);
     args.iter().for_each(|arg| data.extend(arg.to_ne_bytes()));
-    let program = program(profile).unwrap();
-    let (mut at, mut accumulator) = (0, 0_u32);
+    run(&program(profile).unwrap(), &data, 0)
+}
+
+/// Runs a program that begins with something loaded.
+fn run(program: &[sock_filter], data: &[u8], mut accumulator: u32) -> u32 {
+    let mut at = 0;
     loop {
         let sock_filter { code, jt, jf, k } = program[at];
         at += 1;
@@ -55,6 +59,39 @@ fn what_is_listed_passes_and_what_is_never_listed_does_not() {
         for (call, name) in calls::NEVER {
             assert_ne!(native(profile, *call, [0; 6]), ALLOW, "{name}");
         }
+    }
+}
+
+/// The kernel walks it for every call there is before a server starts, so its length is felt.
+#[test]
+fn the_program_is_short_and_every_call_finds_its_place() {
+    for profile in BOTH {
+        let (open, guarded) = lists(profile);
+        let open = open.concat();
+        let guarded: Vec<_> = guarded.concat().into_iter().map(|((call, _), _)| call).collect();
+        assert!(program(profile).unwrap().len() < 400, "{}", program(profile).unwrap().len());
+        for number in (0..=i64::from(calls::NEWEST)).filter(|number| !guarded.contains(number)) {
+            let expected = match number {
+                libc::SYS_clone3 => UNKNOWN,
+                _ if open.iter().any(|(call, _)| *call == number) => ALLOW,
+                _ => REFUSE,
+            };
+            assert_eq!(native(profile, number, [0; 6]), expected, "{number}");
+        }
+    }
+}
+
+/// Farther than a comparison can jump.
+#[test]
+fn a_tree_may_be_of_any_size() {
+    let verdict = |number: u32| match number % 3 {
+        2 => Verdict::Later,
+        other => Verdict::Answer(other),
+    };
+    let mut program = tree::program(&tree::runs(3000, verdict));
+    program.push(answer(2));
+    for number in [0_u32, 1, 2, 3, 255, 256, 257, 1499, 1500, 1501, 2998, 2999, 3000] {
+        assert_eq!(run(&program, &number.to_ne_bytes(), number), number % 3, "{number}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use casemate_gateway::snapshot::{Enclosure, ImageSource, Program, Room};
 use casemate_gateway::upstream::Launch;
 use casemate_gateway::upstream::report::Limit;
+use casemate_sandbox::container::{ABSENT, Outline, Setting};
 use casemate_sandbox::{HostStats, Kind, Need, Plan, Spawner};
 use casemate_store::RecordLog;
 use serde::Serialize;
@@ -41,7 +42,13 @@ pub(super) fn run(context: &Context, which: &Which) -> anyhow::Result<Exit> {
     let cells =
         Cells::new(spawner, Surroundings::of(context)?, tracker).spelled(spelling).preparing(packages);
     let explanation = match &launch.program {
-        Program::Image(image) => Ok(Explanation::image(&launch, image)),
+        Program::Image(image) => {
+            let engine = cells::engine(&context.paths, &context.environment);
+            let engine = context.small_runtime()?.block_on(engine);
+            cells
+                .outline(&launch.server, image)
+                .map(|outline| Explanation::image(&launch, image, (outline, engine)))
+        }
         Program::Command(_) => context.small_runtime()?.block_on(cells.design(&launch)).map(|design| {
             Explanation::of(&launch, &design, (&cells, &Reasons::new(context, &launch, (&design, spelling))))
         }),
@@ -58,6 +65,9 @@ struct Explanation {
     /// `full`, `light`, `container` or `none`.
     cell: &'static str,
     program: String,
+    /// Who would make its container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
     /// Why it cannot be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<Refusal>,
@@ -170,7 +180,11 @@ impl Explanation {
     }
 
     /// A container is the engine's to make: what is known before is what is asked of it.
-    fn image(launch: &Launch, image: &ImageSource) -> Explanation {
+    fn image(
+        launch: &Launch,
+        image: &ImageSource,
+        (outline, engine): (Vec<Outline>, Result<String, Refused>),
+    ) -> Explanation {
         let room = &image.room;
         let seen = |(path, access): (&PathBuf, Access)| {
             let why = Spelling::Entry.said(if access == Access::Read { "read" } else { "write" });
@@ -183,6 +197,13 @@ impl Explanation {
             sees: read.chain(write).map(seen).collect(),
             network: room.network.destinations().iter().map(ToString::to_string).collect(),
             limits: cells::limits(&room.limits, Kind::Full),
+            layers: outline.iter().map(Layer::asked).collect(),
+            absent: ABSENT
+                .iter()
+                .map(|(layer, reason)| Gap { layer: layer.as_str(), reason: (*reason).to_owned() })
+                .collect(),
+            engine: engine.as_ref().ok().cloned(),
+            refusal: engine.err().map(Refusal::from),
             ..Explanation::bare(launch)
         }
     }
@@ -205,6 +226,7 @@ impl Explanation {
             server: launch.server.to_string(),
             cell,
             program: program.clone(),
+            engine: None,
             refusal: None,
             starts_in: None,
             environment: Vec::new(),
@@ -222,6 +244,34 @@ impl Explanation {
 impl From<Refused> for Refusal {
     fn from(Refused { what, hint }: Refused) -> Refusal {
         Refusal { reason: what, remedy: hint }
+    }
+}
+
+impl Layer {
+    /// A layer of a container. All of them are held against what the engine has made before the server starts.
+    fn asked(outline: &Outline) -> Layer {
+        let step = |setting: &Setting| {
+            let is_paths = setting.values.iter().all(|value| value.starts_with('/') && !value.contains(' '));
+            match is_paths && !setting.values.is_empty() {
+                true => Step {
+                    what: setting.name.clone(),
+                    paths: setting.values.iter().map(PathBuf::from).collect(),
+                },
+                false if setting.values.is_empty() => {
+                    Step { what: format!("{}: nothing", setting.name), paths: Vec::new() }
+                }
+                false => Step {
+                    what: format!("{}: {}", setting.name, setting.values.join(", ")),
+                    paths: Vec::new(),
+                },
+            }
+        };
+        Layer {
+            layer: outline.layer.as_str(),
+            required: true,
+            about: outline.layer.about(),
+            steps: outline.settings.iter().map(step).collect(),
+        }
     }
 }
 

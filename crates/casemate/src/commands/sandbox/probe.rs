@@ -10,6 +10,7 @@ use casemate_sandbox::{
 use serde::Serialize;
 
 use super::Gap;
+use crate::cells::{self, Refused};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -24,7 +25,8 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Exit> {
     let spawner = Spawner::start().context("cannot start the thread that starts processes")?;
     let runtime = context.small_runtime()?;
     let cell = |kind| runtime.block_on(attempt(&spawner, kind)).map(|made| Cell::new(kind, &host, made));
-    let probe = Probe::new(&host, [cell(Kind::Full)?, cell(Kind::Light)?]);
+    let engine = runtime.block_on(cells::engine(&context.paths, &context.environment));
+    let probe = Probe::new(&host, ([cell(Kind::Full)?, cell(Kind::Light)?], engine));
     context.output.print(&probe)?;
     Ok(if probe.full.possible { Exit::Success } else { Exit::Failure })
 }
@@ -77,6 +79,7 @@ struct Probe {
     layers: Vec<Row>,
     landlock: Option<u8>,
     cgroups: Vec<String>,
+    containers: Containers,
     /// What stands in the way, each thing once.
     obstacles: Vec<Problem>,
 }
@@ -91,6 +94,29 @@ struct Cell {
     states: Vec<(Layer, State)>,
     #[serde(skip)]
     refusal: Option<Refusal>,
+}
+
+/// Whether servers can come as images.
+#[derive(Debug, Serialize)]
+struct Containers {
+    /// Who would run them, and where it listens.
+    engine: Option<String>,
+    /// Why nobody would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl From<Result<String, Refused>> for Containers {
+    fn from(found: Result<String, Refused>) -> Containers {
+        match found {
+            Ok(engine) => Containers { engine: Some(engine), reason: None, remedy: None },
+            Err(Refused { what, hint }) => {
+                Containers { engine: None, reason: Some(what), remedy: Some(hint) }
+            }
+        }
+    }
 }
 
 /// Something that stands in the way.
@@ -198,7 +224,7 @@ fn able(host: &Host) -> Host {
 }
 
 impl Probe {
-    fn new(host: &Host, [full, light]: [Cell; 2]) -> Probe {
+    fn new(host: &Host, ([full, light], engine): ([Cell; 2], Result<String, Refused>)) -> Probe {
         let row = |layer: Layer| Row {
             layer: layer.as_str(),
             about: layer.about(),
@@ -236,6 +262,7 @@ impl Probe {
                 .filter(|controller| host.cgroups.offers(*controller))
                 .map(|controller| controller.as_str().to_owned())
                 .collect(),
+            containers: engine.into(),
             obstacles,
             full,
             light,
@@ -288,6 +315,11 @@ impl Report for Probe {
             let (verdict, tone) = if cell.possible { ("yes", Tone::Good) } else { ("no ", Tone::Error) };
             page.line(&format!("{:<13}{}  {purpose}", format!("{kind} cells"), page.toned(tone, verdict)));
         }
+        let (verdict, tone, about) = match &self.containers {
+            Containers { engine: Some(engine), .. } => ("yes", Tone::Good, format!("of {engine}")),
+            Containers { .. } => ("no ", Tone::Warning, "no container engine".to_owned()),
+        };
+        page.labelled(tone, &format!("{:<13}{verdict} ", "containers"), &about);
         page.gap();
         let row = |row: &Row| {
             vec![Entry::new(row.layer, Tone::Strong), row.full.entry(), row.light.entry(), row.about.into()]
@@ -310,6 +342,11 @@ impl Report for Probe {
         for Problem { layer, reason, remedy } in &self.obstacles {
             page.labelled(Tone::Error, &format!("  {layer}:"), reason);
             page.labelled(Tone::Hint, "    hint:", remedy);
+        }
+        if let Containers { reason: Some(reason), remedy: Some(remedy), .. } = &self.containers {
+            page.gap();
+            page.labelled(Tone::Warning, "Servers that come as images cannot be started:", reason);
+            page.labelled(Tone::Hint, "hint:", remedy);
         }
         if self.cgroups.is_empty() {
             page.gap();

@@ -58,6 +58,9 @@ impl Explanation {
             page.item(VALUES, &[Entry::new(name, Tone::Quiet), value.into()]);
         };
         row("program", &self.program);
+        if let Some(engine) = &self.engine {
+            row("engine", engine);
+        }
         if self.refusal.is_some() && self.limits.is_empty() {
             return;
         }
