@@ -49,6 +49,8 @@ pub struct NewKey {
     pub name: String,
     /// The role that its holder acts in.
     pub role: RoleName,
+    /// The patterns that it is narrowed to, which whoever makes it has checked; by none when absent.
+    pub scope: Option<Vec<String>>,
     /// From when on it is refused, in seconds since 1970; never when absent.
     pub expires: Option<u64>,
 }
@@ -69,6 +71,7 @@ pub fn issue(wanted: NewKey, now_unix_s: u64) -> Result<(KeySecret, KeyRecord), 
         id: hash.id(),
         name: wanted.name,
         role: wanted.role,
+        scope: wanted.scope,
         hash: hash.0,
         created: now_unix_s,
         expires: wanted.expires,

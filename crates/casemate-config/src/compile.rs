@@ -6,6 +6,7 @@
 
 mod digest;
 mod front;
+mod identity;
 mod inspect;
 mod profile;
 mod room;
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl, TlsFiles};
@@ -23,6 +25,8 @@ use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_mcp::names::RoleName;
 use casemate_net::Destination;
 use casemate_policy::{Answerer, Builtin, RoleDef, Roles};
+
+pub use identity::Identity;
 
 use crate::given::Source;
 use crate::origin::Origin;
@@ -99,6 +103,7 @@ pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) process: Process,
     pub(crate) front: Front,
+    pub(crate) identity: Identity,
     pub(crate) problems: Vec<Problem>,
     /// What is no mistake and should be known all the same.
     pub(crate) remarks: Vec<String>,
@@ -123,6 +128,7 @@ pub(crate) fn compile(
     };
     let servers = compiler.servers();
     let roles = compiler.roles();
+    let identity = compiler.identity();
     let inspecting = compiler.inspecting();
     let snapshot = Snapshot {
         version: 0,
@@ -132,10 +138,11 @@ pub(crate) fn compile(
         roles,
         limits: compiler.limits(),
         public_url: compiler.public_url(),
+        authorization: Arc::clone(&identity.authorization),
     };
     let process = compiler.process();
     let front = compiler.front();
-    Compiled { snapshot, process, front, problems: compiler.problems, remarks: compiler.remarks }
+    Compiled { snapshot, process, front, identity, problems: compiler.problems, remarks: compiler.remarks }
 }
 
 /// What is compiled, and the problems found so far.

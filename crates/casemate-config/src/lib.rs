@@ -25,7 +25,7 @@ mod setting;
 mod value;
 
 pub use amount::{show_millis, show_size, show_time};
-pub use compile::{Builtins, Front, PackageSources, Process};
+pub use compile::{Builtins, Front, Identity, PackageSources, Process};
 pub use document::{Document, EditFault, NewServer, NewSource, NewValue, State};
 pub use explanation::{Explanation, UnknownKey};
 pub use given::{Given, Refused, Source};

@@ -159,7 +159,7 @@ fn check_name(blank: Blank, path: &[&str], name: &str) -> Result<(), Fault> {
     match blank {
         // Servers, roles and profiles are named alike; only the message says which it is.
         Blank::Name => ServerName::parse(name).map(drop).map_err(|why| {
-            let kind = path.first().and_then(|section| section.strip_suffix('s')).unwrap_or("server");
+            let kind = path.last().and_then(|section| section.strip_suffix('s')).unwrap_or("server");
             fault(why.to_string().replacen("server", kind, 1))
         }),
         Blank::Tool => ToolName::parse(name).map(drop).map_err(|why| fault(why.to_string())),
@@ -172,9 +172,22 @@ fn check_name(blank: Blank, path: &[&str], name: &str) -> Result<(), Fault> {
                 .hint("letters, digits and `_`, like GITHUB_TOKEN"))
         }
         Blank::Header => header(name).map_err(|what| fault(what).hint("remove it, or correct its name")),
+        Blank::Scope if is_scope(name) => Ok(()),
+        Blank::Scope => {
+            Err(fault("not a scope of OAuth".to_owned())
+                .hint("visible characters of ASCII, without \" and \\"))
+        }
+        Blank::Value if name.is_empty() => Err(fault("a value is not empty".to_owned())),
+        Blank::Value => Ok(()),
         Blank::Argument if name.is_empty() => Err(fault("an argument has a name".to_owned())),
         Blank::Argument => Ok(()),
     }
+}
+
+/// Whether it is one scope (RFC 6749 section 3.3). Nothing else may stand in a challenge.
+fn is_scope(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    (1..=128).contains(&name.len()) && name.bytes().all(legal)
 }
 
 /// Splits `server/tool`.

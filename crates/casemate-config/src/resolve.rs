@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use casemate_auth::SecretName;
 use casemate_gateway::snapshot::Snapshot;
 
-use crate::compile::{self, Builtins, Front, Process};
+use crate::compile::{self, Builtins, Front, Identity, Process};
 use crate::given::{Given, Source};
 use crate::key::Key;
 use crate::origin::{Lines, Origin};
@@ -67,6 +67,8 @@ pub struct Loaded {
     pub process: Process,
     /// What the listener checks, live.
     pub front: Front,
+    /// By what callers prove who they are, live.
+    pub identity: Identity,
     /// Each value and where it comes from.
     pub resolved: Resolved,
     /// What is no mistake and should be known all the same, each in one sentence.
@@ -117,6 +119,7 @@ pub fn load(
             snapshot: Snapshot { version, ..compiled.snapshot },
             process: compiled.process,
             front: compiled.front,
+            identity: compiled.identity,
             resolved: Resolved { written },
             remarks: compiled.remarks,
         }),

@@ -117,6 +117,10 @@ pub enum Blank {
     Header,
     /// `ARGUMENT`: a top-level argument of a tool.
     Argument,
+    /// `SCOPE`: a scope of OAuth.
+    Scope,
+    /// `VALUE`: a value of a claim.
+    Value,
 }
 
 impl Blank {
@@ -130,6 +134,8 @@ impl Blank {
             "VARIABLE" => Some(Blank::Variable),
             "HEADER" => Some(Blank::Header),
             "ARGUMENT" => Some(Blank::Argument),
+            "SCOPE" => Some(Blank::Scope),
+            "VALUE" => Some(Blank::Value),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::ports::{CallId, Identities, Pins, Recorder};
 use crate::refusal::Refusal;
@@ -31,6 +32,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Parts {
     /// The configuration to begin with.
     pub snapshot: Snapshot,
+    /// Where we listen, as clients of this machine reach it; for where the configuration names no public address.
+    pub own_url: Option<PublicUrl>,
     /// Who credentials belong to.
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
@@ -47,6 +50,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
+    own_url: Option<PublicUrl>,
     identities: Arc<dyn Identities>,
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
@@ -78,6 +82,7 @@ impl Gate {
                 Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
             ),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
+            own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
@@ -180,6 +185,11 @@ impl Gate {
     /// Ends when new calls are refused.
     pub async fn stopping(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// The beginning of our endpoints' addresses, as the clients of that configuration know it.
+    pub(crate) fn base<'a>(&'a self, snapshot: &'a Snapshot) -> Option<&'a PublicUrl> {
+        snapshot.public_url.as_ref().or(self.own_url.as_ref())
     }
 
     pub(crate) fn identities(&self) -> &dyn Identities {

@@ -15,6 +15,7 @@ mod inspect;
 mod receive;
 mod record;
 mod route;
+mod stepup;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -37,7 +38,7 @@ use record::Record;
 /// # Errors
 /// A [`Refusal`] when what arrived could not even be read as messages; it belongs to no request.
 pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<Vec<Delivery>, Refusal> {
-    let identified = identify::subject(gate, head)?;
+    let identified = identify::subject(gate, head).await?;
     let admitted = admit::subject(gate, identified)?;
     let messages = receive::messages(gate, admitted, body).await?;
     let mut deliveries = Vec::with_capacity(messages.len());

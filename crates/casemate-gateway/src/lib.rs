@@ -5,6 +5,7 @@
 //! Does not know: where identities, configuration and records are kept. It reads one immutable snapshot and speaks to
 //! the ports of `ports.rs`, which the program wires.
 
+pub mod authorization;
 pub mod catalog;
 pub mod client;
 pub mod clock;

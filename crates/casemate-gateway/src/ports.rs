@@ -1,21 +1,43 @@
 //! What the gateway needs from outside and does not know how to do itself. The program wires these.
 
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 use casemate_policy::{Subject, SubjectId};
 
+use crate::endpoint::Endpoint;
+use crate::front::PublicUrl;
 use crate::snapshot::Approval;
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
+///
+/// Every way of proving who one is ends here, and the body of a request is not read before it did.
 pub trait Identities: Send + Sync + Debug {
-    /// The subject that an API key stands for; `now_unix_s` decides on expiry.
+    /// The subject that a bearer credential stands for: an API key, or a token of a configured issuer.
     ///
     /// # Errors
-    /// A private reason; the caller is told only that the credential is not accepted.
-    fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String>;
+    /// [`Rejection`].
+    fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection>;
+
+    /// Waits for what can make a credential good that was [`Rejection::Unsettled`]: the newest keys of its issuer, for a
+    /// few seconds at most. Then the credential is judged once more, and no third time.
+    fn settled<'a>(&'a self, presented: &'a str) -> Settling<'a> {
+        let _ = presented;
+        Box::pin(std::future::ready(()))
+    }
+
+    /// The subject that a client's certificate stands for. The transport has verified it: its chain, its dates, and that
+    /// the client has the private key. `der` is the certificate itself.
+    ///
+    /// # Errors
+    /// A private reason: no entry of the configuration speaks of it.
+    fn certificate(&self, der: &[u8], now_unix_s: u64) -> Result<Arc<Subject>, String> {
+        let _ = (der, now_unix_s);
+        Err("certificates of clients are of no use here".to_owned())
+    }
 
     /// The subject of that id as it is now; `None` when its credential was withdrawn or has expired. For what lasts
     /// longer than a request: streams and sessions.
@@ -23,6 +45,31 @@ pub trait Identities: Send + Sync + Debug {
 
     /// The subject that a local user stands for, by the uid that the kernel reports; `None` for strangers.
     fn local(&self, uid: u32) -> Option<Arc<Subject>>;
+}
+
+/// Ends when there is nothing more to wait for.
+pub type Settling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// For what, and when, a credential is presented.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The endpoint that is called.
+    pub endpoint: &'a Endpoint,
+    /// Where the gateway is reached, if that is known: the audience of tokens begins with it.
+    pub base: Option<&'a PublicUrl>,
+    /// The time, in seconds since 1970.
+    pub now_unix_s: u64,
+}
+
+/// Why a credential is not accepted. The caller is told one and the same thing about the first two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is not, for this private reason.
+    Refused(String),
+    /// It is not as things stand, and may be after [`Identities::settled`].
+    Unsettled(String),
+    /// It is good, and lacks scopes; these are all that are needed.
+    Scopes(Vec<String>),
 }
 
 /// Knows which definitions were approved, and remembers what servers declare for a person to look at.

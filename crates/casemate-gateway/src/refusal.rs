@@ -148,6 +148,8 @@ codes! {
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
     NeedsApproval = "CM1602", Policy;
+    /// The token does not have the scope for it.
+    InsufficientScope = "CM1603", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -204,6 +206,8 @@ pub struct Refusal {
     pub label: &'static str,
     /// The HTTP methods that would be right.
     pub allow: Allow,
+    /// The scopes that a token needs for it.
+    pub scopes: Box<[String]>,
 }
 
 impl Refusal {
@@ -219,6 +223,7 @@ impl Refusal {
             call: None,
             label: "",
             allow: Allow::Unsaid,
+            scopes: Box::default(),
         }
     }
 
@@ -248,6 +253,13 @@ impl Refusal {
     pub fn allowing(mut self, methods: Allow) -> Self {
         self.allow = methods;
         self
+    }
+
+    /// The refusal of what needs a token with more scopes; these are all that it needs.
+    #[must_use]
+    pub fn insufficient(scopes: Vec<String>) -> Self {
+        let message = "The token does not have the scope for this: ask its issuer for one that does.";
+        Refusal { scopes: scopes.into(), ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.

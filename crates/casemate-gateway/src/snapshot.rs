@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::authorization::Authorization;
 use crate::front::PublicUrl;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Where clients reach us from outside, if that is somewhere.
     pub public_url: Option<PublicUrl>,
+    /// Whose tokens are accepted, and what their scopes open.
+    pub authorization: Arc<Authorization>,
     /// What is looked for in what passes through.
     pub inspecting: Inspecting,
 }

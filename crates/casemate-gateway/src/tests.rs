@@ -10,3 +10,4 @@ mod lists;
 mod pins;
 mod sessions;
 mod strangers;
+mod tokens;

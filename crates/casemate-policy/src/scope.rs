@@ -15,7 +15,7 @@ const PATTERNS_MAX: usize = 256;
 /// A list of patterns that narrows: what none of them speaks of cannot be done with the credential, whatever roles
 /// its holder has. It never widens, and what is no part of a server (the gateway, keys, records, and how servers are
 /// administered) is beyond every scope. An empty scope holds nothing. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Scope(Arc<[Pattern]>);
 
 /// Why texts are not a scope.

@@ -26,6 +26,19 @@ impl SubjectId {
         SubjectId(format!("key:{id}").into())
     }
 
+    /// Whom an issuer of tokens vouches for, by our name for the issuer and its own name for them. No issuer has a slash
+    /// in its name, so the first one ends it.
+    #[must_use]
+    pub fn token(issuer: &str, subject: &str) -> Self {
+        SubjectId(format!("token:{issuer}/{subject}").into())
+    }
+
+    /// The holder of a client certificate, by the name of the configuration's entry for it.
+    #[must_use]
+    pub fn certificate(name: &str) -> Self {
+        SubjectId(format!("certificate:{name}").into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -24,6 +24,8 @@ pub struct KeyRecord {
     pub name: String,
     /// The role that its holder acts in.
     pub role: RoleName,
+    /// The patterns that it is narrowed to; by none when absent.
+    pub scope: Option<Vec<String>>,
     /// SHA-256 of the key's whole text.
     pub hash: [u8; 32],
     /// When it was created.
@@ -43,6 +45,7 @@ impl fmt::Debug for KeyRecord {
             .field("id", &self.id)
             .field("name", &self.name)
             .field("role", &self.role)
+            .field("scope", &self.scope)
             .field("created", &self.created)
             .field("expires", &self.expires)
             .field("revoked", &self.revoked)
@@ -152,12 +155,13 @@ impl Touches {
 
 fn insert(connection: &Connection, record: &KeyRecord) -> Result<(), StoreFault> {
     let outcome = connection.execute(
-        "INSERT INTO keys (id, name, role, hash, created, expires, revoked, last_used)
-         VALUES (:id, :name, :role, :hash, :created, :expires, :revoked, :last_used)",
+        "INSERT INTO keys (id, name, role, scope, hash, created, expires, revoked, last_used)
+         VALUES (:id, :name, :role, :scope, :hash, :created, :expires, :revoked, :last_used)",
         named_params! {
             ":id": record.id,
             ":name": record.name,
             ":role": record.role.as_str(),
+            ":scope": record.scope.as_ref().map(|patterns| patterns.join("\n")),
             ":hash": record.hash,
             ":created": integer(record.created),
             ":expires": record.expires.map(integer),
@@ -176,7 +180,7 @@ fn insert(connection: &Connection, record: &KeyRecord) -> Result<(), StoreFault>
 
 fn list(connection: &Connection) -> Result<Vec<KeyRecord>, StoreFault> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, name, role, hash, created, expires, revoked, last_used FROM keys ORDER BY created, id",
+        "SELECT id, name, role, scope, hash, created, expires, revoked, last_used FROM keys ORDER BY created, id",
     )?;
     let mut rows = statement.query([])?;
     let mut records = Vec::new();
@@ -195,6 +199,8 @@ fn record(row: &Row<'_>) -> Result<KeyRecord, StoreFault> {
         id: row.get("id")?,
         name: row.get("name")?,
         role,
+        // A line for each pattern, which has no line breaks; nothing at all is a scope of nothing.
+        scope: row.get::<_, Option<String>>("scope")?.map(|text| text.lines().map(str::to_owned).collect()),
         hash: row.get("hash")?,
         created: time("created")?.unwrap_or_default(),
         expires: time("expires")?,

@@ -14,8 +14,11 @@ use crate::fault::StoreFault;
 const APPLICATION_ID: i64 = 0x434d_7465;
 
 /// All steps, the first one making an empty file the first schema.
-const STEPS: &[&str] =
-    &[include_str!("schema/0001_keys_and_state.sql"), include_str!("schema/0002_pins.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_keys_and_state.sql"),
+    include_str!("schema/0002_pins.sql"),
+    include_str!("schema/0003_scopes_of_keys.sql"),
+];
 
 /// Brings the database to the schema that this program knows.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreFault> {

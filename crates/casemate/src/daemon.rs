@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
 use casemate_gateway::edge;
+use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Host, Launcher, Masks, ServerNotice};
@@ -106,12 +107,12 @@ impl Daemon {
                 .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
         })?;
         let address = listener.local_addr().unwrap_or(listen);
-
         let first_key = first_key::make(&start.store).await?;
-        let ledgers = Ledgers::open(start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
+        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
         tracker.spawn(Arc::clone(&cells).sweep());
@@ -121,23 +122,23 @@ impl Daemon {
         live::warn_of_missing(&start.loaded.snapshot);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
+            own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
             identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
             pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
         });
-
         let listening = CancellationToken::new();
         open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-
         let watch = watch(&context);
         let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
             live::Start {
                 gate: Arc::clone(&gate),
+                papers: Arc::clone(&ledgers.papers),
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,

@@ -8,7 +8,7 @@ use super::*;
 const KEY: &str = "cm_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8boeVWv";
 
 fn user() -> NewKey {
-    NewKey { name: "ci".into(), role: RoleName::parse("user").unwrap(), expires: Some(5) }
+    NewKey { name: "ci".into(), role: RoleName::parse("user").unwrap(), scope: None, expires: Some(5) }
 }
 
 #[test]

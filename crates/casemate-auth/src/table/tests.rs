@@ -4,7 +4,8 @@ use super::*;
 use crate::key::{KeySecret, NewKey, issue};
 
 fn key(expires: Option<u64>) -> (KeySecret, KeyRecord) {
-    issue(NewKey { name: "ci".into(), role: RoleName::parse("user").unwrap(), expires }, 10).unwrap()
+    issue(NewKey { name: "ci".into(), role: RoleName::parse("user").unwrap(), scope: None, expires }, 10)
+        .unwrap()
 }
 
 #[test]

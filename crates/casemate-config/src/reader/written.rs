@@ -146,6 +146,15 @@ impl<'a> Scope<'a> {
         Some(self.words(path)?.iter().map(|word| word.text.clone()).collect())
     }
 
+    /// The text directly below a name that a person chose, which may hold dots, and where it was written.
+    pub(crate) fn chosen(&self, name: &str) -> Option<(&'a str, Origin)> {
+        let entry = self.written.entries.get(&self.key.child(name))?;
+        match entry.value.as_ref()? {
+            Value::Text(text) => Some((text, entry.origin.clone())),
+            _ => None,
+        }
+    }
+
     /// The variables or headers below a name, with their entries.
     pub(crate) fn given(&self, path: &str) -> Vec<(&'a str, &'a Given, &'a Origin)> {
         let scope = self.below(path);

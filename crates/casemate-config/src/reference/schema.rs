@@ -99,7 +99,8 @@ fn pattern(blank: Blank) -> &'static str {
         Blank::Pair => "^(?!.*__.*/)[A-Za-z0-9][A-Za-z0-9_-]{0,31}/.+$",
         Blank::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
         Blank::Header => "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
-        Blank::Tool | Blank::Argument => "^.+$",
+        Blank::Scope => "^[!#-\\[\\]-~]{1,128}$",
+        Blank::Tool | Blank::Argument | Blank::Value => "^.+$",
     }
 }
 

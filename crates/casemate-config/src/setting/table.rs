@@ -3,6 +3,7 @@
 mod cells;
 mod front;
 mod gateway;
+mod identity;
 mod inspect;
 mod packages;
 mod rules;
@@ -23,6 +24,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         packages::SETTINGS,
         inspect::SETTINGS,
         rules::SETTINGS,
+        identity::SETTINGS,
     ];
     parts.into_iter().flatten()
 }

@@ -3,6 +3,7 @@
 //! An answer is JSON unless something has to be said before it: then, and only then, it becomes an event stream. A
 //! legacy stream can be resumed and outlives its connection; closing a modern one gives the call up.
 
+mod challenge;
 mod reply;
 pub mod routes;
 mod session;
@@ -14,6 +15,8 @@ use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, 
 use casemate_transport::listener::Peer;
 use http::Method;
 use tokio::sync::mpsc;
+
+use challenge::Challenge;
 
 use crate::client::Outlet;
 use crate::endpoint::Endpoint;
@@ -42,11 +45,12 @@ impl Http {
         let endpoint = match routes::find(head.path(), &head.method)? {
             Asked::Health => return Ok(reply::health()),
             Asked::Readiness => return Ok(reply::readiness(&self.gate)),
+            Asked::Metadata => return challenge::metadata(&self.gate, head.path()),
             Asked::Mcp(endpoint) => endpoint,
         };
         match head.method {
-            Method::GET => session::attach(&self.gate, head, endpoint),
-            Method::DELETE => session::end(&self.gate, head, endpoint),
+            Method::GET => session::attach(&self.gate, head, endpoint).await,
+            Method::DELETE => session::end(&self.gate, head, endpoint).await,
             _ => self.post(head, endpoint, body).await,
         }
     }
@@ -58,6 +62,7 @@ impl Http {
         }
         let accepts = if head.accepts_events() { stream::Accepts::Events } else { stream::Accepts::Json };
         let (queue, mut inbox) = mpsc::channel(QUEUE_MESSAGES);
+        let challenge = Challenge::of(&self.gate, head.path());
         let head = head_of(&head, endpoint, Outlet::Call(queue));
         let kind = stream::Kind::of(&self.gate, &head, accepts);
         let gate = Arc::clone(&self.gate);
@@ -75,18 +80,28 @@ impl Http {
                 let journey = Box::pin(std::future::ready(Ok(deliveries)));
                 Ok(stream::begin(&self.gate, kind, stream::Running { journey, inbox, first }).await)
             }
-            (outcome, _) => outcome.map(reply::of_deliveries),
+            (outcome, _) => outcome.map(|deliveries| {
+                // Of a batch the first that needs one: there is one answer, and one header for it.
+                let scopes =
+                    deliveries.iter().find(|one| !one.scopes.is_empty()).map(|one| one.scopes.clone());
+                challenge.on(reply::of_deliveries(deliveries), None, &scopes.unwrap_or_default())
+            }),
         }
     }
 }
 
 impl Service for Http {
     async fn call(&self, arrival: Result<HttpHead, Reject>, body: Inbound) -> Reply {
+        let path = arrival.as_ref().map(|head| head.path().to_owned()).unwrap_or_default();
         let (address, outcome) = match arrival {
             Ok(head) => (head.peer.address(), self.route(head, body).await),
             Err(reject) => (reject.peer.address(), Err(rejected(&reject))),
         };
-        outcome.unwrap_or_else(|refusal| reply::of_refusal(&self.gate.turn_away(address, refusal)))
+        outcome.unwrap_or_else(|refusal| {
+            let refusal = self.gate.turn_away(address, refusal);
+            let challenge = Challenge::of(&self.gate, &path);
+            challenge.on(reply::of_refusal(&refusal), Some(refusal.code), &refusal.scopes)
+        })
     }
 
     fn turned_away(&self, peer: Peer, what: TurnedAway) -> Option<String> {

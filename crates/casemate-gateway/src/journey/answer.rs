@@ -37,6 +37,8 @@ pub struct Delivery {
     pub status: StatusCode,
     /// Seconds for a `Retry-After` header.
     pub retry_after_s: Option<u64>,
+    /// The scopes that a token needs for it.
+    pub scopes: Vec<String>,
     /// The session that this request opened.
     pub opened: Option<Arc<Session>>,
     /// The client gave the call up: where an answer is not owed to a transport, none is sent.
@@ -68,6 +70,7 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         parts: vec![error_text(Some(&ticket.id), &wire.error)],
         status,
         retry_after_s: wire.retry_after_s,
+        scopes: refusal.scopes.into_vec(),
         opened: None,
         canceled: refusal.code == Code::Canceled,
         refused: refusal.call.as_deref().copied(),
@@ -85,7 +88,15 @@ fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Deli
 
 fn worded(ticket: &Ticket, result: &Raw, opened: Option<Arc<Session>>) -> Delivery {
     let parts = response_parts(&ticket.id, result).to_vec();
-    Delivery { parts, status: StatusCode::OK, retry_after_s: None, opened, canceled: false, refused: None }
+    Delivery {
+        parts,
+        status: StatusCode::OK,
+        retry_after_s: None,
+        scopes: Vec::new(),
+        opened,
+        canceled: false,
+        refused: None,
+    }
 }
 
 fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
@@ -100,6 +111,7 @@ fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
         parts: vec![error_text(Some(&ticket.id), &error)],
         status,
         retry_after_s: None,
+        scopes: Vec::new(),
         opened: None,
         canceled: false,
         refused: None,

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::check::Checked;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
+use super::stepup;
 use crate::catalog::Kind;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -40,7 +41,10 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal
         Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
         Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
         Effect::Ask(answerer) => Err(unanswered(answerer).with_detail(asked_by(&decision))),
-        Effect::Deny => Err(denied(&checked).with_detail(denied_by(&decision))),
+        Effect::Deny => {
+            let missing = action.and_then(|action| stepup::missing(&checked.received, (action, &resource)));
+            Err(missing.unwrap_or_else(|| denied(&checked).with_detail(denied_by(&decision))))
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use casemate_mcp::method::Method;
 use casemate_policy::{Action, Decision, Effect, Resource, RuleId};
 
 use super::receive::Received;
+use super::stepup;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
@@ -148,9 +149,17 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
         Endpoint::Profile(_) => None,
         Endpoint::Server(name) => gate.catalog().shelf(name.as_str()),
     };
-    let seen = exists.filter(|shelf| may_see(received, shelf));
     let gone = || Refusal::new(Code::NoEndpoint, "There is no such endpoint, or you may not use it.");
-    seen.map(Some).ok_or_else(gone)
+    let shelf = exists.ok_or_else(gone)?;
+    if may_see(received, &shelf) {
+        return Ok(Some(shelf));
+    }
+    Err(unseen(received, &shelf).unwrap_or_else(gone))
+}
+
+/// The refusal for a server that a token's scopes alone keep from the subject.
+fn unseen(received: &Received, shelf: &Shelf) -> Option<Refusal> {
+    stepup::missing(received, (Action::List, &Resource::Server(&shelf.server().entry().name)))
 }
 
 /// Whether the subject may know that a server is there.
@@ -160,13 +169,21 @@ pub(super) fn may_see(received: &Received, shelf: &Shelf) -> bool {
     identified.snapshot.roles.decide(&identified.subject, Action::List, &server).effect == Effect::Allow
 }
 
-/// Whether the subject may know that something is there; otherwise why not, for the record. To know of a thing and to use it are one
+/// Whether the subject may know that something is there; otherwise the refusal, with the reason for the record. To know of a thing and to use it are one
 /// question to the policy, and it is asked before the arguments are looked at: what is wrong with them would tell
 /// a stranger that the tool exists, and what it takes.
-fn known(received: &Received, resource: &Resource<'_>) -> Result<(), String> {
+fn known(
+    received: &Received,
+    resource: &Resource<'_>,
+    otherwise: impl FnOnce() -> Refusal,
+) -> Result<(), Refusal> {
     let identified = &received.passage.identified;
     let decision = identified.snapshot.roles.decide(&identified.subject, Action::List, resource);
-    if decision.effect == Effect::Deny { Err(denied_by(&decision)) } else { Ok(()) }
+    if decision.effect != Effect::Deny {
+        return Ok(());
+    }
+    let missing = stepup::missing(received, (Action::List, resource));
+    Err(missing.unwrap_or_else(|| otherwise().with_detail(denied_by(&decision))))
 }
 
 /// The rules that denied, for the record.

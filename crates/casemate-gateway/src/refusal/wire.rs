@@ -76,7 +76,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
         Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
-        Code::Denied => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::Denied | Code::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::Unapproved
         | Code::ServerDown

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Authentication, RoleDef, Roles, Subject, SubjectId};
+use casemate_policy::{Authentication, RoleDef, Roles, Scope, Subject, SubjectId};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -25,8 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use super::pins::Book;
 use crate::edge::http::Http;
+use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
-use crate::ports::{Identities, Intent, Outcome, Pins, Recorder, TurnedAway};
+use crate::ports::{Asked, Identities, Intent, Outcome, Pins, Recorder, Rejection, Settling, TurnedAway};
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
@@ -86,6 +87,7 @@ impl Harness {
         };
         let gate = Gate::start(Parts {
             snapshot: snapshot(servers, limits),
+            own_url: PublicUrl::parse("http://127.0.0.1").ok(),
             identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
@@ -137,6 +139,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         limits,
         inspecting: Inspecting::default(),
         public_url: None,
+        authorization: Arc::default(),
     }
 }
 
@@ -190,10 +193,35 @@ fn entry(name: &str, source: Source) -> ServerEntry {
 pub(super) struct Keys {
     /// Those that were withdrawn.
     pub(super) gone: Mutex<Vec<String>>,
+    /// How often somebody waited for a token to settle.
+    pub(super) settled: Mutex<u32>,
 }
 
 impl Identities for Keys {
-    fn key(&self, presented: &str, _: u64) -> Result<Arc<Subject>, String> {
+    fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        if let Some(scopes) = presented.strip_prefix("token.") {
+            return self.token(scopes, asked);
+        }
+        self.key(presented).map_err(Rejection::Refused)
+    }
+
+    fn settled<'a>(&'a self, _: &'a str) -> Settling<'a> {
+        *self.settled.lock().unwrap() += 1;
+        Box::pin(std::future::ready(()))
+    }
+
+    fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
+        let is_of = |key: &&str| SubjectId::key(key) == *id;
+        ["owner", "other", "reader", "asker"].into_iter().find(is_of).and_then(|key| self.key(key).ok())
+    }
+
+    fn local(&self, _: u32) -> Option<Arc<Subject>> {
+        self.key("owner").ok()
+    }
+}
+
+impl Keys {
+    fn key(&self, presented: &str) -> Result<Arc<Subject>, String> {
         let role = match presented {
             "owner" | "other" => "owner",
             "reader" => "reader",
@@ -207,13 +235,21 @@ impl Identities for Keys {
         Ok(Arc::new(Subject::new(SubjectId::key(presented), roles, Authentication::Key)))
     }
 
-    fn current(&self, id: &SubjectId, now: u64) -> Option<Arc<Subject>> {
-        let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker"].into_iter().find(is_of).and_then(|key| self.key(key, now).ok())
-    }
-
-    fn local(&self, _: u32) -> Option<Arc<Subject>> {
-        self.key("owner", 0).ok()
+    /// A token of an owner that may be used for those patterns, split by commas. `token.wait` is good once it settled.
+    fn token(&self, scope: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        assert!(asked.base.is_some() && asked.now_unix_s > 0);
+        match scope {
+            "wait" if *self.settled.lock().unwrap() == 0 => {
+                return Err(Rejection::Unsettled("its key".into()));
+            }
+            "never" => return Err(Rejection::Unsettled("its key".into())),
+            "poor" => return Err(Rejection::Scopes(vec!["all:need".into()])),
+            _ => {}
+        }
+        let roles = vec![RoleName::parse("owner").unwrap()];
+        let subject = Subject::new(SubjectId::token("corp", "alice"), roles, Authentication::Token);
+        let patterns = scope.split(',').filter(|pattern| *pattern != "wait" && !pattern.is_empty());
+        Ok(Arc::new(subject.within(Scope::parse(patterns).unwrap())))
     }
 }
 

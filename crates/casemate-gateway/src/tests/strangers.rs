@@ -204,6 +204,10 @@ async fn every_route_is_closed_to_those_without_a_credential() {
                 let status = answer.get(9..12).unwrap_or_default();
                 let takes = route.methods.iter().any(|taken| taken.as_str() == method);
                 let expected = match route.access {
+                    // Where no issuer is configured there are no metadata.
+                    Access::Anyone if (takes || method == "HEAD") && path.starts_with("/.well-known/") => {
+                        "404"
+                    }
                     Access::Anyone if takes || method == Method::HEAD.as_str() => "200",
                     Access::Subject if takes => "401",
                     _ => "405",
@@ -216,7 +220,17 @@ async fn every_route_is_closed_to_those_without_a_credential() {
     }
     let open: Vec<&str> =
         ROUTES.iter().filter(|route| route.access == Access::Anyone).map(|route| route.path).collect();
-    assert_eq!(open, ["/healthz", "/readyz"], "what is open to everybody is a decision, not a slip");
+    let metadata = "/.well-known/oauth-protected-resource";
+    let of = |endpoint: &str| format!("{metadata}{endpoint}");
+    let expected = [
+        "/healthz".to_owned(),
+        "/readyz".to_owned(),
+        of(""),
+        of("/mcp"),
+        of("/servers/NAME/mcp"),
+        of("/profiles/NAME/mcp"),
+    ];
+    assert_eq!(open, expected, "what is open to everybody is a decision, not a slip");
     assert!(!harness.records.lines.borrow().iter().any(|line| line.starts_with("allow")));
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use casemate_mcp::names::RoleName;
+use casemate_policy::Scope;
 use clap::Subcommand;
 
 /// `casemate key`
@@ -25,9 +26,17 @@ pub struct Create {
     /// What the key may do
     #[arg(long, value_name = "ROLE", default_value = "user", value_parser = RoleName::parse)]
     pub role: RoleName,
+    /// What the key may be used for, of what its role allows: a pattern such as git/get_* or wiki; may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    pub scope: Vec<String>,
     /// When the key stops working: after a span such as 12h or 90d, or on a date such as 2027-01-31
     #[arg(long, value_name = "WHEN", value_parser = Expiry::parse)]
     pub expires: Option<Expiry>,
+}
+
+/// A pattern as roles have them.
+fn pattern(text: &str) -> Result<String, String> {
+    Scope::parse([text]).map(|_| text.to_owned()).map_err(|fault| fault.to_string())
 }
 
 /// When a key stops working.

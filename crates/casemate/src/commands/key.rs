@@ -37,7 +37,9 @@ async fn create(context: &Context, store: &Store, create: &Create) -> anyhow::Re
             .hint("choose a later date")
             .into());
     }
-    let wanted = NewKey { name: create.name.clone(), role: create.role.clone(), expires };
+    // Without one the key is not narrowed; an empty scope would open nothing.
+    let scope = (!create.scope.is_empty()).then(|| create.scope.clone());
+    let wanted = NewKey { name: create.name.clone(), role: create.role.clone(), scope, expires };
     let (secret, record) = issue(wanted, now)?;
     let shown = Shown::of(&record, now);
     store.keys().insert(record.clone()).await?;
@@ -116,6 +118,7 @@ struct Shown {
     id: String,
     name: String,
     role: String,
+    scope: Option<Vec<String>>,
     state: State,
     created: String,
     expires: Option<String>,
@@ -141,6 +144,7 @@ impl Shown {
             id: record.id.clone(),
             name: record.name.clone(),
             role: record.role.to_string(),
+            scope: record.scope.clone(),
             state,
             created: clock::date_time(record.created),
             expires: record.expires.map(clock::date_time),
@@ -159,6 +163,7 @@ impl Shown {
             text(&self.id),
             text(&self.name),
             text(&self.role),
+            text(&self.scope.as_ref().map_or("all of it".to_owned(), |patterns| patterns.join(" "))),
             state,
             text(&self.created),
             text(self.expires.as_deref().unwrap_or("never")),
@@ -177,6 +182,6 @@ impl Report for Keys {
             return;
         }
         let rows: Vec<_> = self.0.iter().map(Shown::row).collect();
-        page.table(&["id", "name", "role", "state", "created", "expires", "last used"], &rows);
+        page.table(&["id", "name", "role", "scope", "state", "created", "expires", "last used"], &rows);
     }
 }

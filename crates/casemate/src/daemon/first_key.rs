@@ -14,7 +14,7 @@ pub async fn make(store: &Store) -> anyhow::Result<Option<KeySecret>> {
     }
     let role = RoleName::parse(Builtin::User.as_str())?;
     let (secret, record) =
-        issue(NewKey { name: "first".to_owned(), role, expires: None }, clock::unix_seconds())?;
+        issue(NewKey { name: "first".to_owned(), role, scope: None, expires: None }, clock::unix_seconds())?;
     store.keys().insert(record).await?;
     Ok(Some(secret))
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use casemate_auth::issuers::Issuers;
 use casemate_gateway::gate::Gate;
+use casemate_net::SystemResolver;
 use casemate_store::{Store, StoreFault};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::wiring::identities::Papers;
 use crate::wiring::pins::Book;
@@ -19,9 +22,13 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    /// Reads what the store has.
-    pub async fn open(store: Store) -> Result<Ledgers, StoreFault> {
-        let papers = Arc::new(Papers::open(store.clone()).await?);
+    /// Reads what the store has. The keys of issuers are fetched on the tracker, until it is told to stop.
+    pub async fn open(
+        store: Store,
+        (tracker, stop): (&TaskTracker, &CancellationToken),
+    ) -> Result<Ledgers, StoreFault> {
+        let issuers = Issuers::new(Arc::new(SystemResolver::new()), tracker.clone(), stop.clone());
+        let papers = Arc::new(Papers::open(store.clone(), issuers).await?);
         let pins = Arc::new(Book::open(store).await?);
         Ok(Ledgers { papers, pins })
     }

@@ -20,12 +20,14 @@ use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
 use crate::secrets::Held;
+use crate::wiring::identities::Papers;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
 pub struct Live {
     context: Arc<Context>,
     gate: Arc<Gate>,
+    papers: Arc<Papers>,
     shell: Arc<ArcSwap<Shell>>,
     listen: Option<SocketAddr>,
     /// The certificates of its listener.
@@ -41,6 +43,8 @@ pub struct Live {
 pub struct Start {
     /// The gateway.
     pub gate: Arc<Gate>,
+    /// Who its callers are.
+    pub papers: Arc<Papers>,
     /// What its listener checks.
     pub shell: Arc<ArcSwap<Shell>>,
     /// What the command line said about the address.
@@ -78,6 +82,7 @@ impl Live {
         Live {
             context,
             gate: start.gate,
+            papers: start.papers,
             shell: start.shell,
             listen: start.listen,
             tls: start.tls,
@@ -144,6 +149,8 @@ impl Live {
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
         warn_of_missing(&loaded.snapshot);
+        // Who is somebody changes before what they may do: nobody is judged by new roles in an old mapping.
+        self.papers.configure(loaded.identity);
         self.gate.swap(loaded.snapshot);
         tracing::info!(version, "the new configuration is in force");
         for key in self.process.changes(&loaded.process) {

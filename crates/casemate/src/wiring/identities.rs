@@ -1,19 +1,33 @@
-//! Who a credential belongs to: the keys of the store, and the kernel's word about local users.
+//! Who a credential belongs to: the keys of the store, the tokens of issuers, certificates of clients, and the kernel's
+//! word about local users.
+
+mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use casemate_auth::{KeyRecord, KeyTable};
-use casemate_gateway::ports::Identities;
-use casemate_policy::{Authentication, Subject, SubjectId, local_subject};
+use casemate_auth::issuers::{Accepted, Issuers};
+use casemate_auth::token::{Jws, TokenFault};
+use casemate_auth::{KeyRecord, KeyTable, certificate};
+use casemate_config::Identity;
+use casemate_gateway::ports::{Asked, Identities, Rejection, Settling};
+use casemate_policy::{Authentication, Scope, Subject, SubjectId, local_subject};
 use casemate_store::{Store, StoreFault};
+
+use memory::Memory;
 
 /// Who there is. Each change of the keys swaps the whole table, so a call sees one state of it.
 #[derive(Debug)]
 pub struct Papers {
     store: Store,
     ring: ArcSwap<Ring>,
+    issuers: Issuers,
+    memory: Memory,
+    /// What the configuration says of all this.
+    identity: ArcSwap<Identity>,
     own_uid: u32,
     local: Option<Arc<Subject>>,
 }
@@ -28,13 +42,24 @@ struct Ring {
 }
 
 impl Papers {
-    /// Reads the keys of the store.
-    pub async fn open(store: Store) -> Result<Papers, StoreFault> {
+    /// Reads the keys of the store. There are no issuers before [`Papers::configure`].
+    pub async fn open(store: Store, issuers: Issuers) -> Result<Papers, StoreFault> {
         let own_uid = rustix::process::geteuid().as_raw();
         let local = local_subject(own_uid, own_uid).map(Arc::new);
-        let papers = Papers { store, ring: ArcSwap::default(), own_uid, local };
+        let (ring, identity) = (ArcSwap::default(), ArcSwap::default());
+        let papers = Papers { store, ring, issuers, memory: Memory::default(), identity, own_uid, local };
         papers.reload().await?;
         Ok(papers)
+    }
+
+    /// Takes what a new configuration says. When it says something else than before, every token is judged anew.
+    pub fn configure(&self, identity: Identity) {
+        if **self.identity.load() == identity {
+            return;
+        }
+        // First the rules, so that nothing is judged by the old ones and remembered under the new ones.
+        self.identity.store(Arc::new(identity.clone()));
+        self.issuers.replace(identity.issuers);
     }
 
     /// Reads the keys anew. A key that was revoked is refused from here on.
@@ -57,16 +82,55 @@ impl Papers {
             }
         }
     }
+
+    fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String> {
+        let ring = self.ring.load();
+        let record = ring.table.verify(presented, now_unix_s).map_err(|fault| fault.to_string())?;
+        let subject = ring.subjects.get(&record.id).ok_or("the key has no subject")?;
+        self.store.keys().touch(&record.id, now_unix_s);
+        Ok(Arc::clone(subject))
+    }
+
+    fn token(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        // Without an address of our own no audience can be ours, unless the issuer's entry names one.
+        let resource = asked.base.map(|base| base.of(asked.endpoint)).unwrap_or_default();
+        let now = asked.now_unix_s;
+        if let Some(subject) = self.memory.find(presented, (&resource, self.issuers.generation(), now)) {
+            return Ok(subject);
+        }
+        let accepted = self.issuers.judge(presented, (&resource, now)).map_err(|fault| match fault {
+            TokenFault::UnknownKey => Rejection::Unsettled(fault.to_string()),
+            TokenFault::Scope(scopes) => Rejection::Scopes(scopes),
+            TokenFault::Refused(_) => Rejection::Refused(fault.to_string()),
+        })?;
+        let subject = Arc::new(self.subject_of(&accepted));
+        self.memory.keep(presented, (accepted, &subject), now);
+        Ok(subject)
+    }
+
+    fn subject_of(&self, accepted: &Accepted) -> Subject {
+        let verified = &accepted.verified;
+        let id = SubjectId::token(&accepted.issuer, &verified.subject);
+        let subject = Subject::new(id, verified.roles.clone(), Authentication::Token);
+        match self.identity.load().authorization.narrowed(&verified.scopes) {
+            Some(scope) => subject.within(scope),
+            None => subject,
+        }
+    }
+
+    /// Whoever is refused by name is refused whatever they present.
+    fn unless_refused(&self, subject: Arc<Subject>) -> Result<Arc<Subject>, String> {
+        if self.identity.load().refused.contains(subject.id.as_str()) {
+            return Err(format!("{} stands in identity.refused", subject.id));
+        }
+        Ok(subject)
+    }
 }
 
 impl Ring {
     fn of(records: Vec<KeyRecord>) -> Ring {
-        let subject = |record: &KeyRecord| {
-            let roles = vec![record.role.clone()];
-            Arc::new(Subject::new(SubjectId::key(&record.id), roles, Authentication::Key))
-        };
         let subjects: HashMap<String, Arc<Subject>> =
-            records.iter().map(|record| (record.id.clone(), subject(record))).collect();
+            records.iter().map(|record| (record.id.clone(), Arc::new(holder(record)))).collect();
         let is_good = |record: &&KeyRecord| record.revoked.is_none();
         let good = records.iter().filter(is_good).filter_map(|record| {
             let subject = subjects.get(&record.id)?;
@@ -77,67 +141,60 @@ impl Ring {
     }
 }
 
-impl Identities for Papers {
-    fn key(&self, presented: &str, now_unix_s: u64) -> Result<Arc<Subject>, String> {
-        let ring = self.ring.load();
-        let record = ring.table.verify(presented, now_unix_s).map_err(|fault| fault.to_string())?;
-        let subject = ring.subjects.get(&record.id).ok_or("the key has no subject")?;
-        self.store.keys().touch(&record.id, now_unix_s);
-        Ok(Arc::clone(subject))
-    }
-
-    fn current(&self, id: &SubjectId, now_unix_s: u64) -> Option<Arc<Subject>> {
-        if let Some(local) = self.local.as_ref().filter(|local| local.id == *id) {
-            return Some(Arc::clone(local));
-        }
-        let ring = self.ring.load();
-        let (subject, expires) = ring.good.get(id)?;
-        expires.is_none_or(|expires| now_unix_s < expires).then(|| Arc::clone(subject))
-    }
-
-    fn local(&self, uid: u32) -> Option<Arc<Subject>> {
-        self.local.clone().filter(|_| uid == self.own_uid)
+/// Whom a key stands for.
+fn holder(record: &KeyRecord) -> Subject {
+    let roles = vec![record.role.clone()];
+    let subject = Subject::new(SubjectId::key(&record.id), roles, Authentication::Key);
+    match &record.scope {
+        None => subject,
+        // One that cannot be read opens nothing: a later version wrote it, or it is damaged.
+        Some(patterns) => subject.within(Scope::parse(patterns).unwrap_or_default()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use casemate_auth::{NewKey, issue};
-    use casemate_mcp::names::RoleName;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_key_stands_for_its_subject_until_it_is_revoked() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("data")).unwrap();
-        let papers = Papers::open(store.clone()).await.unwrap();
-        let role = RoleName::parse("user").unwrap();
-        let wanted = NewKey { name: "laptop".to_owned(), role: role.clone(), expires: Some(200) };
-        let (secret, record) = issue(wanted, 100).unwrap();
-        let id = record.id.clone();
-        assert!(papers.key(secret.expose(), 150).is_err());
-
-        store.keys().insert(record).await.unwrap();
-        papers.reload().await.unwrap();
-        let subject = papers.key(secret.expose(), 150).unwrap();
-        assert_eq!(*subject, Subject::new(SubjectId::key(&id), vec![role], Authentication::Key));
-        assert!(papers.key(secret.expose(), 200).unwrap_err().contains("expired"));
-        assert_eq!(papers.current(&subject.id, 150).unwrap(), subject);
-        assert!(papers.current(&subject.id, 200).is_none(), "its streams end with it");
-
-        store.keys().revoke(&id, 160).await.unwrap();
-        papers.reload().await.unwrap();
-        assert!(papers.key(secret.expose(), 170).unwrap_err().contains("revoked"));
-        assert!(papers.current(&subject.id, 170).is_none(), "its streams end with it");
+impl Identities for Papers {
+    fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        let subject = if Jws::is_one(presented) {
+            self.token(presented, asked)?
+        } else {
+            self.key(presented, asked.now_unix_s).map_err(Rejection::Refused)?
+        };
+        self.unless_refused(subject).map_err(Rejection::Refused)
     }
 
-    #[tokio::test]
-    async fn of_local_users_only_our_own_is_somebody() {
-        let folder = tempfile::tempdir().unwrap();
-        let papers = Papers::open(Store::open(&folder.path().join("data")).unwrap()).await.unwrap();
-        let own = rustix::process::geteuid().as_raw();
-        assert_eq!(papers.local(own).unwrap().id, SubjectId::local(own));
-        assert!(papers.local(own + 1).is_none());
+    fn settled<'a>(&'a self, presented: &'a str) -> Settling<'a> {
+        Box::pin(self.issuers.settled(presented))
+    }
+
+    fn certificate(&self, der: &[u8], _: u64) -> Result<Arc<Subject>, String> {
+        let identity = self.identity.load();
+        let holder = certificate::holder(&identity.certificates, der).map_err(|fault| fault.to_string())?;
+        let id = SubjectId::certificate(&holder.name);
+        let subject = Subject::new(id, holder.roles.clone(), Authentication::Certificate);
+        self.unless_refused(Arc::new(subject))
+    }
+
+    fn current(&self, id: &SubjectId, now_unix_s: u64) -> Option<Arc<Subject>> {
+        let identity = self.identity.load();
+        if identity.refused.contains(id.as_str()) {
+            return None;
+        }
+        if let Some(local) = self.local.as_ref().filter(|local| local.id == *id) {
+            return Some(Arc::clone(local));
+        }
+        if let Some((subject, expires)) = self.ring.load().good.get(id) {
+            return expires.is_none_or(|expires| now_unix_s < expires).then(|| Arc::clone(subject));
+        }
+        let holds = |holder: &&certificate::Holder| SubjectId::certificate(&holder.name) == *id;
+        if let Some(holder) = identity.certificates.iter().find(holds) {
+            let subject = Subject::new(id.clone(), holder.roles.clone(), Authentication::Certificate);
+            return Some(Arc::new(subject));
+        }
+        self.memory.current(id, self.issuers.generation(), now_unix_s)
+    }
+
+    fn local(&self, uid: u32) -> Option<Arc<Subject>> {
+        let local = self.local.clone().filter(|_| uid == self.own_uid)?;
+        self.unless_refused(local).ok()
     }
 }

@@ -11,3 +11,4 @@ mod runner;
 mod sdks;
 mod servers;
 mod site;
+mod tokens;

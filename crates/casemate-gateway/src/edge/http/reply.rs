@@ -5,7 +5,7 @@ use casemate_mcp::frame::error_text;
 use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use casemate_transport::http::head::SESSION_ID;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
@@ -51,9 +51,6 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
     let wire = refusal.wire();
     let reply = Reply::json(wire.status, error_text(None, &wire.error));
     let reply = match refusal.code {
-        Code::NoCredential | Code::BadCredential => {
-            reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"casemate\""))
-        }
         Code::BadHttpMethod => match refusal.allow.as_str() {
             Some(methods) => reply.with(ALLOW, HeaderValue::from_static(methods)),
             None => reply,

@@ -32,15 +32,41 @@ pub enum Access {
 pub(super) enum Place {
     Health,
     Readiness,
+    Metadata,
     Mcp,
 }
 
+const GET: &[Method] = &[Method::GET];
 const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
 
 /// All routes.
 pub const ROUTES: &[Route] = &[
-    Route { path: "/healthz", methods: &[Method::GET], access: Access::Anyone, place: Place::Health },
-    Route { path: "/readyz", methods: &[Method::GET], access: Access::Anyone, place: Place::Readiness },
+    Route { path: "/healthz", methods: GET, access: Access::Anyone, place: Place::Health },
+    Route { path: "/readyz", methods: GET, access: Access::Anyone, place: Place::Readiness },
+    Route {
+        path: "/.well-known/oauth-protected-resource",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/servers/NAME/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/profiles/NAME/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
     Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
@@ -51,6 +77,7 @@ pub const ROUTES: &[Route] = &[
 pub(super) enum Asked {
     Health,
     Readiness,
+    Metadata,
     Mcp(Endpoint),
 }
 
@@ -64,6 +91,7 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
     let asked = match route.place {
         Place::Health => Asked::Health,
         Place::Readiness => Asked::Readiness,
+        Place::Metadata => Asked::Metadata,
         Place::Mcp => Asked::Mcp(Endpoint::of_path(path).ok_or_else(nothing)?),
     };
     // HEAD is what monitors send where GET is meant.
@@ -71,7 +99,9 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
     if !route.methods.contains(meant) {
         let (message, allow) = match route.place {
             Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
-            Place::Health | Place::Readiness => ("There is only something to GET here.", Allow::Get),
+            Place::Health | Place::Readiness | Place::Metadata => {
+                ("There is only something to GET here.", Allow::Get)
+            }
         };
         return Err(Refusal::new(Code::BadHttpMethod, message).allowing(allow));
     }

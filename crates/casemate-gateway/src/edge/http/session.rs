@@ -17,7 +17,7 @@ use crate::journey;
 use crate::refusal::{Allow, Code, Refusal};
 
 /// GET: opens the general stream, or goes on with one that broke.
-pub(super) fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
+pub(super) async fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
     if !head.accepts_events() {
         return Err(Refusal::new(
             Code::BadHttpMethod,
@@ -25,7 +25,7 @@ pub(super) fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<
         ));
     }
     let last = head.last_event_id().map(str::to_owned);
-    let session = owned(gate, &head, endpoint)?;
+    let session = owned(gate, &head, endpoint).await?;
     let streams = streams_of(&session)?;
     let prime = primes(&session);
     let subscription = match last {
@@ -39,14 +39,14 @@ pub(super) fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<
 }
 
 /// DELETE: ends the session.
-pub(super) fn end(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
-    let session = owned(gate, &head, endpoint)?;
+pub(super) async fn end(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
+    let session = owned(gate, &head, endpoint).await?;
     gate.sessions().end(&session);
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// The session that the request names, if it is the subject's own.
-fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session>, Refusal> {
+async fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session>, Refusal> {
     let modern = head.protocol_version().and_then(Revision::parse).is_some_and(Revision::is_modern);
     if modern {
         let message = "This revision of the protocol has neither GET nor DELETE.";
@@ -54,7 +54,7 @@ fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session
     }
     // The queue is only there to complete the head; nothing is sent on it.
     let (queue, _) = mpsc::channel(1);
-    let identified = journey::identify(gate, head_of(head, endpoint.clone(), Outlet::Call(queue)))?;
+    let identified = journey::identify(gate, head_of(head, endpoint.clone(), Outlet::Call(queue))).await?;
     let Some(id) = head.session_id() else {
         return Err(Refusal::new(
             Code::BadHttpMethod,

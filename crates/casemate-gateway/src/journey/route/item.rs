@@ -6,8 +6,9 @@ use casemate_mcp::names::SEPARATOR;
 use casemate_policy::Resource;
 
 use super::{About, Received, Refusal, Target};
-use super::{caller, joined_shelf, known, may_see, no_item, no_resource, shown_target, string_param};
-use crate::catalog::{Kind, Shelf, Shown, unwrap_uri};
+use super::{caller, joined_shelf, known, may_see, no_item, no_resource, shown_target, string_param, unseen};
+use crate::catalog::{Kind, Shelf, Shown, View, unwrap_uri};
+use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::forward::down;
 use crate::refusal::Code;
@@ -16,7 +17,7 @@ use crate::refusal::Code;
 pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Result<Target, Refusal> {
     let name = string_param(received, "name")?;
     let shown = find(gate, received, (kind, &name)).await?;
-    known(received, &shown.resource(kind)).map_err(|why| no_item(kind, &name).with_detail(why))?;
+    known(received, &shown.resource(kind), || no_item(kind, &name))?;
     if let Some(why) = &shown.blocked {
         let message = format!("{name:?} cannot be used: its definition holds what a rule blocks ({why}).");
         return Err(Refusal::new(Code::DefinitionBlocked, message));
@@ -36,8 +37,7 @@ pub(super) async fn completion(
         Some("ref/prompt") => {
             let name = member("name").ok_or_else(|| wrong("params.ref.name"))?;
             let shown = find(gate, received, (Kind::Prompts, &name)).await?;
-            known(received, &shown.resource(Kind::Prompts))
-                .map_err(|why| no_item(Kind::Prompts, &name).with_detail(why))?;
+            known(received, &shown.resource(Kind::Prompts), || no_item(Kind::Prompts, &name))?;
             Ok(Target::Completion { shelf: shown.shelf, about: About::Prompt(shown.item.name.clone()) })
         }
         Some("ref/resource") => {
@@ -51,7 +51,7 @@ pub(super) async fn completion(
                 }
             };
             let resource = Resource::Resource(&shelf.server().entry().name, original);
-            known(received, &resource).map_err(|why| no_resource(&uri).with_detail(why))?;
+            known(received, &resource, || no_resource(&uri))?;
             let about = About::Template(original.to_owned());
             Ok(Target::Completion { shelf, about })
         }
@@ -84,19 +84,26 @@ async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> R
     }
     let view = gate.catalog().view(&identified.snapshot, &identified.head.endpoint);
     let shown = view.find(kind, name).cloned();
-    shown.ok_or_else(|| fault.unwrap_or_else(|| no_item(kind, name)))
+    shown
+        .ok_or_else(|| fault.or_else(|| beyond(received, &view, name)).unwrap_or_else(|| no_item(kind, name)))
+}
+
+/// The refusal for a name of a server that a token's scopes alone keep from the subject.
+fn beyond(received: &Received, view: &View, name: &str) -> Option<Refusal> {
+    let is_its = |shelf: &&Arc<Shelf>| is_of(received, shelf, name) && !may_see(received, shelf);
+    view.shelves().iter().filter(is_its).find_map(|shelf| unseen(received, shelf))
 }
 
 /// Whether a server that nothing is known of yet may turn out to have the name. A joined name begins with its
 /// server's; a profile may have renamed it, so there every server is asked.
 fn may_have(received: &Received, shelf: &Shelf, name: &str) -> bool {
-    let endpoint = &received.passage.identified.head.endpoint;
+    is_of(received, shelf, name) && shelf.known().is_none() && may_see(received, shelf)
+}
+
+fn is_of(received: &Received, shelf: &Shelf, name: &str) -> bool {
     let server = shelf.server().entry().name.as_str();
-    let plausible = match endpoint {
-        crate::endpoint::Endpoint::Joined => {
-            name.strip_prefix(server).is_some_and(|rest| rest.starts_with(SEPARATOR))
-        }
-        _ => true,
-    };
-    plausible && shelf.known().is_none() && may_see(received, shelf)
+    match received.passage.identified.head.endpoint {
+        Endpoint::Joined => name.strip_prefix(server).is_some_and(|rest| rest.starts_with(SEPARATOR)),
+        Endpoint::Server(_) | Endpoint::Profile(_) => true,
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
-use casemate_gateway::ports::Identities;
+use casemate_gateway::ports::{Asked, Identities, Rejection};
 use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_store::Store;
@@ -55,6 +55,7 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     );
     let gate = Gate::start(Parts {
         snapshot,
+        own_url: None,
         identities: Arc::new(Alone::new()?),
         recorder: Arc::clone(&place.log) as _,
         pins: Arc::clone(&pins) as _,
@@ -139,8 +140,8 @@ impl Alone {
 }
 
 impl Identities for Alone {
-    fn key(&self, _: &str, _: u64) -> Result<Arc<Subject>, String> {
-        Err("no key is of use here".to_owned())
+    fn bearer(&self, _: &str, _: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
+        Err(Rejection::Refused("no key and no token is of use here".to_owned()))
     }
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
