@@ -5,6 +5,7 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod front;
 mod identity;
 mod inspect;
 mod pace;
@@ -16,12 +17,12 @@ mod server;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_gateway::front::{Network, PublicUrl};
+use casemate_gateway::front::{Network, PublicUrl, TlsFiles};
 use casemate_gateway::snapshot::{Limits, Snapshot};
 use casemate_net::Destination;
 
@@ -37,6 +38,8 @@ use crate::reader::{Scope, Written};
 pub struct Process {
     /// The address to listen on; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// The certificates and keys of HTTPS; without them it is plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The most verbose level that is logged: `error`, `warn`, `info`, `debug` or `trace`.
     pub log: String,
     /// How long calls in flight may take to finish at shutdown.
@@ -62,6 +65,7 @@ impl Process {
     pub fn changes(&self, new: &Process) -> Vec<&'static str> {
         let differs = [
             ("gateway.listen", self.listen != new.listen),
+            ("gateway.tls", self.tls != new.tls),
             ("gateway.log", self.log != new.log),
             ("gateway.shutdown_grace", self.shutdown_grace != new.shutdown_grace),
             ("packages", self.packages != new.packages),
@@ -177,23 +181,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn process(&mut self) -> Process {
-        let at = self.written.scope("gateway");
-        let listen = at.address("listen").unwrap_or((Ipv4Addr::LOCALHOST, 7332).into());
-        if !listen.ip().is_loopback() && at.switch("plaintext_beyond_loopback") != Some(true) {
-            let what = format!("gateway.listen is {listen}, which other machines reach without TLS");
-            let hint = "listen on 127.0.0.1 behind a proxy that ends TLS, or set \
-                        gateway.plaintext_beyond_loopback = true";
-            self.refuse(at.origin_of("listen"), Fault::new(what).hint(hint));
-        }
-        Process {
-            listen,
-            log: at.text("log").unwrap_or("info").to_owned(),
-            shutdown_grace: at.time("shutdown_grace").unwrap_or(Duration::from_secs(10)),
-            packages: self.packages(),
-        }
-    }
-
     fn packages(&self) -> PackageSources {
         let at = self.written.scope("packages");
         let reach = at.texts("reach").unwrap_or_default();
@@ -203,29 +190,6 @@ impl<'a> Compiler<'a> {
             // What could not be read was reported where it stands.
             reach: reach.iter().filter_map(|text| text.parse().ok()).collect(),
         }
-    }
-
-    fn front(&self) -> Front {
-        let at = self.written.scope("gateway");
-        Front {
-            hosts: at.texts("hosts").unwrap_or_default(),
-            origins: at.texts("origins").unwrap_or_default(),
-            public_url: self.public_url(),
-            trusted_proxies: self.trusted_proxies(),
-            connections_max: at.number("limits.connections").unwrap_or(4096),
-            connections_per_address_max: at.number("limits.connections_per_address").unwrap_or(1024),
-        }
-    }
-
-    // What could not be read was reported where it stands.
-
-    fn public_url(&self) -> Option<PublicUrl> {
-        PublicUrl::parse(self.written.scope("gateway").text("public_url")?).ok()
-    }
-
-    fn trusted_proxies(&self) -> Vec<Network> {
-        let written = self.written.scope("gateway").texts("trusted_proxies").unwrap_or_default();
-        written.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
     fn refuse(&mut self, origin: Origin, fault: Fault) {

@@ -5,6 +5,7 @@ use std::fmt;
 use http::Uri;
 use thiserror::Error;
 
+pub use casemate_transport::http::tls::{ClientFiles, Demand, TlsFiles};
 pub use casemate_transport::http::{Network, NetworkFault};
 
 use crate::endpoint::Endpoint;

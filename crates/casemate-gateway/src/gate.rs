@@ -1,5 +1,6 @@
 //! The gateway as a whole: what all calls share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +22,9 @@ use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
+use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
+use crate::turned_away::{Noted, TurnedAways};
 use crate::upstream::{Host, Server, ServerNotice};
 
 /// How often idle sessions are looked for.
@@ -68,6 +71,7 @@ pub struct Gate {
     limiter: Limiter,
     approvals: Approvals,
     seals: Arc<Seals>,
+    turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
     run: u64,
@@ -101,6 +105,7 @@ impl Gate {
             bus: Bus::default(),
             tasks: Tasks::default(),
             admissions: Admissions::default(),
+            turned_away: TurnedAways::default(),
             closing: CancellationToken::new(),
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
@@ -239,6 +244,32 @@ impl Gate {
         CallId { run: self.run, number: self.calls.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// An id for what is no call. It is not counted up: a stranger who is refused twice would learn how many calls others
+    /// made in between.
+    fn unnumbered(&self) -> CallId {
+        let mut number = [0; 8];
+        // Without randomness there is an id that several refusals share, and nothing depends on more.
+        _ = getrandom::fill(&mut number);
+        CallId { run: self.run, number: u64::from_le_bytes(number) }
+    }
+
+    /// Counts a request that was refused before it was a call, and names the refusal.
+    pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
+        let refusal = refusal.under(self.unnumbered());
+        if let Some(call) = refusal.call.as_deref().copied() {
+            tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
+            let noted =
+                Noted { address, code: refusal.code, label: refusal.label, call, unix_ms: clock::unix_ms() };
+            self.turned_away.note(&*self.recorder, &noted);
+        }
+        refusal
+    }
+
+    /// Writes down what is only counted so far, at the end.
+    pub fn settle(&self) {
+        self.turned_away.settle(&*self.recorder);
+    }
+
     /// Brings what servers say outside of calls to the clients that want it.
     async fn follow(
         self: Arc<Self>,
@@ -259,8 +290,10 @@ impl Gate {
         }
     }
 
-    /// Ends the sessions that were idle for too long, or whose subject is gone.
+    /// Writes down who was refused in the minute before, and ends the sessions that were idle for too long, or whose
+    /// subject is gone.
     async fn sweep(&self) {
+        self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.approvals.sweep().await;
     }

@@ -32,6 +32,7 @@ pub use identify::{Identified, subject as identify};
 
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
+use answer::Ticket;
 use consent::Consent;
 use receive::{Message, Received};
 use record::Record;
@@ -49,7 +50,7 @@ pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<V
     for message in messages {
         match message {
             Message::Call(received) => deliveries.push(call(gate, received).await),
-            Message::Unreadable(delivery) => deliveries.push(delivery),
+            Message::Unreadable(ticket, refusal) => deliveries.push(unreadable(gate, &ticket, refusal)),
             Message::Told(told) => told.deliver(gate).await,
         }
     }
@@ -84,8 +85,15 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
         }
     };
     let outcome = invite::offer(gate, &ticket, outcome).await;
+    let outcome = outcome.map_err(|refusal| refusal.under(record.call()));
     record.close(&outcome);
     answer::deliver(&ticket, outcome)
+}
+
+/// Answers a request that is wrong in itself. It is counted, and was never a call.
+fn unreadable(gate: &Gate, ticket: &Ticket, refusal: Refusal) -> Delivery {
+    let refusal = gate.turn_away(ticket.address, refusal);
+    answer::deliver(ticket, Err(refusal))
 }
 
 /// Runs a future and turns a panic in it into a refusal: one broken call never takes the gateway down.

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod ports;
 pub mod refusal;
 pub mod snapshot;
+mod turned_away;
 
 pub use casemate_upstream as upstream;
 

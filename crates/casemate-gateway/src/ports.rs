@@ -132,6 +132,25 @@ pub trait Recorder: Send + Sync + Debug {
 
     /// Written when the call has ended, in whatever way. A failure is for the recorder to raise an alarm about.
     fn outcome(&self, outcome: &Outcome<'_>);
+
+    /// Written for what was refused before it was a call: a line for each address and minute. A failure is for the
+    /// recorder to raise an alarm about.
+    fn turned_away(&self, away: &TurnedAway<'_>);
+}
+
+/// What one address was refused in one minute, before any of it was a call.
+#[derive(Debug, Clone)]
+pub struct TurnedAway<'a> {
+    /// An address, a network of IPv6 (`2001:db8::/64`), `unix`, or `others` when there were too many to name.
+    pub from: &'a str,
+    /// How many requests.
+    pub count: u64,
+    /// When the first was refused, in milliseconds since 1970, and the id that its answer quoted.
+    pub first: (u64, CallId),
+    /// The same of the last.
+    pub last: (u64, CallId),
+    /// What for, each with its number: `CM1101: 3`, `CM1001 unknown host: 1`.
+    pub reasons: &'a [String],
 }
 
 /// Keeps questions and approvals over restarts.

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::frame::ErrorObject;
-use serde_json::{Value, json};
 use casemate_mcp::json::Raw;
+use serde_json::{Value, json};
 
 use crate::snapshot::ServerEntry;
+
+use crate::ports::CallId;
 
 pub use wire::Wire;
 
@@ -67,6 +69,32 @@ impl Remediation {
     }
 }
 
+/// The HTTP methods of a path, for whoever used another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allow {
+    /// The refusal is about something else.
+    Unsaid,
+    /// There is something to get.
+    Get,
+    /// MCP in its modern dialect.
+    Post,
+    /// MCP with the sessions of its legacy dialect.
+    Session,
+}
+
+impl Allow {
+    /// The value of an `Allow` header; `None` when there is nothing to say.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Allow::Unsaid => None,
+            Allow::Get => Some("GET"),
+            Allow::Post => Some("POST"),
+            Allow::Session => Some("POST, GET, DELETE"),
+        }
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $party:ident;)*) => {
         /// The stable code of a refusal.
@@ -111,6 +139,8 @@ codes! {
     TooManyConnections = "CM1005", Us;
     /// The request came in plaintext, and the gateway is reached over HTTPS.
     Plaintext = "CM1006", Caller;
+    /// There was no TLS to be had with the client.
+    BadHandshake = "CM1007", Caller;
     /// No credential came with the request.
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
@@ -219,8 +249,14 @@ pub struct Refusal {
     pub question: Option<Raw>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
+    /// The id that the log and the records have it under, for the caller to quote.
+    pub call: Option<Box<CallId>>,
+    /// More precisely than the code, for the records: a word or two that no caller chose.
+    pub label: &'static str,
+    /// The HTTP methods that would be right.
+    pub allow: Allow,
     /// The scopes that a token needs for it.
-    pub scopes: Vec<String>,
+    pub scopes: Box<[String]>,
 }
 
 impl Refusal {
@@ -237,7 +273,10 @@ impl Refusal {
             login: None,
             question: None,
             approval: None,
-            scopes: Vec::new(),
+            call: None,
+            label: "",
+            allow: Allow::Unsaid,
+            scopes: Box::default(),
         }
     }
 
@@ -248,11 +287,32 @@ impl Refusal {
         self
     }
 
+    /// Names it; the first name stays.
+    #[must_use]
+    pub fn under(mut self, call: CallId) -> Self {
+        self.call.get_or_insert_with(|| Box::new(call));
+        self
+    }
+
+    /// Says more precisely what it is, for the records.
+    #[must_use]
+    pub fn labelled(mut self, label: &'static str) -> Self {
+        self.label = label;
+        self
+    }
+
+    /// Says which HTTP methods would be right.
+    #[must_use]
+    pub fn allowing(mut self, methods: Allow) -> Self {
+        self.allow = methods;
+        self
+    }
+
     /// The refusal of what needs a token with more scopes; these are all that it needs.
     #[must_use]
     pub fn insufficient(scopes: Vec<String>) -> Self {
         let message = "The token does not have the scope for this: ask its issuer for one that does.";
-        Refusal { scopes, ..Refusal::new(Code::InsufficientScope, message) }
+        Refusal { scopes: scopes.into(), ..Refusal::new(Code::InsufficientScope, message) }
     }
 
     /// Says whether sending it again can help.

@@ -11,4 +11,5 @@ mod limits;
 mod lists;
 mod pins;
 mod sessions;
+mod strangers;
 mod tokens;

@@ -127,6 +127,21 @@ impl fmt::Display for Ending {
     }
 }
 
+/// What one address was refused in one minute, before any of it was a call.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnedAway<'a> {
+    /// An address, a network of IPv6, `unix`, or `others` when there were too many to name.
+    pub from: &'a str,
+    /// How many requests.
+    pub count: u64,
+    /// The id that the answer to the first quoted, and when it was refused, in milliseconds since 1970.
+    pub first: (&'a str, u64),
+    /// The same of the last.
+    pub last: (&'a str, u64),
+    /// What for, each with its number.
+    pub reasons: &'a [&'a str],
+}
+
 /// What a person did to the installation.
 #[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {
@@ -155,6 +170,8 @@ pub enum Record<'a> {
     Approval(&'a Approval<'a>),
     /// A server tried to reach something.
     Network(&'a Network<'a>),
+    /// Requests were refused before they were calls.
+    TurnedAway(&'a TurnedAway<'a>),
     /// A person did something to the installation.
     Act(&'a Act<'a>),
     /// An incomplete line was found and cut off.

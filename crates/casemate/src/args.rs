@@ -162,7 +162,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Config),
     /// Look for what could keep Casemate from working
-    Doctor,
+    Doctor(offline::Doctor),
     /// Explain an error code, for example CM1207
     Explain(offline::Explain),
     /// Print shell completions

@@ -72,7 +72,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Sessions(args) => sessions::run(context, &args),
         Command::Approvals(args) => approvals::run(context, &args),
         Command::Config(args) => config::run(context, &args),
-        Command::Doctor => doctor::run(context),
+        Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::completions(context, &args),
         Command::Man(args) => completions::man(context, &args),

@@ -16,7 +16,7 @@ use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotic
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
-use casemate_transport::http::{Client, ClientOptions, Server};
+use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
 use casemate_transport::listener::Listener;
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
@@ -48,6 +48,7 @@ pub mod memory;
 pub mod operator;
 pub mod seat;
 pub mod signals;
+pub mod tls;
 pub mod watch;
 
 /// Connections of local clients at a time. Each is a person's client, or one of its sessions.
@@ -105,7 +106,8 @@ impl Daemon {
         let signals = Signals::listen()?;
         context.paths.prepare_data()?;
         let seat = Seat::take(&context.paths)?;
-        let Process { listen, shutdown_grace, packages: ref sources, .. } = start.loaded.process;
+        let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
+        let tls = tls.clone().map(tls::open).transpose()?;
         let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
@@ -113,13 +115,13 @@ impl Daemon {
         let stop = CancellationToken::new();
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
-        ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
+        ledgers.papers.configure(start.loaded.identity);
         let gate = Gate::start(Parts {
             snapshot: start.loaded.snapshot,
             own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
@@ -133,12 +135,10 @@ impl Daemon {
             notices,
         });
         let listening = CancellationToken::new();
-        let service = Arc::new(edge::http::Http::new(Arc::clone(&gate)));
-        let server = Server::new(Arc::clone(&shell), service, listening.clone(), tracker.clone());
-        tracker.spawn(server.run(listener));
+        open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
         let watch = watch(&context);
-        let endpoint = format!("http://{address}/mcp");
+        let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
             live::Start {
@@ -147,6 +147,7 @@ impl Daemon {
                 shell,
                 listen: start.listen,
                 process: start.loaded.process,
+                tls,
                 text: start.text,
                 vault: start.vault,
                 logins,
@@ -193,6 +194,7 @@ impl Daemon {
             tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
         }
         self.ledger.flush().await;
+        self.gate.settle();
         self.log.sync();
         tracing::info!("stopped");
     }
@@ -228,6 +230,22 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
     })?;
     let address = listener.local_addr().unwrap_or(listen);
     Ok((listener, address))
+}
+
+/// Serves clients over HTTP, or HTTPS, until `listening` ends.
+fn open_door(
+    gate: &Arc<Gate>,
+    (shell, tls): (&Arc<ArcSwap<Shell>>, Option<&Arc<Tls>>),
+    (listener, listening): (Listener, &CancellationToken),
+) {
+    let tracker = gate.tracker();
+    let service = Arc::new(edge::http::Http::new(Arc::clone(gate)));
+    let mut server = Server::new(Arc::clone(shell), service, listening.clone(), tracker.clone());
+    if let Some(tls) = tls {
+        server = server.with_tls(Arc::clone(tls));
+        tls::follow(tls, tracker, listening);
+    }
+    tracker.spawn(server.run(listener));
 }
 
 /// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use casemate_gateway::front::{ClientFiles, Demand, TlsFiles};
 use casemate_gateway::snapshot::{Sharing, Source as From};
 use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::ExposeSecret;
@@ -19,6 +20,7 @@ plaintext_beyond_loopback = true
 hosts = ["mcp.example.com"]
 origins = ["https://app.example.com"]
 public_url = "https://MCP.example.com:443/"
+tls = { certificate = "cert.pem", key = "/k/key.pem", client_ca = "ca.pem", client_certificates = "required" }
 trusted_proxies = ["10.0.0.0/8", "2001:db8::7"]
 log = "debug"
 shutdown_grace = "3s"
@@ -72,6 +74,11 @@ fn every_setting_arrives() {
         process,
         Process {
             listen: "0.0.0.0:0".parse().unwrap(),
+            tls: Some(TlsFiles {
+                certificate: "etc/cert.pem".into(),
+                key: "/k/key.pem".into(),
+                clients: Some(ClientFiles { authorities: "etc/ca.pem".into(), demand: Demand::Required }),
+            }),
             log: "debug".into(),
             shutdown_grace: Duration::from_secs(3),
             packages: PackageSources {
@@ -260,7 +267,10 @@ fn a_reference_to_no_secret_is_a_mistake_that_does_not_repeat_it() {
 #[test]
 fn changes_that_wait_for_a_restart_are_named() {
     let (old, new) = (load("").process, load(FULL).process);
-    assert_eq!(old.changes(&new), ["gateway.listen", "gateway.log", "gateway.shutdown_grace", "packages"]);
+    assert_eq!(
+        old.changes(&new),
+        ["gateway.listen", "gateway.tls", "gateway.log", "gateway.shutdown_grace", "packages"]
+    );
     assert!(old.changes(&old).is_empty());
 }
 

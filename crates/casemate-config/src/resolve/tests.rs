@@ -255,7 +255,7 @@ calls_in_flight = 1.5
 "#,
         expect![[r#"
             etc/casemate.toml:3:1: gateway.listen is 0.0.0.0:7332, which other machines reach without TLS
-              hint: listen on 127.0.0.1 behind a proxy that ends TLS, or set gateway.plaintext_beyond_loopback = true
+              hint: set gateway.tls.certificate and gateway.tls.key, listen on 127.0.0.1 behind a proxy that ends TLS, or set gateway.plaintext_beyond_loopback = true
             etc/casemate.toml:4:10: gateway.hosts: "https://mcp.example.com" is not a host name or address with an optional port
               hint: a host has no scheme: "mcp.example.com"
             etc/casemate.toml:4:60: gateway.hosts: "a@b" is not a host name or address with an optional port

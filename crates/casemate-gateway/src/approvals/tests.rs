@@ -5,7 +5,7 @@ use casemate_mcp::json::Raw;
 use casemate_policy::SubjectId;
 
 use super::*;
-use crate::ports::{Intent, Outcome};
+use crate::ports::{Intent, Outcome, TurnedAway};
 use crate::upstream::Soon;
 
 /// Keeps what is put, unless its disk is full.
@@ -49,6 +49,8 @@ impl Recorder for Drawer {
     }
 
     fn outcome(&self, _: &Outcome<'_>) {}
+
+    fn turned_away(&self, _: &TurnedAway<'_>) {}
 
     fn approval(&self, _: &ApprovalEvent<'_>) -> Result<(), String> {
         self.check()

@@ -5,12 +5,14 @@
 
 mod challenge;
 mod reply;
+pub mod routes;
 mod session;
 mod stream;
 
 use std::sync::Arc;
 
-use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, Reply, Service};
+use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, Reply, Service, TurnedAway};
+use casemate_transport::listener::Peer;
 use http::Method;
 use tokio::sync::mpsc;
 
@@ -21,6 +23,7 @@ use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::{self, Claims, Head, SessionRef};
 use crate::refusal::{Code, Refusal};
+use routes::Asked;
 
 /// Messages of a running call that wait for its edge.
 const QUEUE_MESSAGES: usize = 16;
@@ -39,25 +42,16 @@ impl Http {
     }
 
     async fn route(&self, head: HttpHead, body: Inbound) -> Result<Reply, Refusal> {
-        match head.path() {
-            "/healthz" => return Ok(reply::health()),
-            "/readyz" => return Ok(reply::readiness(&self.gate)),
-            _ => {}
-        }
-        if let Some(metadata) = challenge::metadata(&self.gate, &head.method, head.path()) {
-            return metadata;
-        }
-        let nothing =
-            || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
-        let endpoint = Endpoint::of_path(head.path()).ok_or_else(nothing)?;
+        let endpoint = match routes::find(head.path(), &head.method)? {
+            Asked::Health => return Ok(reply::health()),
+            Asked::Readiness => return Ok(reply::readiness(&self.gate)),
+            Asked::Metadata => return challenge::metadata(&self.gate, head.path()),
+            Asked::Mcp(endpoint) => endpoint,
+        };
         match head.method {
-            Method::POST => self.post(head, endpoint, body).await,
             Method::GET => session::attach(&self.gate, head, endpoint).await,
             Method::DELETE => session::end(&self.gate, head, endpoint).await,
-            _ => Err(Refusal::new(
-                Code::BadHttpMethod,
-                "MCP uses POST here, and GET and DELETE for legacy sessions.",
-            )),
+            _ => self.post(head, endpoint, body).await,
         }
     }
 
@@ -99,15 +93,28 @@ impl Http {
 impl Service for Http {
     async fn call(&self, arrival: Result<HttpHead, Reject>, body: Inbound) -> Reply {
         let path = arrival.as_ref().map(|head| head.path().to_owned()).unwrap_or_default();
-        let outcome = match arrival {
-            Ok(head) => self.route(head, body).await,
-            Err(reject) => Err(rejected(&reject)),
+        let (address, outcome) = match arrival {
+            Ok(head) => (head.peer.address(), self.route(head, body).await),
+            Err(reject) => (reject.peer.address(), Err(rejected(&reject))),
         };
         outcome.unwrap_or_else(|refusal| {
-            tracing::debug!(%refusal, detail = refusal.detail.as_deref(), "a request was refused");
+            let refusal = self.gate.turn_away(address, refusal);
             let challenge = Challenge::of(&self.gate, &path);
             challenge.on(reply::of_refusal(&refusal), Some(refusal.code), &refusal.scopes)
         })
+    }
+
+    fn turned_away(&self, peer: Peer, what: TurnedAway) -> Option<String> {
+        let refusal = match what {
+            TurnedAway::Full => Refusal::new(Code::TooManyConnections, "There are too many connections."),
+            TurnedAway::Malformed => {
+                Refusal::new(Code::BadHeader, "This is no request of HTTP/1.1.").labelled("malformed")
+            }
+            TurnedAway::Handshake(why) => {
+                Refusal::new(Code::BadHandshake, "There was no TLS to be had.").with_detail(why)
+            }
+        };
+        self.gate.turn_away(peer.address(), refusal).call.map(|call| call.to_string())
     }
 }
 
@@ -117,6 +124,7 @@ fn head_of(head: &HttpHead, endpoint: Endpoint, outlet: Outlet) -> Head {
     Head {
         peer: head.peer,
         credential: head.bearer().map(Into::into),
+        certificate: head.certificate.clone(),
         endpoint,
         claims: Some(Claims {
             revision: head.protocol_version().map(Into::into),
@@ -131,7 +139,9 @@ fn head_of(head: &HttpHead, endpoint: Endpoint, outlet: Outlet) -> Head {
 
 fn rejected(reject: &Reject) -> Refusal {
     let code = match reject.reason {
-        RejectReason::HostUnknown | RejectReason::OriginRefused => Code::ForeignOrigin,
+        RejectReason::HostUnknown | RejectReason::OriginRefused | RejectReason::CrossSite => {
+            Code::ForeignOrigin
+        }
         RejectReason::Plaintext => Code::Plaintext,
         _ => Code::BadHeader,
     };
@@ -141,4 +151,5 @@ fn rejected(reject: &Reject) -> Refusal {
         _ => "",
     };
     Refusal::new(code, format!("The request was refused: {}{hint}.", reject.reason))
+        .labelled(reject.reason.label())
 }

@@ -181,6 +181,7 @@ impl Connection {
         let head = Head {
             peer: self.peer,
             credential: None,
+            certificate: None,
             endpoint: self.endpoint.clone(),
             claims: None,
             session: SessionRef::Connection(Arc::clone(&self.session)),
@@ -193,7 +194,10 @@ impl Connection {
                     _ = self.lines.send(one_line(delivery.joined())).await;
                 }
             }
-            Err(refusal) => _ = self.lines.send(error_text(None, &refusal.wire().error)).await,
+            Err(refusal) => {
+                let refusal = self.gate.turn_away(self.peer.address(), refusal);
+                _ = self.lines.send(error_text(None, &refusal.wire().error)).await;
+            }
         }
     }
 }

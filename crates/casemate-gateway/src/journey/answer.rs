@@ -1,5 +1,6 @@
 //! Stage 10: the answer in the words of the client's dialect.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use super::inspect::Cleared;
 use crate::client::Session;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 
 /// What is needed to answer a request, kept apart from its journey.
@@ -25,6 +27,8 @@ pub(super) struct Ticket {
     pub(super) revision: Revision,
     /// Who can be asked to open an address on this machine, if anybody can.
     pub(super) opener: Option<SubjectId>,
+    /// Where the request came from.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// The answer to one request, ready to be written.
@@ -42,6 +46,8 @@ pub struct Delivery {
     pub opened: Option<Arc<Session>>,
     /// The client gave the call up: where an answer is not owed to a transport, none is sent.
     pub canceled: bool,
+    /// The id that the log and the records have a refusal under.
+    pub refused: Option<CallId>,
 }
 
 /// Writes the outcome of a journey for the client.
@@ -72,9 +78,10 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         parts: vec![error_text(Some(&ticket.id), &wire.error)],
         status,
         retry_after_s: wire.retry_after_s,
-        scopes: refusal.scopes,
+        scopes: refusal.scopes.into_vec(),
         opened: None,
         canceled: refusal.code == Code::Canceled,
+        refused: refusal.call.as_deref().copied(),
     }
 }
 
@@ -96,6 +103,7 @@ fn worded(ticket: &Ticket, result: &Raw, opened: Option<Arc<Session>>) -> Delive
         scopes: Vec::new(),
         opened,
         canceled: false,
+        refused: None,
     }
 }
 
@@ -114,6 +122,7 @@ fn error_of(ticket: &Ticket, error: ErrorObject) -> Delivery {
         scopes: Vec::new(),
         opened: None,
         canceled: false,
+        refused: None,
     }
 }
 

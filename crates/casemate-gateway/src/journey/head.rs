@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use casemate_transport::http::ClientCertificate;
 use casemate_transport::http::inbound::{BodyFault, Inbound};
 use casemate_transport::listener::Peer;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Head {
     pub peer: Peer,
     /// The bearer credential that came with it.
     pub credential: Option<Box<str>>,
+    /// The certificate that its sender showed when the connection was made; verified then.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Where it is addressed to.
     pub endpoint: Endpoint,
     /// What the HTTP headers claim about the body; `None` where there are no headers.

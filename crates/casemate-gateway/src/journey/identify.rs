@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use casemate_policy::Subject;
+use casemate_transport::http::ClientCertificate;
 use casemate_transport::listener::Peer;
 
 use super::head::Head;
@@ -47,9 +48,26 @@ pub async fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
             Refusal::new(Code::BadCredential, "Only the user who runs the gateway may use its socket.")
                 .with_detail(format_args!("uid {uid}"))
         })?,
-        (None, _) => return Err(Refusal::new(Code::NoCredential, missing(&snapshot))),
+        (None, _) => match &head.certificate {
+            Some(certificate) => holder(gate, certificate)?,
+            None => return Err(Refusal::new(Code::NoCredential, missing(&snapshot))),
+        },
     };
     Ok(Identified { subject, head, snapshot, _seal: Seal })
+}
+
+/// The subject of the certificate that was shown when the connection was made.
+fn holder(gate: &Gate, certificate: &ClientCertificate) -> Result<Arc<Subject>, Refusal> {
+    let now_unix_s = clock::unix_now().as_secs();
+    let judged = match certificate.validity.covers(now_unix_s) {
+        true => gate.identities().certificate(&certificate.der, now_unix_s),
+        // It was valid when the connection was made.
+        false => Err("the certificate has expired".to_owned()),
+    };
+    judged.map_err(|why| {
+        let message = "The client certificate is not accepted: it has expired, or stands for nobody.";
+        Refusal::new(Code::BadCredential, message).with_detail(why)
+    })
 }
 
 /// The subject of a key or token. Only a token of a configured issuer whose key is not known yet is waited for.

@@ -15,9 +15,8 @@ use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_transport::http::inbound::BodyFault;
 
-use super::Delivery;
 use super::admit::Admitted;
-use super::answer::{Ticket, deliver};
+use super::answer::Ticket;
 use super::head::{Incoming, SessionRef};
 use super::invite;
 use crate::client::{InFlight, Session};
@@ -39,7 +38,7 @@ pub(super) enum Message {
     /// A request.
     Call(Received),
     /// A request that is wrong in itself; its answer stands.
-    Unreadable(Delivery),
+    Unreadable(Ticket, Refusal),
     /// A notification, or the reply to a question of ours.
     Told(Told),
 }
@@ -66,6 +65,7 @@ impl Received {
             method: self.call.method.clone(),
             revision: self.call.meta.revision,
             opener: invite::opener(self),
+            address: self.passage.identified.head.peer.address(),
         }
     }
 
@@ -110,7 +110,7 @@ pub(super) async fn messages<B: Incoming>(
             return Err(Refusal::new(Code::BadMessage, message));
         }
         Ok(frames) => frames,
-        Err(fault) => return no_frame(&fault).answer_to(fault.id()),
+        Err(fault) => return no_frame(&fault).answer_to(fault.id(), &admitted),
     };
     admitted.further(gate, frames.len().saturating_sub(1))?;
     let reader = Reader { passage: Arc::new(admitted), session, hello };
@@ -260,8 +260,8 @@ impl Reader {
 
     fn unreadable(&self, id: Id, method: Method, refusal: Refusal) -> Result<Message, Refusal> {
         let revision = self.hello.as_ref().map_or(Revision::LATEST, |hello| hello.revision);
-        let ticket = Ticket { id, method, revision, opener: None };
-        Ok(Message::Unreadable(deliver(&ticket, Err(refusal))))
+        let address = self.passage.identified.head.peer.address();
+        Ok(Message::Unreadable(Ticket { id, method, revision, opener: None, address }, refusal))
     }
 }
 
@@ -280,11 +280,11 @@ fn bounded(id: &Id, method: &Method, params: Option<&Members>) -> Result<(), Ref
 
 impl Refusal {
     /// An answer to the request, when its id could be read; otherwise the refusal belongs to no request.
-    fn answer_to(self, id: Option<&Id>) -> Result<Vec<Message>, Refusal> {
+    fn answer_to(self, id: Option<&Id>, admitted: &Admitted) -> Result<Vec<Message>, Refusal> {
         let id = id.cloned().ok_or_else(|| self.clone())?;
         let (method, revision) = (Method::Other("".into()), Revision::LATEST);
-        let ticket = Ticket { id, method, revision, opener: None };
-        Ok(vec![Message::Unreadable(deliver(&ticket, Err(self)))])
+        let address = admitted.identified.head.peer.address();
+        Ok(vec![Message::Unreadable(Ticket { id, method, revision, opener: None, address }, self)])
     }
 }
 

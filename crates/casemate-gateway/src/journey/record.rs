@@ -76,6 +76,11 @@ impl<'g> Record<'g> {
         }
     }
 
+    /// The id of the call.
+    pub(super) fn call(&self) -> CallId {
+        self.call
+    }
+
     /// Writes what is about to be done.
     ///
     /// # Errors
@@ -134,7 +139,7 @@ impl<'g> Record<'g> {
         let peer = identified.head.peer.to_string();
         let intent = Intent {
             call: self.call,
-            unix_ms: now_ms(),
+            unix_ms: clock::unix_ms(),
             subject: identified.subject.id.as_str(),
             peer: &peer,
             endpoint: &identified.head.endpoint.to_string(),
@@ -163,7 +168,7 @@ impl<'g> Record<'g> {
         let took = clock::instant().duration_since(self.started);
         self.gate.recorder().outcome(&Outcome {
             call: self.call,
-            unix_ms: now_ms(),
+            unix_ms: clock::unix_ms(),
             ending,
             code,
             detail,
@@ -199,8 +204,4 @@ fn is_recorded(method: &Method, received: &Received) -> bool {
 /// The beginning of a text that a client chose, so that nobody can fill the disk with names.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or(text)
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(clock::unix_now().as_millis()).unwrap_or(u64::MAX)
 }

@@ -25,6 +25,8 @@ struct Data<'a> {
     code: &'a str,
     fault: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<&'a str>,
@@ -46,6 +48,7 @@ impl Refusal {
         let data = Raw::of(&Data {
             code: self.code.as_str(),
             fault: party(self.code.party()),
+            call: self.call.as_ref().map(ToString::to_string),
             retry_after_ms: after.map(|after| after.as_millis()),
             approval: self.approval.as_deref(),
             meta: self.denial_meta(),
@@ -66,7 +69,9 @@ impl Refusal {
 fn mapping(refused: Code) -> (StatusCode, i64) {
     match refused {
         Code::ForeignOrigin | Code::Plaintext => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
-        Code::BadHeader | Code::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
+        Code::BadHeader | Code::HeaderMismatch | Code::BadHandshake => {
+            (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH)
+        }
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
         Code::TooManyConnections | Code::Stopping => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),

@@ -32,7 +32,7 @@ use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
     ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
-    Spent,
+    Spent, TurnedAway,
 };
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
@@ -49,7 +49,7 @@ pub(super) struct Harness {
     pub(super) pins: Arc<Book>,
     /// What was written to all servers behind pipes.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
-    address: std::net::SocketAddr,
+    pub(super) address: std::net::SocketAddr,
     stop: CancellationToken,
 }
 
@@ -67,6 +67,14 @@ impl Harness {
     }
 
     pub(super) async fn with_limits(servers: Vec<ServerEntry>, limits: Limits) -> Harness {
+        Harness::with(servers, limits, Shell::default()).await
+    }
+
+    pub(super) async fn with_shell(servers: Vec<ServerEntry>, shell: Shell) -> Harness {
+        Harness::with(servers, Limits::default(), shell).await
+    }
+
+    async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
@@ -99,7 +107,7 @@ impl Harness {
         let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let shell = Arc::new(ArcSwap::from_pointee(Shell::default()));
+        let shell = Arc::new(ArcSwap::from_pointee(shell));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
         Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), address, stop }
@@ -351,6 +359,11 @@ impl Recorder for Records {
     fn outcome(&self, outcome: &Outcome<'_>) {
         let line = format!("{} {}", outcome.ending.as_str(), outcome.code);
         self.lines.send_modify(|lines| lines.push(line.trim().to_owned()));
+    }
+
+    fn turned_away(&self, away: &TurnedAway<'_>) {
+        let line = format!("turned away {} {} {}", away.from, away.count, away.reasons.join(", "));
+        self.lines.send_modify(|lines| lines.push(line));
     }
 }
 

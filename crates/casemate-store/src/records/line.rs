@@ -2,7 +2,7 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Act, Approval, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record};
+use super::{Act, Approval, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -30,6 +30,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::CellEnd(end) => write_end(&mut members, end, stamp),
         Record::Network(network) => write_network(&mut members, network, stamp),
         Record::Approval(approval) => write_approval(&mut members, approval, stamp),
+        Record::TurnedAway(away) => write_turned_away(&mut members, away, stamp),
         Record::Act(act) => write_act(&mut members, act, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
@@ -137,6 +138,20 @@ fn write_network(members: &mut Members<'_>, network: &Network<'_>, stamp: Stamp<
     members.time(stamp);
     members.number("times", network.times);
     members.text("verdict", network.verdict);
+}
+
+fn write_turned_away(members: &mut Members<'_>, away: &TurnedAway<'_>, stamp: Stamp<'_>) {
+    let ((first_call, first), (last_call, last)) = (away.first, away.last);
+    members.number("count", away.count);
+    members.number("first", first);
+    members.text("first_call", first_call);
+    members.text("from", away.from);
+    members.text("kind", "turned-away");
+    members.number("last", last);
+    members.text("last_call", last_call);
+    members.texts("reasons", away.reasons);
+    members.number("seq", stamp.seq);
+    members.time(stamp);
 }
 
 fn write_act(members: &mut Members<'_>, act: &Act<'_>, stamp: Stamp<'_>) {

@@ -1,13 +1,16 @@
 //! The head of a request: read once, with everything that could be read in two ways refused.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 use thiserror::Error;
 
+use super::cors;
 use super::rules::{HostVerdict, Origin};
 use super::shell::{Plaintext, Shell};
+use super::tls::ClientCertificate;
 use crate::listener::Peer;
 
 /// The revision that a message follows: `MCP-Protocol-Version`.
@@ -21,7 +24,7 @@ pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The last event that a legacy client saw of a stream: `Last-Event-ID`.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What the names of `Mcp-Param-*` headers begin with.
-const PARAM_PREFIX: &str = "mcp-param-";
+pub(super) const PARAM_PREFIX: &str = "mcp-param-";
 
 /// A request whose head passed the shell. Guarded headers (`Authorization`, `Host`, `Origin`, `Content-Type`,
 /// `Last-Event-ID`, `Mcp-*`) occur at most once each and are visible ASCII.
@@ -31,6 +34,8 @@ pub struct Head {
     pub peer: Peer,
     /// How it came.
     pub channel: Channel,
+    /// The certificate that its sender showed to us; never one that a proxy speaks of.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Its method.
     pub method: Method,
     /// Its target, without scheme and authority.
@@ -39,11 +44,32 @@ pub struct Head {
     pub headers: HeaderMap,
 }
 
+/// The connection that requests come on.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Who sits at its other end.
+    pub peer: Peer,
+    /// Whether others can read it.
+    pub channel: Channel,
+    /// The certificate that was shown on it.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Link {
+    /// One without TLS.
+    #[must_use]
+    pub fn plain(peer: Peer) -> Link {
+        Link { peer, channel: Channel::Plain, certificate: None }
+    }
+}
+
 /// How a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Readable to whoever sits on the wire, as far as we know.
     Plain,
+    /// Over TLS that ends here.
+    Tls,
     /// Over TLS that ended at a trusted proxy, by the proxy's word.
     ProxyTls,
 }
@@ -54,7 +80,7 @@ impl Channel {
     pub fn is_tls(self) -> bool {
         match self {
             Channel::Plain => false,
-            Channel::ProxyTls => true,
+            Channel::Tls | Channel::ProxyTls => true,
         }
     }
 }
@@ -90,6 +116,9 @@ pub enum RejectReason {
     /// A guarded header holds bytes other than visible ASCII.
     #[error("the header `{0}` holds characters that are not allowed")]
     Unreadable(HeaderName),
+    /// A browser says that another site's page made the request.
+    #[error("the request comes from a page of another site")]
+    CrossSite,
     /// A trusted proxy passed on something that names no client, or two different ones.
     #[error("the headers that name the client in front of the proxy cannot be understood")]
     Forwarded,
@@ -102,11 +131,30 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
+    /// A short name of it, for records.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::HostMissing => "no host",
+            Self::HostMalformed => "malformed host",
+            Self::HostUnknown => "unknown host",
+            Self::OriginRefused => "foreign origin",
+            Self::Duplicate(_) => "doubled header",
+            Self::Unreadable(_) => "unreadable header",
+            Self::CrossSite => "cross-site",
+            Self::Forwarded => "unclear forwarding",
+            Self::Plaintext => "plaintext",
+            Self::Target => "target",
+        }
+    }
+
     /// The status to answer with: 403 for a forbidden host or origin, otherwise 400.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::HostUnknown | Self::OriginRefused | Self::Plaintext => StatusCode::FORBIDDEN,
+            Self::HostUnknown | Self::OriginRefused | Self::CrossSite | Self::Plaintext => {
+                StatusCode::FORBIDDEN
+            }
             Self::HostMissing
             | Self::HostMalformed
             | Self::Duplicate(_)
@@ -122,9 +170,15 @@ impl Head {
     ///
     /// # Errors
     /// [`Reject`] with the first thing that is wrong.
-    pub fn check(parts: request::Parts, peer: Peer, shell: &Shell) -> Result<Self, Reject> {
-        let channel = Channel::Plain;
-        let mut head = Self { peer, channel, method: parts.method, uri: parts.uri, headers: parts.headers };
+    pub fn check(parts: request::Parts, link: &Link, shell: &Shell) -> Result<Self, Reject> {
+        let mut head = Self {
+            peer: link.peer,
+            channel: link.channel,
+            certificate: link.certificate.clone(),
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+        };
         let understood = head.look_behind_proxy(shell);
         match understood.err().or_else(|| head.fault(shell)) {
             None => Ok(head),
@@ -142,6 +196,8 @@ impl Head {
         };
         if let Some(client) = told.client {
             self.peer = Peer::Forwarded { client, proxy };
+            // It is the proxy's own, and says nothing of the client.
+            self.certificate = None;
         }
         match told.tls {
             Some(true) => self.channel = Channel::ProxyTls,
@@ -172,6 +228,9 @@ impl Head {
             HostVerdict::Malformed => return Some(RejectReason::HostMalformed),
             HostVerdict::Unknown => return Some(RejectReason::HostUnknown),
             HostVerdict::Known => {}
+        }
+        if cors::is_foreign(&self.headers) {
+            return Some(RejectReason::CrossSite);
         }
         let origin = self.text(&ORIGIN)?;
         if Origin::admitted(&shell.origins, origin) { None } else { Some(RejectReason::OriginRefused) }
@@ -298,7 +357,7 @@ fn guarded_fault(headers: &HeaderMap) -> Option<RejectReason> {
 /// Whether a decision may hang on this header.
 fn guarded(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "authorization" | "host" | "origin" | "content-type" | "last-event-id")
+    matches!(name, "authorization" | "host" | "origin" | "content-type" | "last-event-id" | "sec-fetch-site")
         || name.starts_with("mcp-")
 }
 

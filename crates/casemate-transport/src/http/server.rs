@@ -5,6 +5,7 @@ mod places;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod unheard;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,23 +13,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::head::{Head, Reject};
+use super::head::{Channel, Head, Link, Reject};
 use super::inbound::Inbound;
 use super::reply::Reply;
-use super::shell::Shell;
+use super::shell::{HttpLimits, Shell};
+use super::tls::{self, Tls};
 use crate::listener::{Listener, Peer};
-use places::Places;
+use places::{Place, Places};
 
 /// How long accepting rests after a failure: running out of descriptors does not pass sooner.
 const REST: Duration = Duration::from_millis(50);
-/// What a connection beyond the limits gets before it is closed.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/// What was turned away before it became a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// There was no place for the connection.
+    Full,
+    /// What came is no request of HTTP/1.1, or its head is too large.
+    Malformed,
+    /// There was no TLS to be had with it: another protocol, an old version, no certificate that we accept. With what the
+    /// library says of it.
+    Handshake(String),
+}
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
@@ -36,6 +47,12 @@ pub trait Service: Send + Sync + 'static {
     /// public form of the refusal. The future is dropped when the client goes away before the answer is there;
     /// it must therefore be safe to drop at any await.
     fn call(&self, arrival: Result<Head, Reject>, body: Inbound) -> impl Future<Output = Reply> + Send;
+
+    /// Hears of what was turned away, and gives the id that the answer quotes, if there is one to give.
+    fn turned_away(&self, peer: Peer, what: TurnedAway) -> Option<String> {
+        let _ = (peer, what);
+        None
+    }
 }
 
 /// A server that any number of listeners can feed. Clones share everything.
@@ -46,6 +63,7 @@ pub struct Server<S> {
     stop: CancellationToken,
     tracker: TaskTracker,
     places: Arc<Places>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl<S> Clone for Server<S> {
@@ -56,6 +74,7 @@ impl<S> Clone for Server<S> {
             stop: self.stop.clone(),
             tracker: self.tracker.clone(),
             places: Arc::clone(&self.places),
+            tls: self.tls.clone(),
         }
     }
 }
@@ -69,7 +88,14 @@ impl<S: Service> Server<S> {
         stop: CancellationToken,
         tracker: TaskTracker,
     ) -> Self {
-        Self { shell, service, stop, tracker, places: Arc::default() }
+        Self { shell, service, stop, tracker, places: Arc::default(), tls: None }
+    }
+
+    /// The same server, speaking TLS on every TCP connection.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Accepts connections until stopped. Spawn it on the tracker.
@@ -105,7 +131,28 @@ impl<S: Service> Server<S> {
         // Answers are written whole, so waiting to gather more would only delay them. A socket that refuses the
         // option is already closed and shows it at the first read.
         let _ = stream.set_nodelay(true);
-        self.admit(stream, Peer::Tcp(addr));
+        let peer = Peer::Tcp(addr);
+        let Some(tls) = self.tls.clone() else { return self.admit(stream, peer) };
+        let Some((place, limits)) = self.place(peer) else {
+            // Nothing can be said before a handshake, and that is what there is no place for.
+            self.service.turned_away(peer, TurnedAway::Full);
+            return;
+        };
+        let server = self.clone();
+        // Each handshake has a task of its own: a slow one delays nobody.
+        self.tracker.spawn(async move {
+            let stop = server.stop.clone();
+            let shaken = stop.run_until_cancelled(tls.accept(stream)).await;
+            match shaken {
+                Some(Ok(stream)) => {
+                    let link = Link { peer, channel: Channel::Tls, certificate: tls::shown(&stream) };
+                    connection::serve(server, stream, link, limits).await;
+                }
+                Some(Err(why)) => _ = server.service.turned_away(peer, TurnedAway::Handshake(why)),
+                None => {}
+            }
+            drop(place);
+        });
     }
 
     /// Serves a connection that is already there, within the limits: for listeners of another kind, and tests.
@@ -113,32 +160,37 @@ impl<S: Service> Server<S> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let shell = self.shell.load();
-        let limits = shell.limits.clone();
-        // Behind a proxy everybody has the proxy's address.
-        let shared = peer.address().is_some_and(|address| shell.proxies.trusts(address));
-        let counted = peer.address().filter(|_| !shared);
-        match Places::take(&self.places, counted, &limits) {
-            Some(place) => {
+        match self.place(peer) {
+            Some((place, limits)) => {
                 let server = self.clone();
                 self.tracker.spawn(async move {
-                    connection::serve(server, stream, peer, limits).await;
+                    connection::serve(server, stream, Link::plain(peer), limits).await;
                     drop(place);
                 });
             }
             None => {
-                tracing::debug!(?peer, "too many connections");
-                self.tracker.spawn(refuse(stream));
+                let id = self.service.turned_away(peer, TurnedAway::Full).unwrap_or_default();
+                self.tracker.spawn(refuse(stream, unheard::answer(StatusCode::SERVICE_UNAVAILABLE, &id)));
             }
         }
+    }
+
+    /// A place for a connection, if there is one.
+    fn place(&self, peer: Peer) -> Option<(Place, HttpLimits)> {
+        let shell = self.shell.load();
+        // Behind a proxy everybody has the proxy's address.
+        let shared = peer.address().is_some_and(|address| shell.proxies.trusts(address));
+        let counted = peer.address().filter(|_| !shared);
+        let place = Places::take(&self.places, counted, &shell.limits)?;
+        Some((place, shell.limits.clone()))
     }
 }
 
 /// Tells a client that there is no place for it; one that does not listen is not waited for.
-async fn refuse<I: AsyncWrite + Unpin>(mut stream: I) {
+async fn refuse<I: AsyncWrite + Unpin>(mut stream: I, answer: Vec<u8>) {
     use tokio::io::AsyncWriteExt;
     let told = async {
-        stream.write_all(FULL).await?;
+        stream.write_all(&answer).await?;
         stream.shutdown().await
     };
     // Whether the client heard it changes nothing.

@@ -13,6 +13,8 @@ pub struct Shell {
     pub hosts: HostRule,
     /// The web pages that may call it.
     pub origins: Vec<Origin>,
+    /// The web pages that may also read its answers (CORS).
+    pub pages: Vec<Origin>,
     /// Who is believed about where a request comes from.
     pub proxies: Proxies,
     /// What happens to a request that others could read on its way.
@@ -27,6 +29,7 @@ impl Default for Shell {
         Self {
             hosts: HostRule::default(),
             origins: Origin::local(),
+            pages: Vec::new(),
             proxies: Proxies::default(),
             plaintext: Plaintext::Answered,
             limits: HttpLimits::default(),

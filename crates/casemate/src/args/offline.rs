@@ -4,6 +4,14 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
+/// `casemate doctor`
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// Also look for what must not be so where others rely on it: HTTPS, headers, keys, cells, records, limits
+    #[arg(long)]
+    pub production: bool,
+}
+
 /// `casemate explain`
 #[derive(Debug, clap::Args)]
 pub struct Explain {

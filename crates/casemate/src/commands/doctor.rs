@@ -1,11 +1,15 @@
 //! `casemate doctor`: looks for what could keep Casemate from working, and changes nothing.
 
+mod answers;
+mod production;
+
 use casemate_gateway::snapshot::{Enclosure, ServerEntry, Source};
 use casemate_registry::Asked;
 use casemate_sandbox::{CellSpec, Containment, Host, Kind, Plan, Spawner};
 use casemate_store::Store;
 use serde::Serialize;
 
+use crate::args::offline::Doctor;
 use crate::commands::install;
 use crate::context::Context;
 use crate::control::client;
@@ -16,7 +20,7 @@ use crate::output::{Page, Report, Tone};
 use crate::{cells, configuration, paths};
 
 /// Looks at everything, and fails when something would fail later.
-pub fn run(context: &Context) -> anyhow::Result<Exit> {
+pub fn run(context: &Context, doctor: &Doctor) -> anyhow::Result<Exit> {
     let mut findings = Findings(Vec::new());
     findings.folders(context);
     findings.configuration(context);
@@ -24,7 +28,10 @@ pub fn run(context: &Context) -> anyhow::Result<Exit> {
     findings.gateway(context)?;
     findings.cells();
     findings.programs(context);
-    findings.clients(context);
+    match doctor.production {
+        true => findings.production(context)?,
+        false => findings.clients(context),
+    }
     context.output.print(&findings)?;
     let failed = findings.0.iter().any(|finding| finding.verdict == Verdict::Wrong);
     Ok(if failed { Exit::Failure } else { Exit::Success })

@@ -134,9 +134,9 @@ impl Report for Explained {
         };
         let mut because = String::new();
         let ids: Vec<&str> = self.rules.iter().map(|rule| rule.id.as_str()).collect();
-        drop(write!(because, "by {}", ids.join("; ")));
+        let _ = write!(because, "by {}", ids.join("; "));
         if let Some(who) = self.answered_by {
-            drop(write!(because, " (the {who} has to approve)"));
+            let _ = write!(because, " (the {who} has to approve)");
         }
         page.labelled(tone, &format!("{}:", self.effect), &because);
         for policy in self.rules.iter().filter_map(|rule| rule.policy.as_ref()) {

@@ -11,9 +11,10 @@ use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
 use casemate_gateway::snapshot::Snapshot;
 use casemate_transport::http::shell::Plaintext;
-use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell};
+use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell, Tls};
 use tokio::sync::Mutex;
 
+use super::tls;
 use crate::configuration;
 use crate::context::Context;
 use crate::control::wire::Reloaded;
@@ -30,6 +31,8 @@ pub struct Live {
     papers: Arc<Papers>,
     shell: Arc<ArcSwap<Shell>>,
     listen: Option<SocketAddr>,
+    /// The certificates of its listener.
+    tls: Option<Arc<Tls>>,
     /// What the process was started with; it does not change.
     process: Process,
     vault: Arc<Vault>,
@@ -48,6 +51,8 @@ pub struct Start {
     pub shell: Arc<ArcSwap<Shell>>,
     /// What the command line said about the address.
     pub listen: Option<SocketAddr>,
+    /// The certificates of its listener.
+    pub tls: Option<Arc<Tls>>,
     /// What takes a restart to change.
     pub process: Process,
     /// The text of the configuration file.
@@ -84,6 +89,7 @@ impl Live {
             papers: start.papers,
             shell: start.shell,
             listen: start.listen,
+            tls: start.tls,
             process: start.process,
             vault: start.vault,
             logins: start.logins,
@@ -108,6 +114,9 @@ impl Live {
 
     /// Reads the configuration anew. A good one is in force when this returns; a bad one changes nothing.
     pub async fn reload(&self, cause: Cause) -> Reloaded {
+        if let Some(tls) = self.tls.as_ref().filter(|_| cause == Cause::Asked) {
+            tls::reload(tls);
+        }
         let mut state = self.state.lock().await;
         let held = Held::of(&self.vault).await;
         match self.replace(&mut state, (cause, &held)) {
@@ -172,10 +181,8 @@ pub fn shell(front: &Front) -> anyhow::Result<Shell> {
         hosts = hosts.and_exactly(&host).context("gateway.public_url")?;
     }
     let further = front.origins.iter().map(|origin| Origin::parse(origin));
-    let mut origins = Origin::local();
-    for origin in further {
-        origins.push(origin.context("gateway.origins")?);
-    }
+    let pages = further.collect::<Result<Vec<_>, _>>().context("gateway.origins")?;
+    let origins = Origin::local().into_iter().chain(pages.iter().cloned()).collect();
     let proxies = Proxies::new(front.trusted_proxies.clone());
     let plaintext = match public.is_some_and(PublicUrl::is_https) {
         true => Plaintext::Refused,
@@ -186,5 +193,5 @@ pub fn shell(front: &Front) -> anyhow::Result<Shell> {
         connections_per_address_max: front.connections_per_address_max,
         ..HttpLimits::default()
     };
-    Ok(Shell { hosts, origins, proxies, plaintext, limits })
+    Ok(Shell { hosts, origins, pages, proxies, plaintext, limits })
 }

@@ -3,7 +3,7 @@
 use casemate_gateway::ports::{self, Recorder};
 use casemate_policy::RuleId;
 use casemate_store::RecordLog;
-use casemate_store::records::{Approval, Arguments, Ending, Intent, Outcome, Record};
+use casemate_store::records::{Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
 
 /// Writes records to the store's log.
 #[derive(Debug)]
@@ -97,6 +97,19 @@ impl Recorder for Log {
         if let Err(fault) = self.0.append(&Record::Outcome(&record)) {
             tracing::error!(call, error = told(&fault), "the outcome of a call could not be recorded");
         }
+    }
+
+    fn turned_away(&self, away: &ports::TurnedAway<'_>) {
+        let calls = [away.first.1.to_string(), away.last.1.to_string()];
+        let reasons: Vec<&str> = away.reasons.iter().map(String::as_str).collect();
+        let [first, last] = &calls;
+        self.append(&Record::TurnedAway(&TurnedAway {
+            from: away.from,
+            count: away.count,
+            first: (first, away.first.0),
+            last: (last, away.last.0),
+            reasons: &reasons,
+        }));
     }
 }
 

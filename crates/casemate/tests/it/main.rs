@@ -11,6 +11,7 @@ mod explaining;
 mod gateway;
 mod help;
 mod home;
+mod https;
 mod images;
 mod keys;
 mod learning;

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{World, check, written};
 
 #[test]
 fn mistakes_about_the_public_address_have_hints() {
@@ -37,4 +37,40 @@ trusted_proxies = ["10.1.2.3/8", "0.0.0.0/0", "balancer.example.com", "::1"]
           hint: like "https://mcp.example.com"
     "#]],
     );
+}
+
+#[test]
+fn tls_is_whole_or_not_there() {
+    check(
+        "[gateway]\ntls.certificate = \"c\"\n",
+        expect![[r#"
+        etc/casemate.toml:2:5: gateway.tls.certificate is set, and gateway.tls.key is not
+          hint: they belong together
+    "#]],
+    );
+    check(
+        "[gateway]\ntls.key = \"k\"\n",
+        expect![[r#"
+        etc/casemate.toml:2:5: gateway.tls.key is set, and gateway.tls.certificate is not
+          hint: they belong together
+    "#]],
+    );
+    check(
+        "[gateway]\ntls.client_ca = \"a\"\n",
+        expect![[r#"
+        etc/casemate.toml:2:5: gateway.tls.client_ca is set, and gateway.tls.certificate is not
+          hint: they belong together
+    "#]],
+    );
+    check(
+        "[gateway]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c\", key = \"k\", client_certificates = \"required\" }\n",
+        expect![[r#"
+            etc/casemate.toml:2:1: gateway.listen is 0.0.0.0:1, which other machines reach without TLS
+              hint: set gateway.tls.certificate and gateway.tls.key, listen on 127.0.0.1 behind a proxy that ends TLS, or set gateway.plaintext_beyond_loopback = true
+            etc/casemate.toml:3:39: gateway.tls.client_certificates is set, and gateway.tls.client_ca is not
+              hint: they belong together
+        "#]],
+    );
+    let good = "[gateway]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c\", key = \"k\" }\n";
+    assert!(World::default().load(&written(good)).unwrap().process.tls.unwrap().clients.is_none());
 }

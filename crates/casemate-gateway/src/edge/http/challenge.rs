@@ -7,7 +7,7 @@ use std::sync::Arc;
 use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::endpoint::Endpoint;
@@ -62,20 +62,19 @@ impl Challenge {
     }
 }
 
-/// The metadata, when the path is theirs.
-pub(super) fn metadata(gate: &Gate, method: &Method, path: &str) -> Option<Result<Reply, Refusal>> {
-    let rest = path.strip_prefix(METADATA)?;
+/// The metadata that a path leads to.
+///
+/// # Errors
+/// [`Code::NoEndpoint`] where there are none.
+pub(super) fn metadata(gate: &Gate, path: &str) -> Result<Reply, Refusal> {
+    let rest = path.strip_prefix(METADATA).unwrap_or(path);
     // Clients that find nothing beside the path look here (RFC 9728 section 3), where the joined endpoint is meant.
     let endpoint = if rest.is_empty() { Some(Endpoint::Joined) } else { Endpoint::of_path(rest) };
     let snapshot = gate.snapshot();
     let authorization = &snapshot.authorization;
     let known = endpoint.zip(gate.base(&snapshot)).filter(|_| !authorization.issuers.is_empty());
-    let Some((endpoint, base)) = known else {
-        return Some(Err(Refusal::new(Code::NoEndpoint, "There is nothing at this path.")));
-    };
-    if *method != Method::GET {
-        return Some(Err(Refusal::new(Code::BadHttpMethod, "The metadata are read by GET.")));
-    }
+    let nothing = || Refusal::new(Code::NoEndpoint, "There is nothing at this path.");
+    let (endpoint, base) = known.ok_or_else(nothing)?;
     let metadata = Raw::of(&json!({
         "resource": base.of(&endpoint),
         "authorization_servers": authorization.issuers,
@@ -84,5 +83,5 @@ pub(super) fn metadata(gate: &Gate, method: &Method, path: &str) -> Option<Resul
         "resource_name": "Casemate",
     }));
     let reply = Reply::json(StatusCode::OK, metadata.bytes());
-    Some(Ok(reply.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))))
+    Ok(reply.with(CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }

@@ -6,13 +6,17 @@ use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use casemate_transport::http::head::SESSION_ID;
 use http::header::{ALLOW, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::gate::Gate;
 use crate::journey::Delivery;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 use crate::upstream::State;
+
+/// The id of a refusal, for the caller to quote.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer to a body: nothing but an acknowledgment when it asked for nothing.
 pub(super) fn of_deliveries(mut deliveries: Vec<Delivery>) -> Reply {
@@ -39,7 +43,7 @@ fn of_delivery(delivery: Delivery) -> Reply {
     if let Some(value) = delivery.opened.and_then(|session| HeaderValue::from_str(&session.id).ok()) {
         reply = reply.with(SESSION_ID, value);
     }
-    with_retry(reply, delivery.retry_after_s)
+    named(with_retry(reply, delivery.retry_after_s), delivery.refused)
 }
 
 /// The answer to a request that could not even be read.
@@ -47,10 +51,21 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
     let wire = refusal.wire();
     let reply = Reply::json(wire.status, error_text(None, &wire.error));
     let reply = match refusal.code {
-        Code::BadHttpMethod => reply.with(ALLOW, HeaderValue::from_static("POST, GET, DELETE")),
+        Code::BadHttpMethod => match refusal.allow.as_str() {
+            Some(methods) => reply.with(ALLOW, HeaderValue::from_static(methods)),
+            None => reply,
+        },
         _ => reply,
     };
-    with_retry(reply, wire.retry_after_s)
+    named(with_retry(reply, wire.retry_after_s), refusal.call.as_deref().copied())
+}
+
+/// Quotes the id that the log and the records have a refusal under.
+fn named(reply: Reply, call: Option<CallId>) -> Reply {
+    match call.and_then(|call| HeaderValue::from_str(&call.to_string()).ok()) {
+        Some(id) => reply.with(REQUEST_ID, id),
+        None => reply,
+    }
 }
 
 fn with_retry(reply: Reply, seconds: Option<u64>) -> Reply {

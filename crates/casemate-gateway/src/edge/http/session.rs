@@ -14,7 +14,7 @@ use crate::client::{Outlet, Session};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Allow, Code, Refusal};
 
 /// GET: opens the general stream, or goes on with one that broke.
 pub(super) async fn attach(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Result<Reply, Refusal> {
@@ -49,10 +49,8 @@ pub(super) async fn end(gate: &Gate, head: HttpHead, endpoint: Endpoint) -> Resu
 async fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<Session>, Refusal> {
     let modern = head.protocol_version().and_then(Revision::parse).is_some_and(Revision::is_modern);
     if modern {
-        return Err(Refusal::new(
-            Code::BadHttpMethod,
-            "This revision of the protocol has neither GET nor DELETE.",
-        ));
+        let message = "This revision of the protocol has neither GET nor DELETE.";
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(Allow::Post));
     }
     // The queue is only there to complete the head; nothing is sent on it.
     let (queue, _) = mpsc::channel(1);

@@ -17,7 +17,7 @@ fn check(target: &str, headers: &[Pair<'_>], peer: Peer) -> Result<Head, RejectR
         request = request.header(*name, *value);
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    Head::check(parts, peer, &Shell::default()).map_err(|reject| {
+    Head::check(parts, &Link::plain(peer), &Shell::default()).map_err(|reject| {
         assert_eq!(reject.peer, peer);
         reject.reason
     })
@@ -163,7 +163,7 @@ fn arrive(shell: &Shell, from: &str, headers: &[(&str, &str)]) -> Result<Head, R
         request = request.header(*name, *value);
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    Head::check(parts, Peer::Tcp(from.parse().unwrap()), shell)
+    Head::check(parts, &Link::plain(Peer::Tcp(from.parse().unwrap())), shell)
 }
 
 #[test]

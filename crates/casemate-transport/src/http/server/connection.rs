@@ -15,8 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Answering, Felt, Pulse};
-use super::{Server, Service};
-use crate::http::head::Head;
+use super::unheard::{self, Mended, Mender};
+use super::{Server, Service, TurnedAway};
+use crate::http::cors::Page;
+use crate::http::head::{Head, Link};
 use crate::http::inbound::Inbound;
 use crate::http::reply::Outbound;
 use crate::http::shell::HttpLimits;
@@ -35,7 +37,7 @@ const FAREWELL: Duration = Duration::from_millis(50);
 /// Serves a connection until either side closes it, it breaks a limit, or the server stops.
 ///
 /// Reading requests takes buffers, which a connection that is idle gives back: it is taken apart until the next byte comes.
-pub(super) async fn serve<S, I>(server: Server<S>, stream: I, peer: Peer, limits: HttpLimits)
+pub(super) async fn serve<S, I>(server: Server<S>, stream: I, link: Link, limits: HttpLimits)
 where
     S: Service,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -45,7 +47,7 @@ where
     let stop = server.stop.child_token();
     let mut stream = Felt::new(stream, Arc::clone(&pulse));
     loop {
-        let place = Place { server: &server, peer, limits: &limits, stop: &stop };
+        let place = Place { server: &server, link: &link, limits: &limits, stop: &stop };
         // Boxed, so that a connection at rest does not hold the room that a request needs.
         let Some(idle) = Box::pin(place.attend(stream)).await else { return };
         let Some(woken) = rest(idle, (&pulse, &limits), &stop).await else { return };
@@ -56,7 +58,7 @@ where
 /// Where one connection is served.
 struct Place<'a, S> {
     server: &'a Server<S>,
-    peer: Peer,
+    link: &'a Link,
     limits: &'a HttpLimits,
     stop: &'a CancellationToken,
 }
@@ -67,10 +69,12 @@ impl<S: Service> Place<'_, S> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { server, peer, limits, stop } = self;
+        let Self { server, link, limits, stop } = self;
+        let peer = link.peer;
         let pulse = Arc::clone(&stream.pulse);
         let answering = Arc::clone(&pulse);
-        let service = service_fn(|request| answer(server, peer, &answering, request));
+        let stream = Mended::new(stream, mender(server, peer, &pulse));
+        let service = service_fn(|request| answer(server, link, &answering, request));
         let mut connection = builder(limits).serve_connection(TokioIo::new(stream), service);
         // The pulse is looked at this often, so that no phase can outlast its limit between two looks.
         let look = limits.head_time_max.min(limits.idle_time_max).min(RESTLESS);
@@ -84,13 +88,17 @@ impl<S: Service> Place<'_, S> {
             }
             if !stopping && pulse.is_idle_since(now, RESTLESS) {
                 let Parts { io, read_buf, .. } = connection.into_parts();
-                return Some(io.into_inner().after(read_buf));
+                return Some(io.into_inner().into_inner().after(read_buf));
             }
             let next = deadline.map_or(now + look, |deadline| deadline.min(now + look));
             tokio::select! {
                 biased;
                 outcome = &mut connection => {
                     if let Err(error) = outcome {
+                        // Some things hyper does not even answer.
+                        if error.is_parse() && pulse.unreadable() {
+                            server.service.turned_away(peer, TurnedAway::Malformed);
+                        }
                         tracing::debug!(?peer, %error, "a connection broke");
                     }
                     return None;
@@ -146,14 +154,32 @@ fn builder(limits: &HttpLimits) -> http1::Builder {
 /// Shows one request to the service.
 async fn answer<S: Service>(
     server: &Server<S>,
-    peer: Peer,
+    link: &Link,
     pulse: &Arc<Pulse>,
     request: Request<Incoming>,
 ) -> Result<Response<Outbound<Answering>>, Infallible> {
     pulse.busy();
     let answering = Answering(Arc::clone(pulse));
     let (parts, body) = request.into_parts();
-    let arrival = Head::check(parts, peer, &server.shell.load());
-    let reply = server.service.call(arrival, Inbound::from(body)).await;
-    Ok(reply.into_response(answering))
+    let shell = server.shell.load();
+    let page = Page::of(&shell.pages, &parts.headers);
+    let arrival = Head::check(parts, link, &shell);
+    drop(shell);
+    let channel = arrival.as_ref().map_or(link.channel, |head| head.channel);
+    let preflight = arrival.as_ref().ok().and_then(|head| page.preflight(head));
+    let reply = match preflight {
+        Some(reply) => reply,
+        None => server.service.call(arrival, Inbound::from(body)).await,
+    };
+    Ok(reply.into_response((channel, page), answering))
+}
+
+/// Answers in hyper's place when a head cannot be read.
+fn mender<S: Service>(server: &Server<S>, peer: Peer, pulse: &Arc<Pulse>) -> Mender {
+    let (service, pulse) = (Arc::clone(&server.service), Arc::clone(pulse));
+    Box::new(move |status| {
+        pulse.unreadable();
+        let id = service.turned_away(peer, TurnedAway::Malformed).unwrap_or_default();
+        unheard::answer(status, &id)
+    })
 }

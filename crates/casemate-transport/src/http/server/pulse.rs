@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,12 +29,19 @@ pub(super) struct Pulse {
     phase: AtomicU64,
     /// Since when, in milliseconds since birth, the peer takes nothing of what we write.
     blocked: AtomicU64,
+    /// What came could not be read, and that was told.
+    unreadable: AtomicBool,
 }
 
 impl Pulse {
     /// A new connection has to send a head like any other that has begun one.
     pub(super) fn new() -> Self {
-        Self { born: Instant::now(), phase: AtomicU64::new(HEAD), blocked: AtomicU64::new(FREE) }
+        Self {
+            born: Instant::now(),
+            phase: AtomicU64::new(HEAD),
+            blocked: AtomicU64::new(FREE),
+            unreadable: AtomicBool::new(false),
+        }
     }
 
     fn millis(&self) -> u64 {
@@ -52,6 +59,11 @@ impl Pulse {
     /// A head is complete and its request is being answered.
     pub(super) fn busy(&self) {
         self.phase.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Notes that what came could not be read; whether that is news.
+    pub(super) fn unreadable(&self) -> bool {
+        !self.unreadable.swap(true, Ordering::Relaxed)
     }
 
     fn received(&self) {

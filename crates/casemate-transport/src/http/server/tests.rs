@@ -148,8 +148,11 @@ async fn requests_share_a_connection_also_pipelined() {
         "content-type: application/json",
         "x-content-type-options: nosniff",
         "cache-control: no-store",
-        "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+        "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         "referrer-policy: no-referrer",
+        "x-frame-options: deny",
+        "cross-origin-opener-policy: same-origin",
+        "cross-origin-resource-policy: same-origin",
     ] {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} is missing in {head}");
     }
@@ -187,6 +190,8 @@ async fn malformed_and_oversized_heads_get_an_error() {
         let mut reply = String::new();
         stream.read_to_string(&mut reply).await.unwrap();
         assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{text:.40} gave {reply}");
+        assert!(reply.contains("x-content-type-options: nosniff\r\n"), "{text:.40} gave {reply}");
+        assert!(reply.ends_with("\r\n\r\n") && reply.matches("HTTP/1.1").count() == 1, "{reply}");
     }
 }
 
@@ -402,7 +407,8 @@ async fn one_connection_too_many_is_told_so() {
     let mut second = setup.connect();
     let mut reply = String::new();
     second.read_to_string(&mut reply).await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("Retry-After: 1\r\n"), "{reply}");
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("retry-after: 1\r\n"), "{reply}");
+    assert!(reply.contains("x-content-type-options: nosniff\r\n"), "{reply}");
     drop(first);
     setup.tracker.close();
     setup.tracker.wait().await;

@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::output::{Entry, Page, Report, Tone};
 
 /// Judges what is recorded and prints the differences.
-pub fn run(context: &Context, what: &Simulate) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, what: &Simulate) -> anyhow::Result<Exit> {
     let policy = policy(context, what.candidate.as_deref())?;
     let subjects = Subjects::read(context)?;
     let mut outcome = Outcome::default();
@@ -44,8 +44,8 @@ fn policy(context: &Context, candidate: Option<&Path>) -> anyhow::Result<Policy>
     let Some(path) = candidate else { return Ok(configuration::inspect(context)?.snapshot.policy) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let input = Input { file: Some(File { path: path.to_owned(), text }), ..Input::default() };
-    let loaded =
-        configuration::compile_unresolved(&input)?.map_err(|problems| configuration::failure(&problems))?;
+    let loaded = configuration::compile_unresolved(&input)?
+        .map_err(|problems| configuration::failure(context, &problems))?;
     Ok(loaded.snapshot.policy)
 }
 

@@ -1,0 +1,117 @@
+//! Everything that can be reached over HTTP. What is not in this table does not exist, and a test asks for each line of it
+//! without a credential.
+
+use http::Method;
+
+use crate::endpoint::Endpoint;
+use crate::refusal::{Allow, Code, Refusal};
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its path; a segment in capitals stands for any name.
+    pub path: &'static str,
+    /// The methods that it takes.
+    pub methods: &'static [Method],
+    /// Who may ask.
+    pub access: Access,
+    pub(super) place: Place,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever can send a request. The answer names nothing and nobody.
+    Anyone,
+    /// A subject, known by a credential that came with the request.
+    Subject,
+}
+
+/// What answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Health,
+    Readiness,
+    Metadata,
+    Mcp,
+}
+
+const GET: &[Method] = &[Method::GET];
+const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    Route { path: "/healthz", methods: GET, access: Access::Anyone, place: Place::Health },
+    Route { path: "/readyz", methods: GET, access: Access::Anyone, place: Place::Readiness },
+    Route {
+        path: "/.well-known/oauth-protected-resource",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/servers/NAME/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/profiles/NAME/mcp",
+        methods: GET,
+        access: Access::Anyone,
+        place: Place::Metadata,
+    },
+    Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+    Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+    Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+];
+
+/// What a request is for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Health,
+    Readiness,
+    Metadata,
+    Mcp(Endpoint),
+}
+
+/// Finds what a path and a method ask for.
+///
+/// # Errors
+/// [`Code::NoEndpoint`] and [`Code::BadHttpMethod`].
+pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
+    let nothing = || Refusal::new(Code::NoEndpoint, "There is nothing at this path: MCP is served at /mcp.");
+    let route = ROUTES.iter().find(|route| fits(route.path, path)).ok_or_else(nothing)?;
+    let asked = match route.place {
+        Place::Health => Asked::Health,
+        Place::Readiness => Asked::Readiness,
+        Place::Metadata => Asked::Metadata,
+        Place::Mcp => Asked::Mcp(Endpoint::of_path(path).ok_or_else(nothing)?),
+    };
+    // HEAD is what monitors send where GET is meant.
+    let meant = if *method == Method::HEAD && route.access == Access::Anyone { &Method::GET } else { method };
+    if !route.methods.contains(meant) {
+        let (message, allow) = match route.place {
+            Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
+            Place::Health | Place::Readiness | Place::Metadata => {
+                ("There is only something to GET here.", Allow::Get)
+            }
+        };
+        return Err(Refusal::new(Code::BadHttpMethod, message).allowing(allow));
+    }
+    Ok(asked)
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let fits = pattern.split('/').all(|wanted| {
+        segments.next().is_some_and(|segment| wanted == segment || (wanted == "NAME" && !segment.is_empty()))
+    });
+    fits && segments.next().is_none()
+}
