@@ -3,9 +3,7 @@
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{
-    Action, Answerer, Arguments, Context, Decision, Effect, Request, Resource, ToolFacts,
-};
+use casemate_policy::{Action, Answerer, Arguments, Context, Decision, Effect, Request, Resource, ToolFacts};
 use casemate_transport::listener::Peer;
 use serde_json::json;
 

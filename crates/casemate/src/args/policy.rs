@@ -31,7 +31,7 @@ pub enum Policy {
 #[derive(Debug, clap::Args)]
 pub struct Explain {
     /// A role of whoever asks; may be given several times
-    #[arg(long = "role", value_name = "ROLE", required = true)]
+    #[arg(long = "role", value_name = "ROLE", required = true, value_parser = RoleName::parse)]
     pub roles: Vec<RoleName>,
     /// The request
     #[arg(value_name = "REQUEST", required = true, trailing_var_arg = true, num_args = 1..)]

@@ -45,7 +45,7 @@ fn policy(context: &Context, candidate: Option<&Path>) -> anyhow::Result<Policy>
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let input = Input { file: Some(File { path: path.to_owned(), text }), ..Input::default() };
     let loaded =
-        configuration::compile_unresolved(&input)?.map_err(|problems| configuration::failure(&problems))?;
+        configuration::compile_unresolved(&input)?.map_err(|problems| configuration::failure(context, &problems))?;
     Ok(loaded.snapshot.policy)
 }
 
