@@ -184,14 +184,21 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
-    /// The server that wants a login, when that is what is missing.
-    pub login: Option<Arc<ServerEntry>>,
-    /// A question that is sent instead, as the result that the modern dialect has for it.
-    pub question: Option<Raw>,
+    /// The login that is missing, when that is it.
+    pub login: Option<Box<LoginWanted>>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
     pub scopes: Vec<String>,
+}
+
+/// A login that a call failed for.
+#[derive(Debug, Clone)]
+pub struct LoginWanted {
+    /// The server that wants it.
+    pub entry: Arc<ServerEntry>,
+    /// A question that is sent instead of the refusal, as the result that the modern dialect has for it.
+    pub question: Option<Raw>,
 }
 
 impl Refusal {
@@ -205,7 +212,6 @@ impl Refusal {
             retry: Retry::Never,
             prescribed: None,
             login: None,
-            question: None,
             approval: None,
             scopes: Vec::new(),
         }
@@ -235,7 +241,7 @@ impl Refusal {
     /// Says that a login at this server is what is missing.
     #[must_use]
     pub fn for_login(mut self, entry: &Arc<ServerEntry>) -> Self {
-        self.login = Some(Arc::clone(entry));
+        self.login = Some(Box::new(LoginWanted { entry: Arc::clone(entry), question: None }));
         self
     }
 

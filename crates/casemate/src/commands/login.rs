@@ -45,7 +45,7 @@ impl Place {
         let vault = secrets::vault_asking(context, secrets::open(context)?)?;
         let held = context.small_runtime()?.block_on(Held::of(&vault));
         let loaded = configuration::compile(context, &configuration::read(context, None)?, 1, &held)?
-            .map_err(|problems| configuration::failure(&problems))?;
+            .map_err(|problems| configuration::failure(context, &problems))?;
         let entry = loaded.snapshot.servers.get(name).cloned().ok_or_else(|| {
             Failure::new(Exit::Failure, format!("no server called {name} is configured"))
                 .hint("`casemate list` shows those that are")
