@@ -356,6 +356,9 @@ struct Link(Arc<Guard>);
 /// A hostile server behind a pipe; it ends with its input.
 struct Villain(CancellationToken);
 
+/// What the program `says-token` says; nobody's token.
+pub(super) const TOKEN: &str = "tok-7f3a9c5e1b2d";
+
 /// The programs that are hostile servers, by name.
 pub(super) const HOSTILE: [(&str, Kind); 18] = [
     ("garbage", Kind::Garbage),
@@ -378,14 +381,14 @@ pub(super) const HOSTILE: [(&str, Kind); 18] = [
     ("hangs", Kind::Hangs),
 ];
 
-fn hostile_process(kind: Kind) -> Process {
+fn hostile_process(hostile: Hostile) -> Process {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     background(async move {
         let _guard = guard;
-        Hostile::new(kind, Era::Dual).serve_stdio(reader, writer).await
+        hostile.serve_stdio(reader, writer).await
     });
     let (stdout, stdin) = tokio::io::split(ours);
     Process {
@@ -425,8 +428,11 @@ impl Launcher for Links {
         Box::pin(async move {
             let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
             let program = command.program.as_str();
+            if program == "says-token" {
+                return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));
+            }
             if let Some((_, kind)) = HOSTILE.iter().find(|(name, _)| *name == program) {
-                return Ok(hostile_process(*kind));
+                return Ok(hostile_process(Hostile::new(*kind, Era::Dual)));
             }
             let era = match Some(program) {
                 Some("modern") => Era::Modern,
