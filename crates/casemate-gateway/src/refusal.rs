@@ -243,10 +243,8 @@ pub struct Refusal {
     pub prescribed: Option<Box<ErrorObject>>,
     /// Present where the client is told that it was not allowed, and not that there is nothing.
     pub denial: Option<Remediation>,
-    /// The server that wants a login, when that is what is missing.
-    pub login: Option<Arc<ServerEntry>>,
-    /// A question that is sent instead, as the result that the modern dialect has for it.
-    pub question: Option<Raw>,
+    /// The login that is missing, when that is it.
+    pub login: Option<Box<LoginWanted>>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
     /// The id that the log and the records have it under, for the caller to quote.
@@ -257,6 +255,15 @@ pub struct Refusal {
     pub allow: Allow,
     /// The scopes that a token needs for it.
     pub scopes: Box<[String]>,
+}
+
+/// A login that a call failed for.
+#[derive(Debug, Clone)]
+pub struct LoginWanted {
+    /// The server that wants it.
+    pub entry: Arc<ServerEntry>,
+    /// A question that is sent instead of the refusal, as the result that the modern dialect has for it.
+    pub question: Option<Raw>,
 }
 
 impl Refusal {
@@ -271,7 +278,6 @@ impl Refusal {
             prescribed: None,
             denial: None,
             login: None,
-            question: None,
             approval: None,
             call: None,
             label: "",
@@ -342,7 +348,7 @@ impl Refusal {
     /// Says that a login at this server is what is missing.
     #[must_use]
     pub fn for_login(mut self, entry: &Arc<ServerEntry>) -> Self {
-        self.login = Some(Arc::clone(entry));
+        self.login = Some(Box::new(LoginWanted { entry: Arc::clone(entry), question: None }));
         self
     }
 

@@ -111,13 +111,13 @@ impl Daemon {
         let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
-        let tracker = TaskTracker::new();
-        let stop = CancellationToken::new();
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
+        ledgers.papers.configure(start.loaded.identity);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));

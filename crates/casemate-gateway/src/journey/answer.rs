@@ -68,8 +68,8 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         // was not allowed.
         return result_of(ticket, tool_error(&refusal), None);
     }
-    if let Some(question) = refusal.question {
-        return worded(ticket, &question, None);
+    if let Some(question) = refusal.login.as_ref().and_then(|login| login.question.as_ref()) {
+        return worded(ticket, question, None);
     }
     let wire = refusal.wire();
     let status =

@@ -55,7 +55,8 @@ pub(super) async fn offer(
         Err(refusal) if refusal.login.is_some() => refusal,
         outcome => return outcome,
     };
-    let (Some(entry), Some(subject)) = (&refusal.login, &ticket.opener) else { return Err(refusal) };
+    let (Some(wanted), Some(subject)) = (&mut refusal.login, &ticket.opener) else { return Err(refusal) };
+    let entry = &wanted.entry;
     let is_askable = matches!(ticket.method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
     if ticket.revision.is_modern() && !is_askable {
         return Err(refusal);
@@ -68,7 +69,7 @@ pub(super) async fn offer(
         entry.name, invitation.issuer
     );
     if ticket.revision.is_modern() {
-        refusal.question = Some(question(&invitation, &message));
+        wanted.question = Some(question(&invitation, &message));
         return Err(refusal);
     }
     let elicitation = json!({

@@ -267,29 +267,32 @@ fn help_of_key_create() {
     check(
         &["key", "create", "-h"],
         &expect![[r#"
-        exit 0
-        --- stdout
-        Create a key and print it, once, alone on stdout
+            exit 0
+            --- stdout
+            Create a key and print it, once, alone on stdout
 
-        Usage: casemate key create [OPTIONS]
+            Usage: casemate key create [OPTIONS]
 
-        Options:
-              --name <NAME>     What the key is for, to recognize it in lists and records [default: unnamed]
-              --role <ROLE>     What the key may do [default: user]
-              --expires <WHEN>  When the key stops working: after a span such as 12h or 90d, or on a date
-                                such as 2027-01-31
-          -h, --help            Print help
-          -V, --version         Print version
+            Options:
+                  --name <NAME>      What the key is for, to recognize it in lists and records [default:
+                                     unnamed]
+                  --role <ROLE>      What the key may do [default: user]
+                  --scope <PATTERN>  What the key may be used for, of what its role allows: a pattern such as
+                                     git/get_* or wiki; may be repeated
+                  --expires <WHEN>   When the key stops working: after a span such as 12h or 90d, or on a date
+                                     such as 2027-01-31
+              -h, --help             Print help
+              -V, --version          Print version
 
-        Global options:
-              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
-                               folders]
-              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
-                               installation]
-              --json           Print data as JSON on stdout, and errors as JSON on stderr
-          -v, --verbose...     Log more; twice for details, three times for everything
-              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
-    "#]],
+            Global options:
+                  --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                                   folders]
+                  --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                                   installation]
+                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+              -v, --verbose...     Log more; twice for details, three times for everything
+                  --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+        "#]],
     );
 }
 

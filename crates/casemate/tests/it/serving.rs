@@ -106,6 +106,7 @@ fn what_a_call_comes_to_is_its_exit_code() {
         exit 1
         --- stderr
         error: There is no such endpoint, or you may not use it. (CM1003)
+        hint: `casemate list` shows the servers
         hint: `casemate explain CM1003` says more
     "#]]
     .assert_eq(&home.run(&["call", "no-such-server", "echo"]).shown());
