@@ -23,6 +23,18 @@ pub(crate) struct Installation {
     program: PathBuf,
 }
 
+const LIMITS: &str = r#"
+[limits]
+address_rate = "1000000/s"
+subject_rate = "1000000/s"
+subject_budget = "1000000000000/day"
+key_rate = "1000000/s"
+key_budget = "1000000000000/day"
+server_rate = "1000000/s"
+tool_rate = "1000000/s"
+tool_budget = "1000000000000/day"
+"#;
+
 /// A running program, killed and waited for when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -32,10 +44,11 @@ pub(crate) struct Running {
 }
 
 impl Installation {
-    /// Makes one with this `casemate.toml`, for the program at `program`.
+    /// Makes one with this `casemate.toml`, for the program at `program`. Its limits are in force and so high that they
+    /// refuse nothing: load comes from one key at one address, as fast as it can.
     pub(crate) fn new(program: &Path, configuration: &str) -> Result<Installation> {
         let home = tempfile::Builder::new().prefix("casemate-xtask-").tempdir()?;
-        fs::write(home.path().join("casemate.toml"), configuration)?;
+        fs::write(home.path().join("casemate.toml"), format!("{configuration}\n{LIMITS}"))?;
         let installation = Installation { home, program: program.to_owned() };
         process::capture(installation.command().args(["config", "check"]))
             .context("the configuration is refused")?;

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod issuers;
 mod key;
 pub mod seal;
+pub mod session;
 mod table;
 pub mod token;
 mod vault;

@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
+
+use casemate_gateway::snapshot::Rate;
 
 use crate::problem::{Fault, quoted};
 
@@ -30,6 +33,42 @@ pub(crate) fn size(text: &str) -> Result<u64, Fault> {
         };
         Fault::new(format!("{} is not a size", quoted(text))).hint(hint)
     })
+}
+
+/// What a rate may be within.
+const PERIODS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("day", 86_400)];
+
+/// Reads a rate such as `100/s`, `30/m`, `500/h` or `1000/day`.
+pub(crate) fn rate(text: &str) -> Result<Rate, Fault> {
+    let read = || {
+        let (count, unit) = text.split_once('/')?;
+        let (_, seconds) = PERIODS.iter().find(|(name, _)| *name == unit.trim())?;
+        let count = plain(count)?.try_into().ok().and_then(NonZeroU32::new)?;
+        Some(Rate { count, per: Duration::from_secs(*seconds) })
+    };
+    read().ok_or_else(|| {
+        Fault::new(format!("{} is not a rate", quoted(text)))
+            .hint("a whole number and a time: 100/s, 30/m, 500/h, 1000/day")
+    })
+}
+
+/// Writes a rate as a configuration would have it.
+pub(crate) fn show_rate(rate: Rate) -> String {
+    let unit = PERIODS.iter().find(|(_, seconds)| *seconds == rate.per.as_secs());
+    format!("{}/{}", rate.count, unit.map_or("s", |(name, _)| name))
+}
+
+/// Reads what may be used in a day, such as `1000/day`.
+pub(crate) fn budget(text: &str) -> Result<u64, Fault> {
+    let read = || text.strip_suffix("/day").and_then(plain).filter(|count| *count > 0);
+    read().ok_or_else(|| {
+        Fault::new(format!("{} is not a budget for a day", quoted(text)))
+            .hint("a whole number a day: 1000/day")
+    })
+}
+
+fn plain(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Reads a plain number with at most three decimals, in thousandths.

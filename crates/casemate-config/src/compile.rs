@@ -8,6 +8,7 @@ mod digest;
 mod front;
 mod identity;
 mod inspect;
+mod pace;
 mod profile;
 mod room;
 mod server;
@@ -163,7 +164,7 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn limits(&self) -> Limits {
-        let at = self.written.scope("gateway.limits");
+        let [at, paced] = ["gateway.limits", "limits"].map(|path| self.written.scope(path));
         let default = Limits::default();
         Limits {
             request_bytes_max: at.number("request_size").unwrap_or(default.request_bytes_max),
@@ -173,6 +174,11 @@ impl<'a> Compiler<'a> {
             list_time_max: at.time("list_time").unwrap_or(default.list_time_max),
             sessions_max: at.number("sessions").unwrap_or(default.sessions_max),
             session_idle_max: at.time("session_idle").unwrap_or(default.session_idle_max),
+            session_life_max: paced.time("session_life").unwrap_or(default.session_life_max),
+            queue_max: paced.number("queue").unwrap_or(default.queue_max),
+            queue_time_max: paced.time("queue_time").unwrap_or(default.queue_time_max),
+            pace: self.pace(),
+            approvals: self.approvals(),
         }
     }
 

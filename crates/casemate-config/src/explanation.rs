@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::amount::{show_size, show_time};
+use crate::amount::{show_rate, show_size, show_time};
 use crate::key::Key;
 use crate::origin::Origin;
 use crate::problem::nearest;
@@ -145,6 +145,8 @@ fn show(value: &Value) -> String {
         Value::Count(count) => count.to_string(),
         Value::Time(time) => format!("{:?}", show_time(*time)),
         Value::Size(bytes) => format!("{:?}", show_size(*bytes)),
+        Value::Rate(rate) => format!("{:?}", show_rate(*rate)),
+        Value::Budget(count) => format!("\"{count}/day\""),
         Value::Address(address) => format!("\"{address}\""),
         Value::Text(text) => toml_edit::Value::from(text.as_str()).to_string(),
         Value::Words(words) => {

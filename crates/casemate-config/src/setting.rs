@@ -49,6 +49,10 @@ pub enum Kind {
     Time(RangeInclusive<Duration>),
     /// A size in bytes with its unit.
     Size(RangeInclusive<u64>),
+    /// So many within a time, such as `100/s`: at least one, at most a million a second.
+    Rate,
+    /// So many in a day, such as `1000/day`.
+    Budget,
     /// Processors, with a fraction; the range is in thousandths of one.
     Processors(RangeInclusive<u64>),
     /// One of a few words.

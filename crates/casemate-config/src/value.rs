@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use casemate_gateway::snapshot::Rate;
 use toml_edit::{Array, Item, Value as Toml};
 
 use crate::amount;
@@ -15,6 +16,9 @@ use crate::origin::Origin;
 use crate::problem::{Fault, Problem, quoted};
 use crate::setting::{Kind, Setting, Word};
 
+/// The highest rate a second. What comes faster is no caller.
+const RATE_MAX: u64 = 1_000_000;
+
 /// A checked value.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
@@ -22,6 +26,8 @@ pub(crate) enum Value {
     Count(u64),
     Time(Duration),
     Size(u64),
+    Rate(Rate),
+    Budget(u64),
     Address(SocketAddr),
     /// Also choices, paths, addresses of servers and shown names.
     Text(String),
@@ -104,6 +110,17 @@ impl Reading<'_> {
             Kind::Size(range) => {
                 let size = amount::size(self.text()?).map_err(|fault| self.named(fault))?;
                 self.within(&size, range, amount::show_size).map(|()| Value::Size(size))
+            }
+            Kind::Rate => {
+                let rate = amount::rate(self.text()?).map_err(|fault| self.named(fault))?;
+                if u64::from(rate.count.get()) > RATE_MAX * rate.per.as_secs() {
+                    let what = format!("the rate is more than {RATE_MAX} a second");
+                    return Err(self.named(Fault::new(what)));
+                }
+                Ok(Value::Rate(rate))
+            }
+            Kind::Budget => {
+                amount::budget(self.text()?).map(Value::Budget).map_err(|fault| self.named(fault))
             }
             Kind::Processors(range) => self.processors(range).map(Value::Count),
             Kind::Choice(choices) => {
@@ -311,6 +328,8 @@ impl Kind {
                     format!("one of {}", choices.join(", "))
                 };
             }
+            Kind::Rate => "a rate, such as 100/s, 30/m, 500/h or 1000/day",
+            Kind::Budget => "what may be used in a day, such as 1000/day",
             Kind::Address => "an IP address and port",
             Kind::Text => "a text",
             Kind::Path => "a path",

@@ -10,5 +10,5 @@ mod tasks;
 pub use bus::{Bus, Listener, Listening, Wants};
 pub use outlet::Outlet;
 pub use questions::Questions;
-pub use session::{InFlight, Session, SessionFault, Sessions, Watch};
+pub use session::{InFlight, Session, SessionFault, Sessions, Title, Watch};
 pub use tasks::Tasks;

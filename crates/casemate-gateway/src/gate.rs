@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Effect, Resource, Subject, SubjectId};
@@ -13,12 +14,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
-use crate::ports::{CallId, Identities, Pins, Recorder};
+use crate::limits::Limiter;
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::turned_away::{Noted, TurnedAways};
@@ -38,6 +41,12 @@ pub struct Parts {
     pub identities: Arc<dyn Identities>,
     /// Where calls are written down.
     pub recorder: Arc<dyn Recorder>,
+    /// Where it is remembered what was used of daily budgets, and what was before.
+    pub ledger: (Arc<dyn Ledger>, Vec<Spent>),
+    /// Where questions to people and their answers are kept, and what is kept there.
+    pub desk: (Arc<dyn Desk>, Vec<Vec<u8>>),
+    /// Makes and opens the tokens that clients are given.
+    pub seals: Arc<Seals>,
     /// Which definitions were approved.
     pub pins: Arc<dyn Pins>,
     /// What servers run on.
@@ -60,6 +69,9 @@ pub struct Gate {
     tasks: Tasks,
     admissions: Admissions,
     turned_away: TurnedAways,
+    limiter: Limiter,
+    approvals: Approvals,
+    seals: Arc<Seals>,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
     run: u64,
@@ -81,12 +93,15 @@ impl Gate {
                 &parts.host,
                 Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
             ),
+            limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
+            approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
             host: parts.host,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(Arc::clone(&parts.seals)),
+            seals: parts.seals,
             bus: Bus::default(),
             tasks: Tasks::default(),
             admissions: Admissions::default(),
@@ -103,6 +118,7 @@ impl Gate {
     pub fn swap(&self, snapshot: Snapshot) {
         self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
+        self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
@@ -131,6 +147,7 @@ impl Gate {
             stops.spawn(async move { shelf.server().stop().await });
         }
         while stops.join_next().await.is_some() {}
+        self.limiter.settle();
         self.host.stop.cancel();
     }
 
@@ -200,6 +217,25 @@ impl Gate {
         &*self.recorder
     }
 
+    /// What people are asked, and what they answered.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    /// Random for each run.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
     pub(crate) fn admissions(&self) -> &Admissions {
         &self.admissions
     }
@@ -220,10 +256,15 @@ impl Gate {
     /// Counts a request that was refused before it was a call, and names the refusal.
     pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
         let refusal = refusal.under(self.unnumbered());
-        if let Some(call) = refusal.call.as_deref().copied() {
+        if let Some(call) = refusal.call() {
             tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
-            let noted =
-                Noted { address, code: refusal.code, label: refusal.label, call, unix_ms: clock::unix_ms() };
+            let noted = Noted {
+                address,
+                code: refusal.code,
+                label: refusal.label(),
+                call,
+                unix_ms: clock::unix_ms(),
+            };
             self.turned_away.note(&*self.recorder, &noted);
         }
         refusal
@@ -244,7 +285,7 @@ impl Gate {
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => self.sweep().await,
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -254,11 +295,12 @@ impl Gate {
         }
     }
 
-    /// Writes down who was refused in the minute before, and ends the sessions that were idle for too long, or whose subject is gone.
-    fn sweep(&self) {
+    /// Writes down who was refused in the minute before, and ends the sessions that were idle for too long, or whose
+    /// subject is gone.
+    async fn sweep(&self) {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
-        let idle_max = self.snapshot.load().limits.session_idle_max;
-        self.sessions.sweep(idle_max, |subject| self.current(subject).is_some());
+        self.sessions.sweep(|subject| self.current(subject).is_some());
+        self.approvals.sweep().await;
     }
 
     /// A subject as it is now; `None` when its credential was withdrawn.

@@ -5,9 +5,11 @@
 //! same story in words.
 
 mod admit;
+mod afford;
 mod answer;
 mod authorize;
 mod check;
+mod consent;
 mod forward;
 mod head;
 mod identify;
@@ -30,6 +32,7 @@ pub use identify::{Identified, subject as identify};
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
 use answer::Ticket;
+use consent::Consent;
 use receive::{Message, Received};
 use record::Record;
 
@@ -39,7 +42,7 @@ use record::Record;
 /// A [`Refusal`] when what arrived could not even be read as messages; it belongs to no request.
 pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<Vec<Delivery>, Refusal> {
     let identified = identify::subject(gate, head).await?;
-    let admitted = admit::subject(gate, identified)?;
+    let admitted = admit::subject(gate, identified).await?;
     let messages = receive::messages(gate, admitted, body).await?;
     let mut deliveries = Vec::with_capacity(messages.len());
     for message in messages {
@@ -62,9 +65,15 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
         let journey = pin!(async {
             let routed = route::target(gate, received).await?;
             let checked = check::arguments(routed)?;
-            let permitted = authorize::decide(gate, checked)?;
-            let recorded = record.intent(permitted)?;
+            let judged = authorize::decide(gate, checked)?;
+            let permitted = match consent::given(gate, judged).await? {
+                Consent::Given(permitted) => permitted,
+                Consent::Question(question) => return Ok(inspect::question(question)),
+            };
+            let afforded = afford::request(gate, permitted)?;
+            let recorded = record.intent(afforded)?;
             let answered = forward::send(gate, recorded).await?;
+            consent::follow(gate, &answered);
             inspect::answer(gate, answered)
         });
         tokio::select! {

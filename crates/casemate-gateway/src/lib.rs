@@ -5,6 +5,7 @@
 //! Does not know: where identities, configuration and records are kept. It reads one immutable snapshot and speaks to
 //! the ports of `ports.rs`, which the program wires.
 
+pub mod approvals;
 pub mod authorization;
 pub mod catalog;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod endpoint;
 pub mod front;
 pub mod gate;
 pub mod journey;
+pub mod limits;
 pub mod ports;
 pub mod refusal;
 pub mod snapshot;

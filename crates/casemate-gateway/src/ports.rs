@@ -8,9 +8,11 @@ use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 use casemate_policy::{Subject, SubjectId};
 
+use crate::approvals;
 use crate::endpoint::Endpoint;
 use crate::front::PublicUrl;
 use crate::snapshot::Approval;
+use crate::upstream::Soon;
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
 ///
@@ -122,6 +124,12 @@ pub trait Recorder: Send + Sync + Debug {
     /// A private reason.
     fn intent(&self, intent: &Intent<'_>) -> Result<(), String>;
 
+    /// Written when a person was asked, and before what they answered counts.
+    ///
+    /// # Errors
+    /// A private reason; the answer does not count then.
+    fn approval(&self, event: &ApprovalEvent<'_>) -> Result<(), String>;
+
     /// Written when the call has ended, in whatever way. A failure is for the recorder to raise an alarm about.
     fn outcome(&self, outcome: &Outcome<'_>);
 
@@ -143,6 +151,44 @@ pub struct TurnedAway<'a> {
     pub last: (u64, CallId),
     /// What for, each with its number: `CM1101: 3`, `CM1001 unknown host: 1`.
     pub reasons: &'a [String],
+}
+
+/// Keeps questions and approvals over restarts.
+pub trait Desk: Send + Sync + Debug {
+    /// Keeps a text under a name, in place of the one before. It is on disk when this ends.
+    fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>>;
+
+    /// Forgets what is kept under a name. It is gone from the disk when this ends.
+    fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>>;
+}
+
+/// A question was asked or answered.
+#[derive(Debug)]
+pub struct ApprovalEvent<'a> {
+    /// Which.
+    pub approval: &'a approvals::Approval,
+    /// `asked`, or the answer: `once`, `session`, `always`, `deny`.
+    pub answer: &'a str,
+    /// Who: a subject, or `operator`.
+    pub by: &'a str,
+}
+
+/// Remembers what was used of daily budgets.
+pub trait Ledger: Send + Sync + Debug {
+    /// Writes down what counts as used, in place of what was written before. Does not wait: soon is soon enough, and
+    /// of two for one name the later counts.
+    fn write(&self, spent: Spent);
+}
+
+/// What counts as used of a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// Whose: `subject key:3fd1a2`, `tool git/log`.
+    pub name: Box<str>,
+    /// On which day, counted from 1970-01-01 in UTC.
+    pub day: u64,
+    /// How much.
+    pub count: u64,
 }
 
 /// What is about to be done.

@@ -38,10 +38,19 @@ pub enum Retry {
     Check,
 }
 
+/// What few refusals need, kept apart so that the others stay small.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note {
+    call: Option<CallId>,
+    label: &'static str,
+    allow: Allow,
+}
+
 /// The HTTP methods of a path, for whoever used another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Allow {
     /// The refusal is about something else.
+    #[default]
     Unsaid,
     /// There is something to get.
     Get,
@@ -114,8 +123,14 @@ codes! {
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.
     BadCredential = "CM1102", Caller;
+    /// Too many credentials from this address were not accepted.
+    TooManyAttempts = "CM1104", Caller;
     /// The subject has too many calls in flight or sessions open.
     TooManyCalls = "CM1201", Policy;
+    /// Too often within a short time.
+    TooOften = "CM1202", Caller;
+    /// All that may be used in a day is used.
+    BudgetSpent = "CM1203", Caller;
     /// The body is larger than allowed.
     BodyTooLarge = "CM1301", Caller;
     /// The body took too long to arrive or broke off.
@@ -150,6 +165,8 @@ codes! {
     NeedsApproval = "CM1602", Policy;
     /// The token does not have the scope for it.
     InsufficientScope = "CM1603", Policy;
+    /// A person was asked and did not approve.
+    NotApproved = "CM1604", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.
@@ -200,12 +217,10 @@ pub struct Refusal {
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
     /// belongs to the code.
     pub prescribed: Option<Box<ErrorObject>>,
-    /// The id that the log and the records have it under, for the caller to quote.
-    pub call: Option<Box<CallId>>,
-    /// More precisely than the code, for the records: a word or two that no caller chose.
-    pub label: &'static str,
-    /// The HTTP methods that would be right.
-    pub allow: Allow,
+    /// What the log and the records know it by, and what the answer says besides.
+    pub(crate) note: Option<Box<Note>>,
+    /// The question that it waits for, by the name that an operator knows.
+    pub approval: Option<Box<str>>,
     /// The scopes that a token needs for it.
     pub scopes: Box<[String]>,
 }
@@ -220,9 +235,8 @@ impl Refusal {
             detail: None,
             retry: Retry::Never,
             prescribed: None,
-            call: None,
-            label: "",
-            allow: Allow::Unsaid,
+            note: None,
+            approval: None,
             scopes: Box::default(),
         }
     }
@@ -234,24 +248,46 @@ impl Refusal {
         self
     }
 
+    /// The id that the log and the records have it under, for the caller to quote.
+    #[must_use]
+    pub fn call(&self) -> Option<CallId> {
+        self.note.as_ref()?.call
+    }
+
+    /// More precisely than the code, for the records: a word or two that no caller chose.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.note.as_ref().map_or("", |note| note.label)
+    }
+
+    /// The HTTP methods that would be right.
+    #[must_use]
+    pub fn allow(&self) -> Allow {
+        self.note.as_ref().map_or(Allow::Unsaid, |note| note.allow)
+    }
+
+    fn note(&mut self) -> &mut Note {
+        self.note.get_or_insert_default()
+    }
+
     /// Names it; the first name stays.
     #[must_use]
     pub fn under(mut self, call: CallId) -> Self {
-        self.call.get_or_insert_with(|| Box::new(call));
+        self.note().call.get_or_insert(call);
         self
     }
 
     /// Says more precisely what it is, for the records.
     #[must_use]
     pub fn labelled(mut self, label: &'static str) -> Self {
-        self.label = label;
+        self.note().label = label;
         self
     }
 
     /// Says which HTTP methods would be right.
     #[must_use]
     pub fn allowing(mut self, methods: Allow) -> Self {
-        self.allow = methods;
+        self.note().allow = methods;
         self
     }
 

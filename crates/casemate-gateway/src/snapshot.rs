@@ -3,6 +3,8 @@
 //! Plain structs, no serde: casemate-config parses what a person wrote and compiles it to this; the gateway
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
+mod pace;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ pub use casemate_upstream::entry::{
     Approval, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, Missing,
     OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts, ToolEntry,
 };
+
+pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 
 /// Everything live that a call is judged by.
 #[derive(Debug, Clone)]
@@ -74,6 +78,16 @@ pub struct Limits {
     pub sessions_max: usize,
     /// A legacy session ends when it has not been used for so long. Default 1 h.
     pub session_idle_max: Duration,
+    /// A legacy session ends after so long, however much it is used. Default 7 d.
+    pub session_life_max: Duration,
+    /// Messages of one subject that may wait for a place among its calls in flight. Default 64.
+    pub queue_max: usize,
+    /// How long such a message waits. Default 2 s.
+    pub queue_time_max: Duration,
+    /// How often, and how much a day.
+    pub pace: Pace,
+    /// How long questions to people wait.
+    pub approvals: ApprovalLimits,
 }
 
 impl Default for Limits {
@@ -86,6 +100,11 @@ impl Default for Limits {
             list_time_max: Duration::from_secs(10),
             sessions_max: 1024,
             session_idle_max: Duration::from_secs(3600),
+            session_life_max: Duration::from_secs(7 * 86_400),
+            queue_max: 64,
+            queue_time_max: Duration::from_secs(2),
+            pace: Pace::default(),
+            approvals: ApprovalLimits::default(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The real pipeline, from a client's socket to a server and back, with every part of the gateway in between.
 
+mod approvals;
 mod attacks;
 mod bad_input;
 mod calls;
 mod harness;
 mod hostile;
 mod inspection;
+mod limits;
 mod lists;
 mod pins;
 mod sessions;

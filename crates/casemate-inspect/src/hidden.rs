@@ -186,32 +186,20 @@ fn is_needed(c: char, (last, next): (Option<char>, Option<char>)) -> bool {
 }
 
 /// Where the next character stands that could be hidden. Only bytes that begin such a character are looked at closely.
-pub(crate) fn next(text: &[u8]) -> Option<usize> {
-    search(text, |_| false)
-}
-
-/// The same in a JSON text, where a backslash begins what could be any character.
-pub(crate) fn next_in_json(text: &[u8]) -> Option<usize> {
-    search(text, |byte| byte == b'\\')
-}
-
-fn search(text: &[u8], also: impl Fn(u8) -> bool) -> Option<usize> {
-    let is_lead = |byte: &u8| leads(*byte) || also(*byte);
+fn next(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         for chunk in text.get(at..)?.as_chunks::<32>().0 {
             // Bytes rather than booleans and no early exit: the form that becomes vector instructions.
-            let foreign = chunk.iter().fold(0, |found, &byte| {
-                found | u8::from(byte >= 0x7f) | u8::from(byte < 0x20) | u8::from(also(byte))
-            });
-            if foreign != 0 && chunk.iter().any(is_lead) {
+            let foreign =
+                chunk.iter().fold(0, |found, &byte| found | u8::from(byte >= 0x7f) | u8::from(byte < 0x20));
+            if foreign != 0 && chunk.iter().any(|byte| leads(*byte)) {
                 break;
             }
             at += 32;
         }
-        at += text.get(at..)?.iter().position(is_lead)?;
-        let rest = text.get(at..)?;
-        if rest.first().is_some_and(|byte| also(*byte)) || begins(rest) {
+        at += text.get(at..)?.iter().position(|byte| leads(*byte))?;
+        if begins(text.get(at..)?) {
             return Some(at);
         }
         at += 1;
@@ -228,7 +216,7 @@ const fn leads(byte: u8) -> bool {
 }
 
 /// Whether a text begins with a character that [`judge`] has to see.
-fn begins(text: &[u8]) -> bool {
+pub(crate) fn begins(text: &[u8]) -> bool {
     match *text {
         [0xc2, second, ..] => second < 0xa0 || second == 0xad,
         [0xcd, 0x8f, ..] | [0xd8, 0x9c, ..] => true,

@@ -8,6 +8,7 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use crate::exact::{self, Cover, Secret};
 use crate::finding::{Class, Finding, Findings, Measure, Severity};
 use crate::hidden;
 use crate::marks::Marks;
-use crate::needles::{Case, Hit, Needle, Needles};
+use crate::needles::{Hit, Needle, Needles};
 use crate::policy::Measures;
-use crate::rules::{Pack, Rule};
+use crate::rules::{Pack, Place, Rule, Windows};
+use crate::strange::strange;
 use crate::strings::{self, Part};
 
 /// What stands where a secret stood.
@@ -29,12 +31,18 @@ const NOTE: &str = "[secret masked]";
 /// How often a text is looked at again after it was changed: what was taken out may have joined what stood around it.
 const ROUNDS_MAX: usize = 4;
 
+/// Secrets that are covered one by one in a text.
+const COVERS_MAX: usize = 1 << 16;
+
 /// Bounds for a text that we changed ourselves. Where it came from it was held against the real ones.
 const CHANGED: Limits = Limits { bytes_max: usize::MAX, depth_max: 1024, values_max: u32::MAX };
 
 /// Everything that is looked for, compiled once for each configuration.
 pub struct Inspection {
-    needles: Needles<Use>,
+    /// The words that are looked for in results and arguments.
+    passing: Needles<Use>,
+    /// Those that are looked for in definitions, which are few and read once.
+    declared: Needles<Use>,
     rules: Vec<Arc<Rule>>,
     /// The rules that are tried on every text where they are wanted: personal data has no words of its own.
     wordless: Vec<usize>,
@@ -97,19 +105,28 @@ impl Inspection {
                 !exact.iter().any(|needle| needle.bytes.iter().all(|byte| char::from(*byte) == *cover))
             })
             .unwrap_or('x');
-        let mut needles: Vec<Needle<Use>> = Vec::new();
-        for needle in exact {
-            put(&mut needles, Needle::new(needle.bytes, needle.case, Use::Exact(needle.of)));
-        }
-        for (index, rule) in rules.iter().enumerate() {
-            let of = Use::Rule(u32::try_from(index).unwrap_or(u32::MAX));
-            for word in &rule.keywords {
-                put(&mut needles, Needle::new(word.as_bytes(), Case::Ignored, of));
+        let words = |looks: &dyn Fn(&Rule) -> bool| {
+            let mut needles: Vec<Needle<Use>> = Vec::new();
+            for needle in &exact {
+                put(&mut needles, Needle::new(needle.bytes.clone(), needle.case, Use::Exact(needle.of)));
             }
-        }
+            for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| looks(rule)) {
+                let of = Use::Rule(u32::try_from(index).unwrap_or(u32::MAX));
+                for word in &rule.keywords {
+                    put(&mut needles, Needle::new(word.as_bytes(), rule.case, of));
+                }
+            }
+            Needles::new(needles)
+        };
+        let passing = words(&|rule| rule.looks_at(Place::Result) || rule.looks_at(Place::Arguments));
+        let declared = words(&|rule| rule.looks_at(Place::Definition));
         let wordless =
             (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.keywords.is_empty()));
-        Inspection { needles: Needles::new(needles), wordless: wordless.collect(), rules, base64_cover }
+        Inspection { passing, declared, wordless: wordless.collect(), rules, base64_cover }
+    }
+
+    fn needles(&self, place: Place) -> &Needles<Use> {
+        if place == Place::Definition { &self.declared } else { &self.passing }
     }
 
     /// Looks at a message that passed the check of [`Raw`]. When nothing has to be changed, the same bytes come back.
@@ -162,7 +179,7 @@ impl Inspection {
     pub fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut current = Cow::Borrowed(text);
         for _ in 0..ROUNDS_MAX {
-            let seen = self.seen(&current);
+            let seen = self.seen(&current, Place::Result);
             if seen.exact.is_empty() {
                 break;
             }
@@ -176,14 +193,14 @@ impl Inspection {
         let looks_everywhere = measures.personal > Measure::Off;
         let mut marks = if looks_everywhere { Marks::all(text.len()) } else { Marks::on(text.len()) };
         if !looks_everywhere {
-            self.needles.find(text, |hit| marks.set(hit.start..hit.end));
+            self.needles(measures.place).find(text, |hit| marks.set(hit.start..hit.end));
             strange(text, |at| marks.set(at..at + 1));
         }
         marks
     }
 
     fn is_exact(&self, text: &str) -> bool {
-        !self.seen(text).exact.is_empty()
+        !self.seen(text, Place::Result).exact.is_empty()
     }
 
     /// What a string becomes; `None` when it stays.
@@ -223,12 +240,12 @@ impl Inspection {
                 kept = shown;
             }
         }
-        let seen = self.seen(&kept);
+        let seen = self.seen(&kept, measures.place);
         let mut covers = seen.exact;
         covers.iter().for_each(|_| findings.add(exact_finding()));
-        for (rule, hits) in self.tried(&seen.rules, measures) {
+        for (rule, windows) in self.tried((&kept, seen.rules), measures) {
             let measure = measures.of(rule);
-            rule.matches(&kept, &hits, |found| {
+            rule.matches(&kept, &windows, |found| {
                 if measure == Measure::Clean {
                     covers.push((found.span, Cow::Owned(format!("[{} masked]", rule.id))));
                 }
@@ -244,18 +261,23 @@ impl Inspection {
         if covers.is_empty() {
             return (matches!(kept, Cow::Owned(_)).then(|| kept.into_owned()), findings);
         }
-        (Some(covered(&kept, covers)), findings)
+        // Nothing honest repeats a secret so often; what would be left is not worth the memory.
+        let changed = if covers.len() > COVERS_MAX { NOTE.to_owned() } else { covered(&kept, covers) };
+        (Some(changed), findings)
     }
 
     /// The words of a text.
-    fn seen(&self, text: &str) -> Seen {
+    fn seen(&self, text: &str, place: Place) -> Seen {
         let mut seen = Seen::default();
-        self.needles.find(text.as_bytes(), |hit| match hit.of {
+        self.needles(place).find(text.as_bytes(), |hit| match hit.of {
             Use::Exact(cover) => seen.exact.extend(self.cover(text, &hit, cover)),
-            Use::Rule(rule) => seen.rules.push((rule, hit.start)),
+            Use::Rule(number) => {
+                if let Some(rule) = self.rules.get(number as usize) {
+                    rule.widen(seen.rules.entry(number).or_default(), text.len(), hit.start);
+                }
+            }
             Use::Escaped => {}
         });
-        seen.rules.sort_unstable();
         seen
     }
 
@@ -281,17 +303,16 @@ impl Inspection {
         (text.is_char_boundary(span.start) && text.is_char_boundary(span.end)).then_some((span, with))
     }
 
-    /// The rules that a text is shown to, each with the places of its words.
+    /// The rules that a text is shown to, each with what it has to see of it.
     fn tried<'a>(
         &'a self,
-        seen: &'a [(u32, usize)],
+        (text, seen): (&'a str, BTreeMap<u32, Windows>),
         measures: &'a Measures,
-    ) -> impl Iterator<Item = (&'a Rule, Vec<usize>)> {
-        let by_word = seen.chunk_by(|a, b| a.0 == b.0).filter_map(|hits| {
-            let rule = self.rules.get(hits.first()?.0 as usize)?;
-            Some((&**rule, hits.iter().map(|(_, at)| *at).collect()))
-        });
-        let wordless = self.wordless.iter().filter_map(|at| Some((&**self.rules.get(*at)?, Vec::new())));
+    ) -> impl Iterator<Item = (&'a Rule, Windows)> {
+        let by_word =
+            seen.into_iter().filter_map(|(rule, windows)| Some((&**self.rules.get(rule as usize)?, windows)));
+        let wordless =
+            self.wordless.iter().filter_map(|at| Some((&**self.rules.get(*at)?, Windows::whole(text))));
         by_word
             .chain(wordless.filter(|_| measures.personal > Measure::Off))
             .filter(|(rule, _)| measures.of(rule) > Measure::Off && rule.looks_at(measures.place))
@@ -302,8 +323,8 @@ impl Inspection {
 #[derive(Debug, Default)]
 struct Seen {
     exact: Vec<Covered>,
-    /// Rules by number, and where their words stand.
-    rules: Vec<(u32, usize)>,
+    /// Rules by number, and what they have to see.
+    rules: BTreeMap<u32, Windows>,
 }
 
 /// A part of a text, and what is put in its place.
@@ -343,23 +364,4 @@ fn put(needles: &mut Vec<Needle<Use>>, needle: Needle<Use>) {
         needles.push(Needle::new(escaped, needle.case, Use::Escaped));
     }
     needles.push(needle);
-}
-
-/// Tells where a JSON text has an escape behind which anything could stand, or a character that could be hidden.
-fn strange(text: &[u8], mut found: impl FnMut(usize)) {
-    let mut at = 0;
-    while let Some(next) = text.get(at..).and_then(hidden::next_in_json) {
-        at += next;
-        match text.get(at..).unwrap_or_default() {
-            [b'\\', b'u' | b'/' | b'b' | b'f', ..] => {
-                found(at);
-                at += 2;
-            }
-            [b'\\', ..] => at += 2,
-            _ => {
-                found(at);
-                at += 1;
-            }
-        }
-    }
 }

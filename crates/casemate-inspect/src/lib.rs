@@ -13,6 +13,7 @@ mod marks;
 mod needles;
 mod policy;
 mod rules;
+mod strange;
 mod strings;
 
 pub use exact::{SECRET_BYTES_MIN, Secret};

@@ -14,13 +14,16 @@ pub use check::Check;
 pub use pack::{Pack, PackFault};
 
 use crate::finding::{Class, Severity};
+use crate::needles::Case;
 
 /// Bytes before a word that a pattern is shown in a long text.
-const BEFORE: usize = 512;
-/// Bytes behind it: the longest keys fit.
-const BEHIND: usize = 16 << 10;
+const BEFORE: usize = 256;
+/// Bytes behind it, unless the rule says more.
+const REACH: usize = 2 << 10;
+/// The most that a rule may ask for: the longest keys fit.
+const REACH_MAX: usize = 32 << 10;
 /// Texts of this length are shown whole.
-const WHOLE: usize = 32 << 10;
+const WHOLE: usize = 8 << 10;
 /// What a compiled pattern may take, in bytes.
 const COMPILED_MAX: usize = 4 << 20;
 
@@ -48,6 +51,10 @@ pub struct Rule {
     pub keywords: Vec<Box<str>>,
     /// It is only told of, whatever the settings ask for: it is wrong too often.
     pub only_flags: bool,
+    /// Whether its words are looked for as they are written.
+    pub(crate) case: Case,
+    /// How far behind one of its words it looks, in bytes.
+    reach: usize,
     places: Vec<Place>,
     pattern: Pattern,
     /// The group that is the secret; the whole match when there is none.
@@ -81,10 +88,10 @@ impl Rule {
         self.places.contains(&place)
     }
 
-    /// Everything that the rule finds in a text, given where its words stand.
-    pub(crate) fn matches(&self, text: &str, hits: &[usize], mut found: impl FnMut(Match)) {
+    /// Everything that the rule finds in these parts of a text.
+    pub(crate) fn matches(&self, text: &str, windows: &Windows, mut found: impl FnMut(Match)) {
         let Some(regex) = self.pattern.get() else { return };
-        for window in windows(text.len(), hits) {
+        for window in &windows.0 {
             let Some(seen) = text.as_bytes().get(..window.end) else { continue };
             let mut at = window.start;
             while let Some(captures) = (at <= seen.len()).then(|| regex.captures_at(seen, at)).flatten() {
@@ -97,6 +104,18 @@ impl Rule {
                     found(Match { span, severity });
                 }
             }
+        }
+    }
+
+    /// Adds what the rule has to see of a text in which one of its words stands.
+    pub(crate) fn widen(&self, windows: &mut Windows, length: usize, word: usize) {
+        let (start, end) = match length <= WHOLE {
+            true => (0, length),
+            false => (word.saturating_sub(BEFORE), (word + self.reach).min(length)),
+        };
+        match windows.0.last_mut() {
+            Some(last) if last.end >= start => last.end = last.end.max(end),
+            _ => windows.0.push(start..end),
         }
     }
 
@@ -149,20 +168,14 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 /// The parts of a text around words, those that touch joined to one.
-fn windows(length: usize, hits: &[usize]) -> Vec<Range<usize>> {
-    let mut windows: Vec<Range<usize>> = Vec::new();
-    if length <= WHOLE {
-        windows.push(0..length);
-        return windows;
+#[derive(Debug, Default)]
+pub(crate) struct Windows(Vec<Range<usize>>);
+
+impl Windows {
+    /// A text as a whole.
+    pub(crate) fn whole(text: &str) -> Windows {
+        Windows(std::iter::once(0..text.len()).collect())
     }
-    for hit in hits {
-        let next = hit.saturating_sub(BEFORE)..(hit + BEHIND).min(length);
-        match windows.last_mut() {
-            Some(last) if last.end >= next.start => last.end = last.end.max(next.end),
-            _ => windows.push(next),
-        }
-    }
-    windows
 }
 
 /// The span, widened to whole characters: patterns are about bytes.

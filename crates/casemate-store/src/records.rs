@@ -16,6 +16,7 @@
 //! versions add some (a hash chain, for one). Texts longer than [`TEXT_MAX`] bytes are cut and end in `…`, so
 //! that no caller decides how long a line gets; arguments appear only as digest and size.
 
+mod approval;
 mod canonical;
 mod cell;
 mod line;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use approval::Approval;
 pub use canonical::{CanonicalFault, canonical};
 pub use cell::{CellEnd, CellStart, Network, Traffic};
 pub use line::TEXT_MAX;
@@ -164,6 +166,8 @@ pub enum Record<'a> {
     CellStart(&'a CellStart<'a>),
     /// A server has ended.
     CellEnd(&'a CellEnd<'a>),
+    /// A person was asked, or answered.
+    Approval(&'a Approval<'a>),
     /// A server tried to reach something.
     Network(&'a Network<'a>),
     /// Requests were refused before they were calls.

@@ -19,7 +19,7 @@ fn key(id: &str, created: u64) -> KeyRecord {
         id: id.into(),
         name: format!("key {id}"),
         role: RoleName::parse("user").unwrap(),
-        scope: (created % 2 == 0).then(|| vec!["git/get_*".to_owned(), "wiki".to_owned()]),
+        scope: created.is_multiple_of(2).then(|| vec!["git/get_*".to_owned(), "wiki".to_owned()]),
         hash,
         created,
         expires: Some(created + 10),

@@ -156,6 +156,8 @@ enum Step {
     Noise(Bytes),
     /// One frame, a byte every 100 ms.
     Drip(Bytes),
+    /// One frame, three bytes at a time, and over HTTP as an event with two lines of data.
+    Pieces(Bytes),
     /// The same frame for ever.
     Flood(Bytes),
     /// Waits for the client's answer to a question, then reports it as the result of this request.

@@ -151,3 +151,25 @@ fn fingerprint(notice: &ServerNotice) -> Fingerprint {
     let params = notice.notice.params.as_ref().map(|params| params.raw().bytes()).unwrap_or_default();
     (notice.subject.clone(), notice.notice.method.clone(), params)
 }
+
+#[cfg(test)]
+mod tests {
+    use casemate_inspect::{Inspection, Secret};
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_writes_down_holds_no_secret_also_at_the_end_of_a_cut_line_and_moves_no_cursor() {
+        let (sink, _inbox) = mpsc::channel(1);
+        let masks = Arc::new(Masks::default());
+        masks.swap(&Arc::new(Inspection::new(&[Secret::new("given-to-it").unwrap()], &[])));
+        let outlet = Outlet::new(ServerName::parse("s").unwrap(), sink, masks);
+        outlet.log("stderr", b"\x1b[31mTOKEN=given-to-it\x1b[0m");
+        let long = format!("{}given-to-it", "x".repeat(LOG_LINE_BYTES - 5));
+        outlet.log("stderr", long.as_bytes());
+        let lines = outlet.lines();
+        assert_eq!(lines.first().unwrap(), "stderr: TOKEN=[secret masked]");
+        assert!(lines.iter().all(|line| !line.contains("give")), "{lines:?}");
+        assert!(!outlet.last_words("stderr").unwrap().contains("give"));
+    }
+}

@@ -14,6 +14,7 @@ pub mod config;
 pub mod gateway;
 pub mod keys;
 pub mod offline;
+pub mod people;
 pub mod pins;
 pub mod secrets;
 pub mod servers;
@@ -144,6 +145,10 @@ pub enum Command {
     /// Keep secrets for servers, sealed at rest
     #[command(subcommand)]
     Secret(secrets::Secret),
+    /// List and end the sessions of clients
+    Sessions(people::Sessions),
+    /// Answer what people are asked before a call is made
+    Approvals(people::Approvals),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::control::wire::Action;
 use crate::exit::Exit;
 
+pub mod approvals;
 pub mod call;
 pub mod completions;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod sandbox;
 pub mod secret;
 pub mod service;
+pub mod sessions;
 pub mod toolkit;
 pub mod up;
 
@@ -62,6 +64,8 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Key(args) => key::run(context, &args),
         Command::Pin(args) => pin::run(context, &args),
         Command::Secret(args) => secret::run(context, &args),
+        Command::Sessions(args) => sessions::run(context, &args),
+        Command::Approvals(args) => approvals::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

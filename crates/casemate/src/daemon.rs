@@ -1,5 +1,6 @@
 //! The running gateway: everything is wired here, and ends here.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +30,11 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
+use crate::wiring::ledger::StoredLedger;
 use crate::wiring::recorder::Log;
 use ledgers::Ledgers;
 use live::{Cause, Live};
+use memory::Memory;
 use operator::{Operator, Order};
 use seat::Seat;
 use signals::{Asked, Signals};
@@ -40,6 +43,7 @@ use watch::Watch;
 pub mod first_key;
 pub mod ledgers;
 pub mod live;
+pub mod memory;
 pub mod operator;
 pub mod seat;
 pub mod signals;
@@ -63,6 +67,7 @@ pub struct Daemon {
     live: Arc<Live>,
     gate: Arc<Gate>,
     log: Arc<Log>,
+    ledger: Arc<StoredLedger>,
     cells: Arc<Cells>,
     orders: mpsc::Receiver<Order>,
     signals: Signals,
@@ -85,7 +90,7 @@ pub struct Start {
     /// Its text, to notice changes.
     pub text: Option<String>,
     /// What the command line said about the address.
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// Starts processes.
     pub spawner: Spawner,
     /// The memory of the installation.
@@ -102,20 +107,16 @@ impl Daemon {
         let seat = Seat::take(&context.paths)?;
         let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
         let tls = tls.clone().map(tls::open).transpose()?;
-        let listener = Listener::bind_tcp(listen).await.with_context(|| {
-            Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
-                .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
-        })?;
-        let address = listener.local_addr().unwrap_or(listen);
+        let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
+        let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
         ledgers.papers.configure(start.loaded.identity);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = Arc::new(cells(&context, (start.spawner, sources), life)?);
-        tracker.spawn(Arc::clone(&cells).sweep());
+        let cells = cells(&context, (start.spawner, sources), life)?;
         let (limits, life) = (&start.loaded.snapshot.limits, (tracker.clone(), stop.clone()));
         let (host, notices) = host(Arc::clone(&cells) as _, (limits, &context.masks), life);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -125,6 +126,9 @@ impl Daemon {
             own_url: PublicUrl::parse(&format!("http://{address}")).ok(),
             identities: Arc::clone(&ledgers.papers) as _,
             recorder: Arc::clone(&log) as _,
+            ledger: (Arc::clone(&memory.keepers.ledger) as _, memory.spent),
+            desk: memory.desk,
+            seals: Arc::clone(&memory.keepers.seals),
             pins: Arc::clone(&ledgers.pins) as _,
             host,
             notices,
@@ -155,6 +159,7 @@ impl Daemon {
             live,
             gate,
             log,
+            ledger: memory.keepers.ledger,
             cells,
             orders,
             signals,
@@ -187,6 +192,7 @@ impl Daemon {
             tracing::warn!(tasks = tracker.len(), "some tasks did not end in time and are dropped");
         }
         self.gate.settle();
+        self.ledger.flush().await;
         self.log.sync();
         tracing::info!("stopped");
     }
@@ -230,6 +236,16 @@ fn open_door(
     tracker.spawn(server.run(listener));
 }
 
+/// Takes the address that clients connect to.
+async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+    let listener = Listener::bind_tcp(listen).await.with_context(|| {
+        Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
+            .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
+    })?;
+    let address = listener.local_addr().unwrap_or(listen);
+    Ok((listener, address))
+}
+
 /// Without a watch the gateway serves all the same; `casemate` commands and SIGHUP still make it read anew.
 fn watch(context: &Context) -> Option<Watch> {
     let file = context.paths.config();
@@ -251,10 +267,13 @@ fn cells(
     context: &Context,
     (spawner, sources): (Spawner, &PackageSources),
     life: Life,
-) -> anyhow::Result<Cells> {
+) -> anyhow::Result<Arc<Cells>> {
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
-    Ok(Cells::new(spawner, Surroundings::of(context)?, tracker).preparing(packages).recording(log))
+    let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
+    let cells = Arc::new(cells.preparing(packages).recording(log));
+    tracker.spawn(Arc::clone(&cells).sweep());
+    Ok(cells)
 }
 
 /// What servers run on, and what they have to say outside of calls.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::failure::{Account, Problem};
 
+pub mod masked;
 pub mod page;
 pub mod text;
 

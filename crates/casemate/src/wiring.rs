@@ -1,5 +1,8 @@
 //! The gateway's ports, joined to what is behind them.
 
+pub mod desk;
 pub mod identities;
+pub mod ledger;
+pub mod nowhere;
 pub mod pins;
 pub mod recorder;

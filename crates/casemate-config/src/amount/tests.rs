@@ -26,3 +26,30 @@ fn what_cannot_be_meant_is_refused() {
         assert!(fault.hint.as_deref().unwrap().contains(hint), "{text}: {fault:?}");
     }
 }
+
+#[test]
+fn rates_and_budgets_are_read_and_written_again() {
+    for text in ["100/s", "30/m", "500/h", "1000/day", "1/s"] {
+        assert_eq!(show_rate(rate(text).unwrap()), text);
+    }
+    assert_eq!(budget("1000/day").unwrap(), 1000);
+    for text in [
+        "",
+        "100",
+        "0/s",
+        "-1/s",
+        "1.5/s",
+        "100/d",
+        "100/week",
+        "1/s/s",
+        "+1/s",
+        "99999999999/s",
+        "/s",
+        "a/s",
+    ] {
+        assert!(rate(text).unwrap_err().hint.is_some(), "{text}");
+    }
+    for text in ["", "0/day", "100", "100/s", "-1/day", "x/day", "99999999999999999999/day"] {
+        assert!(budget(text).unwrap_err().hint.is_some(), "{text}");
+    }
+}

@@ -1,5 +1,8 @@
 //! What is looked for in what passes through: secrets, packs of rules, and each server's settings.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use casemate_gateway::snapshot::Rate;
+
 use crate::given::Given;
 use crate::key::Key;
 use crate::origin::Origin;
@@ -102,7 +104,7 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn count(&self, path: &str) -> Option<u64> {
         match self.value(path)? {
-            Value::Count(count) | Value::Size(count) => Some(*count),
+            Value::Count(count) | Value::Size(count) | Value::Budget(count) => Some(*count),
             _ => None,
         }
     }
@@ -115,6 +117,13 @@ impl<'a> Scope<'a> {
     pub(crate) fn time(&self, path: &str) -> Option<Duration> {
         match self.value(path)? {
             Value::Time(time) => Some(*time),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn rate(&self, path: &str) -> Option<Rate> {
+        match self.value(path)? {
+            Value::Rate(rate) => Some(*rate),
             _ => None,
         }
     }

@@ -57,6 +57,8 @@ fn title(section: &str) -> &'static str {
     match section {
         "gateway" => "`[gateway]`: the process and its limits",
         "servers" => "`[servers.NAME]`: the servers",
+        "limits" => "`[limits]`: how often, and how much a day",
+        "approvals" => "`[approvals]`: questions to people",
         "packages" => "`[packages]`: where the packages of servers come from",
         "inspect" => "`[inspect]`: what is looked for in what passes through",
         "roles" => "`[roles.NAME]`: who may do what",

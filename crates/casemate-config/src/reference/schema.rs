@@ -61,6 +61,8 @@ fn kind(kind: &Kind) -> Value {
         Kind::Count(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
         Kind::Time(_) => json!({"type": "string", "pattern": "^[0-9]+ ?(ms|s|m|h|d)$"}),
         Kind::Size(_) => json!({"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$"}),
+        Kind::Rate => json!({"type": "string", "pattern": "^[1-9][0-9]*/(s|m|h|day)$"}),
+        Kind::Budget => json!({"type": "string", "pattern": "^[1-9][0-9]*/day$"}),
         Kind::Processors(range) => {
             let [least, most] = [range.start(), range.end()].map(|millis| *millis as f64 / 1000.0);
             json!({"type": "number", "minimum": least, "maximum": most})

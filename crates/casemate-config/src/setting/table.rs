@@ -5,6 +5,7 @@ mod front;
 mod gateway;
 mod identity;
 mod inspect;
+mod limits;
 mod packages;
 mod rules;
 mod servers;
@@ -18,11 +19,14 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         gateway::SETTINGS,
         front::SETTINGS,
+        limits::SETTINGS,
         servers::SETTINGS,
         cells::SETTINGS,
+        limits::SERVERS,
         inspect::SERVER_SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,
+        limits::ROLES,
         rules::SETTINGS,
         identity::SETTINGS,
     ];

@@ -71,7 +71,7 @@ fn defaults_are_those_of_the_snapshot() {
         other => panic!("{key}: {other:?}"),
     };
     let count = |key: &str| match default_of(key) {
-        Value::Count(count) | Value::Size(count) => usize::try_from(count).unwrap(),
+        Value::Count(count) | Value::Size(count) | Value::Budget(count) => usize::try_from(count).unwrap(),
         other => panic!("{key}: {other:?}"),
     };
     let limits = Limits::default();
@@ -82,6 +82,24 @@ fn defaults_are_those_of_the_snapshot() {
     assert_eq!(time("gateway.limits.list_time"), limits.list_time_max);
     assert_eq!(count("gateway.limits.sessions"), limits.sessions_max);
     assert_eq!(time("gateway.limits.session_idle"), limits.session_idle_max);
+    assert_eq!(time("limits.session_life"), limits.session_life_max);
+    assert_eq!(time("limits.queue_time"), limits.queue_time_max);
+    assert_eq!(count("limits.queue"), limits.queue_max);
+    let rate = |key: &str| match default_of(key) {
+        Value::Rate(rate) => rate,
+        other => panic!("{key}: {other:?}"),
+    };
+    let pace = &limits.pace;
+    assert_eq!(rate("limits.address_rate"), pace.address);
+    assert_eq!(rate("limits.attempts"), pace.attempts);
+    assert_eq!(rate("limits.server_rate"), pace.server);
+    for (name, allowance) in [("subject", pace.subject), ("key", pace.key), ("tool", pace.tool)] {
+        assert_eq!(rate(&format!("limits.{name}_rate")), allowance.rate);
+        assert_eq!(count(&format!("limits.{name}_budget")) as u64, allowance.budget);
+    }
+    assert_eq!(time("approvals.wait"), limits.approvals.wait_max);
+    assert_eq!(time("approvals.expire"), limits.approvals.expire_after);
+    assert_eq!(count("approvals.waiting"), limits.approvals.waiting_max);
     let timeouts = Timeouts::default();
     assert_eq!(time("servers.NAME.timeout.start"), timeouts.start);
     assert_eq!(time("servers.NAME.timeout.call"), timeouts.call);

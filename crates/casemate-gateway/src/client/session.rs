@@ -1,11 +1,10 @@
 //! Sessions of the legacy dialect. They exist only at this edge; behind it every call stands for itself.
 
 use std::collections::HashMap;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
+use casemate_auth::seal::{Bound, Purpose, Seals};
+use casemate_auth::session::{Lease, LeaseState, SessionNumber};
 use casemate_mcp::call::Meta;
 use casemate_mcp::frame::Id;
 use casemate_policy::SubjectId;
@@ -14,15 +13,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Listening, Outlet, Questions};
 use crate::clock;
 use crate::endpoint::Endpoint;
+use crate::snapshot::Limits;
 
 /// What one client told us, and what is open between it and us.
 ///
-/// An HTTP session is found by its id and bound to the subject that opened it: the id alone authenticates nobody.
+/// An HTTP session's id is a sealed token, bound to the subject that opened it and to the endpoint: the id alone
+/// authenticates nobody. It ends when it is idle for too long, and for good after its life, however much it is used.
 /// A line-framed connection is one session, whichever dialect it speaks.
 #[derive(Debug)]
 pub struct Session {
     /// What an HTTP client sends back in `Mcp-Session-Id`; empty for a connection.
     pub id: Box<str>,
+    /// By what it is listed and revoked; it opens nothing.
+    pub number: SessionNumber,
+    /// When it ends.
+    pub lease: Lease,
     /// Whose it is.
     pub subject: SubjectId,
     /// Where it was opened.
@@ -35,7 +40,6 @@ pub struct Session {
     log_level: Mutex<Option<Box<str>>>,
     calls: Mutex<HashMap<Id, CancellationToken>>,
     listening: Mutex<Option<Listening>>,
-    used_unix_s: AtomicU64,
     /// Ends when the session is deleted or has been idle for too long.
     pub ended: CancellationToken,
 }
@@ -43,9 +47,11 @@ pub struct Session {
 impl Session {
     /// A session in which nothing was said yet.
     #[must_use]
-    pub fn new(id: Box<str>, subject: SubjectId, endpoint: Endpoint, outlet: Outlet) -> Session {
+    pub fn new(title: Title, subject: SubjectId, endpoint: Endpoint, outlet: Outlet) -> Session {
         Session {
-            id,
+            id: title.id,
+            number: title.number,
+            lease: title.lease,
             subject,
             endpoint,
             outlet,
@@ -54,7 +60,6 @@ impl Session {
             log_level: Mutex::default(),
             calls: Mutex::default(),
             listening: Mutex::default(),
-            used_unix_s: AtomicU64::new(clock::unix_now().as_secs()),
             ended: CancellationToken::new(),
         }
     }
@@ -113,13 +118,41 @@ impl Session {
 
     /// Says that the session is in use.
     pub fn touch(&self) {
-        self.used_unix_s.store(clock::unix_now().as_secs(), Ordering::Relaxed);
+        self.lease.touch(clock::unix_now().as_secs());
     }
 
-    fn is_idle(&self, for_at_least: Duration, now_unix_s: u64) -> bool {
-        let idle_s = now_unix_s.saturating_sub(self.used_unix_s.load(Ordering::Relaxed));
-        idle_s >= for_at_least.as_secs()
-            && self.calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Calls that are worked on.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// A session in which something is worked on is not idle.
+    fn is_over(&self, now_unix_s: u64) -> bool {
+        match self.lease.state(now_unix_s) {
+            LeaseState::Live => false,
+            LeaseState::Idle => self.in_flight() == 0,
+            LeaseState::Over => true,
+        }
+    }
+}
+
+/// How a session is named, and how long it lasts.
+#[derive(Debug)]
+pub struct Title {
+    id: Box<str>,
+    number: SessionNumber,
+    lease: Lease,
+}
+
+impl Title {
+    /// The title of a connection: it needs no id, and lasts as long as the connection.
+    #[must_use]
+    pub fn connection() -> Title {
+        // Nothing depends on this number being another one than all others.
+        let number = SessionNumber::generate().unwrap_or_else(|_| [0; 16].into());
+        let forever = std::time::Duration::from_secs(u64::MAX);
+        Title { id: "".into(), number, lease: Lease::new(clock::unix_now().as_secs(), forever, forever) }
     }
 }
 
@@ -148,9 +181,10 @@ impl Drop for InFlight {
 }
 
 /// The HTTP sessions of the installation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sessions {
     open: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    seals: Arc<Seals>,
 }
 
 /// Why no session was opened.
@@ -158,22 +192,37 @@ pub struct Sessions {
 pub enum SessionFault {
     /// The subject holds as many as it may.
     TooMany,
-    /// The system gave no randomness, and without it there is no id that cannot be guessed.
-    NoRandomness,
+    /// No id could be sealed: the system gave no randomness.
+    NoSeal,
 }
 
 impl Sessions {
-    /// Makes a session with a fresh id.
+    /// No sessions yet; their ids will be sealed with these seals.
+    #[must_use]
+    pub fn new(seals: Arc<Seals>) -> Sessions {
+        Sessions { open: Mutex::default(), seals }
+    }
+
+    /// Makes a session of a subject at an endpoint, with a fresh id.
     ///
     /// # Errors
-    /// [`SessionFault::TooMany`] when the subject holds `max` sessions already.
+    /// [`SessionFault`].
     pub fn create(
         &self,
-        session: impl FnOnce(Box<str>) -> Session,
-        max: usize,
+        (subject, endpoint): (&SubjectId, &Endpoint),
+        limits: &Limits,
+        session: impl FnOnce(Title) -> Session,
     ) -> Result<Arc<Session>, SessionFault> {
-        let session = Arc::new(session(random_id().ok_or(SessionFault::NoRandomness)?));
+        let now = clock::unix_now().as_secs();
+        let lease = Lease::new(now, limits.session_idle_max, limits.session_life_max);
+        let number = SessionNumber::generate().map_err(|_| SessionFault::NoSeal)?;
+        let at = endpoint.to_string();
+        let sealed =
+            self.seals.seal(Purpose::Session, &bound(subject, &at), (number.as_bytes(), lease.ends()));
+        let id = sealed.map_err(|_| SessionFault::NoSeal)?.into();
+        let session = Arc::new(session(Title { id, number, lease }));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let max = limits.sessions_max;
         // Counted only when the table is large enough for the bound to be reached at all.
         if open.len() >= max && open.values().filter(|other| other.subject == session.subject).count() >= max
         {
@@ -183,11 +232,31 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The subject's session of that id at that endpoint. Anybody else's is not there.
-    #[must_use]
-    pub fn find(&self, id: &str, subject: &SubjectId, endpoint: &Endpoint) -> Option<Arc<Session>> {
+    /// The subject's session of that id at that endpoint. Anybody else's is not there, and neither is one that has
+    /// ended.
+    ///
+    /// # Errors
+    /// A private reason; the caller is told that there is no such session.
+    pub fn find(&self, id: &str, subject: &SubjectId, endpoint: &Endpoint) -> Result<Arc<Session>, String> {
+        let now = clock::unix_now().as_secs();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(id).filter(|session| session.subject == *subject && session.endpoint == *endpoint).cloned()
+        let found = open.get(id).cloned();
+        drop(open);
+        // What is in the table is a token that we made ourselves, to the last character; only what is not has to be
+        // opened, to tell the log what it is.
+        let own = found.filter(|session| session.subject == *subject && session.endpoint == *endpoint);
+        let Some(session) = own else {
+            let at = endpoint.to_string();
+            return Err(match self.seals.open(Purpose::Session, &bound(subject, &at), (id, now)) {
+                Ok(_) => "the session has ended".to_owned(),
+                Err(fault) => fault.to_string(),
+            });
+        };
+        if session.is_over(now) {
+            self.end(&session);
+            return Err("the session has ended: it was idle for too long, or its life is over".to_owned());
+        }
+        Ok(session)
     }
 
     /// The session of that id at that endpoint, whoever it belongs to: for those who know already that the caller's
@@ -195,6 +264,24 @@ impl Sessions {
     pub(crate) fn named(&self, id: &str, endpoint: &Endpoint) -> Option<Arc<Session>> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(id).filter(|session| session.endpoint == *endpoint).cloned()
+    }
+
+    /// All that are open, the oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Session>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions: Vec<_> = open.values().cloned().collect();
+        drop(open);
+        sessions.sort_by_key(|session| (session.lease.opened(), session.number));
+        sessions
+    }
+
+    /// Ends those that are meant, and says how many that were. Their clients are told that there is no such session.
+    pub fn revoke(&self, meant: impl Fn(&Session) -> bool) -> usize {
+        let sessions = self.list();
+        let meant: Vec<_> = sessions.iter().filter(|session| meant(session)).collect();
+        meant.iter().for_each(|session| self.end(session));
+        meant.len()
     }
 
     /// Ends a session.
@@ -206,8 +293,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that have been idle for so long, and those whose subject is there no more.
-    pub fn sweep(&self, idle_max: Duration, is_there: impl Fn(&SubjectId) -> bool) {
+    /// Ends the sessions whose time is over, and those whose subject is there no more.
+    pub fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
         let now = clock::unix_now().as_secs();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let sessions: Vec<_> = open.values().cloned().collect();
@@ -217,7 +304,7 @@ impl Sessions {
                 streams.sweep();
             }
         }
-        let over = |session: &Arc<Session>| session.is_idle(idle_max, now) || !is_there(&session.subject);
+        let over = |session: &Arc<Session>| session.is_over(now) || !is_there(&session.subject);
         for session in sessions.into_iter().filter(over) {
             self.end(&session);
         }
@@ -230,14 +317,7 @@ impl Sessions {
     }
 }
 
-/// 128 random bits in hexadecimal.
-fn random_id() -> Option<Box<str>> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    let mut id = String::with_capacity(32);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        _ = write!(id, "{byte:02x}");
-    }
-    Some(id.into_boxed_str())
+/// What the id of a session is bound to.
+fn bound<'a>(subject: &'a SubjectId, endpoint: &'a str) -> Bound<'a> {
+    Bound { server: endpoint, ..Bound::to(subject.as_str()) }
 }

@@ -14,7 +14,7 @@ use casemate_transport::listener::Peer;
 use casemate_transport::unix::{Acceptor, Arrival};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::client::{Outlet, Session};
+use crate::client::{Outlet, Session, Title};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::{self, Head, SessionRef};
@@ -122,7 +122,8 @@ impl Connection {
         let Peer::Unix { uid, .. } = peer else { return None };
         let subject = gate.identities().local(uid)?;
         let outlet = Outlet::Lines(lines.clone());
-        let session = Arc::new(Session::new("".into(), subject.id.clone(), endpoint.clone(), outlet));
+        let session =
+            Arc::new(Session::new(Title::connection(), subject.id.clone(), endpoint.clone(), outlet));
         Some(Arc::new(Connection { gate, peer, endpoint, session, lines }))
     }
 

@@ -3,10 +3,11 @@
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Answerer, Decision, Effect, Resource, RuleId};
+use casemate_policy::{Action, Answerer, Decision, Effect, Resource};
 use serde_json::json;
 
 use super::check::Checked;
+use super::consent::Approved;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
 use super::stepup;
@@ -22,6 +23,30 @@ pub(super) struct Permitted {
     _seal: Seal,
 }
 
+/// What the policy said of a request that it does not deny.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It may be made.
+    Permitted(Permitted),
+    /// It may be made once a person approved of it.
+    Asked(Asked),
+}
+
+/// A request that a person has to approve of.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) checked: Checked,
+    pub(super) decision: Decision,
+    pub(super) answerer: Answerer,
+}
+
+impl Asked {
+    /// It may be made, for a person said so.
+    pub(super) fn permitted(self, _: Approved) -> Permitted {
+        Permitted { checked: self.checked, decision: self.decision, _seal: Seal }
+    }
+}
+
 #[derive(Debug)]
 struct Seal;
 
@@ -29,7 +54,7 @@ struct Seal;
 ///
 /// # Errors
 /// The same answer as for what does not exist, so that nobody learns names by asking.
-pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal> {
+pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
     let identified = &checked.received.passage.identified;
     let (action, resource) = question(&checked);
     let decision = match action {
@@ -38,9 +63,9 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Permitted, Refusal
         Some(action) => identified.snapshot.roles.decide(&identified.subject, action, &resource),
     };
     match decision.effect {
-        Effect::Allow if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
-        Effect::Allow => Ok(Permitted { checked, decision, _seal: Seal }),
-        Effect::Ask(answerer) => Err(unanswered(answerer).with_detail(asked_by(&decision))),
+        Effect::Allow | Effect::Ask(_) if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
+        Effect::Allow => Ok(Judged::Permitted(Permitted { checked, decision, _seal: Seal })),
+        Effect::Ask(answerer) => Ok(Judged::Asked(Asked { checked, decision, answerer })),
         Effect::Deny => {
             let missing = action.and_then(|action| stepup::missing(&checked.received, (action, &resource)));
             Err(missing.unwrap_or_else(|| denied(&checked).with_detail(denied_by(&decision))))
@@ -108,21 +133,6 @@ fn no_task(received: &Received) -> Refusal {
     }
     let message = format!("Unknown task: {}", received.asked());
     Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
-}
-
-/// The answer for what a person has to approve of. Whoever gets here may see the tool, so it says so.
-fn unanswered(answerer: Answerer) -> Refusal {
-    let who = match answerer {
-        Answerer::Subject => "the person whom it is made for",
-        Answerer::Operator => "an operator of this gateway",
-    };
-    Refusal::new(Code::NeedsApproval, format!("This call needs the approval of {who}; it was not made."))
-}
-
-/// The rules that asked, for the record.
-fn asked_by(decision: &Decision) -> String {
-    let rules: Vec<&str> = decision.rules.iter().map(RuleId::as_str).collect();
-    format!("approval wanted by {}", rules.join(", "))
 }
 
 /// The answer that gives nothing away.

@@ -8,8 +8,8 @@ use casemate_transport::listener::Peer;
 
 use super::head::Head;
 use crate::clock;
-use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::limits::Trial;
 use crate::ports::{Asked, Rejection};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Snapshot;
@@ -33,12 +33,17 @@ struct Seal;
 /// kernel says of a Unix socket's peer.
 ///
 /// # Errors
-/// [`Code::NoCredential`], [`Code::BadCredential`] and [`Code::InsufficientScope`]; the reason is private.
+/// [`Code::NoCredential`], [`Code::BadCredential`] and [`Code::InsufficientScope`], whose reason is private;
+/// [`Code::TooOften`] and [`Code::TooManyAttempts`] when its address asks or guesses too much.
 pub async fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
+    gate.limiter().arrival(&head.peer)?;
     let snapshot = gate.snapshot();
     let subject = match (&head.credential, &head.peer) {
         // A key counts before the socket it came through: it may stand for fewer rights.
-        (Some(presented), _) => bearer(gate, &snapshot, (presented, &head.endpoint)).await?,
+        (Some(presented), peer) => {
+            gate.limiter().attempt(peer, presented)?;
+            bearer(gate, &snapshot, (presented, &head)).await?
+        }
         (None, Peer::Unix { uid, .. }) => gate.identities().local(*uid).ok_or_else(|| {
             Refusal::new(Code::BadCredential, "Only the user who runs the gateway may use its socket.")
                 .with_detail(format_args!("uid {uid}"))
@@ -69,11 +74,12 @@ fn holder(gate: &Gate, certificate: &ClientCertificate) -> Result<Arc<Subject>, 
 async fn bearer(
     gate: &Gate,
     snapshot: &Snapshot,
-    (presented, endpoint): (&str, &Endpoint),
+    (presented, head): (&str, &Head),
 ) -> Result<Arc<Subject>, Refusal> {
     let judge = || {
         let now_unix_s = clock::unix_now().as_secs();
-        gate.identities().bearer(presented, Asked { endpoint, base: gate.base(snapshot), now_unix_s })
+        gate.identities()
+            .bearer(presented, Asked { endpoint: &head.endpoint, base: gate.base(snapshot), now_unix_s })
     };
     let outcome = match judge() {
         Err(Rejection::Unsettled(_)) => {
@@ -82,6 +88,9 @@ async fn bearer(
         }
         outcome => outcome,
     };
+    // One that has too little scope was recognized all the same: nobody guesses such a thing.
+    let trial = if matches!(outcome, Ok(_) | Err(Rejection::Scopes(_))) { Trial::Good } else { Trial::Bad };
+    gate.limiter().tried(&head.peer, presented, trial);
     outcome.map_err(|rejection| match rejection {
         Rejection::Scopes(scopes) => {
             Refusal::insufficient(scopes).with_detail("a scope that all tokens need")

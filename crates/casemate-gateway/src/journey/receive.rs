@@ -49,6 +49,8 @@ pub(super) struct Received {
     pub(super) id: Id,
     pub(super) call: Call,
     pub(super) session: Option<Arc<Session>>,
+    /// Digest of the call, when a person has to approve of it.
+    pub(super) approved: Option<[u8; 32]>,
     /// The tool, prompt or resource as the client named it.
     asked: Option<Box<str>>,
     in_flight: Option<InFlight>,
@@ -108,6 +110,7 @@ pub(super) async fn messages<B: Incoming>(
         Ok(frames) => frames,
         Err(fault) => return no_frame(&fault).answer_to(fault.id(), &admitted),
     };
+    admitted.further(gate, frames.len().saturating_sub(1))?;
     let reader = Reader { passage: Arc::new(admitted), session, hello };
     frames.into_iter().map(|frame| reader.message(frame)).collect()
 }
@@ -128,11 +131,12 @@ fn session(gate: &Gate, admitted: &Admitted) -> Result<Option<Arc<Session>>, Ref
         SessionRef::Connection(session) => Ok(Some(Arc::clone(session))),
         SessionRef::Id(id) if !modern.is_some_and(Revision::is_modern) => {
             let found = gate.sessions().find(id, &admitted.identified.subject.id, &head.endpoint);
-            found.map(Some).ok_or_else(|| {
+            found.map(Some).map_err(|why| {
                 Refusal::new(
                     Code::NoSession,
                     "There is no such session (any more): send `initialize` to open a new one.",
                 )
+                .with_detail(why)
             })
         }
         SessionRef::Id(_) | SessionRef::None => Ok(None),
@@ -212,7 +216,15 @@ impl Reader {
         };
         let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
-        Ok(Received { passage: Arc::clone(&self.passage), id, call, session, asked, in_flight })
+        Ok(Received {
+            passage: Arc::clone(&self.passage),
+            id,
+            call,
+            session,
+            approved: None,
+            asked,
+            in_flight,
+        })
     }
 
     /// The connection's session: modern requests have no other.

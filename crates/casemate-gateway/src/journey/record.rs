@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::admit::Admitted;
+use super::afford::Afforded;
 use super::authorize::Permitted;
 use super::inspect::Cleared;
 use super::receive::Received;
@@ -84,7 +85,8 @@ impl<'g> Record<'g> {
     ///
     /// # Errors
     /// [`Code::NotRecorded`]: what cannot be recorded is not done.
-    pub(super) fn intent(&mut self, permitted: Permitted) -> Result<Recorded, Refusal> {
+    pub(super) fn intent(&mut self, afforded: Afforded) -> Result<Recorded, Refusal> {
+        let permitted = afforded.permitted;
         if self.state == State::Waiting {
             let target = &permitted.checked.target;
             let server = target.shelf().map_or("", |shelf| shelf.server().entry().name.as_str());
@@ -93,7 +95,7 @@ impl<'g> Record<'g> {
                 Target::Uri { uri, .. } => uri.as_str(),
                 Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => &self.asked,
             };
-            self.write(server, name, ("allow", &permitted.decision.rules))?;
+            self.write(server, name, (permitted.decision.effect.as_str(), &permitted.decision.rules))?;
             self.state = State::Open;
         }
         Ok(Recorded { permitted, _seal: Seal })
@@ -102,10 +104,15 @@ impl<'g> Record<'g> {
     /// Writes how it ended. A call that was refused before its intent was written gets both now.
     pub(super) fn close(mut self, outcome: &Result<Cleared, Refusal>) {
         if self.state == State::Waiting {
-            // Who is refused for another reason than a rule was not judged.
-            let judged =
-                outcome.as_ref().is_err_and(|refusal| matches!(refusal.code, Code::Unknown | Code::Denied));
-            if self.write("", &self.asked, (if judged { "deny" } else { "none" }, &[])).is_ok() {
+            let effect = match outcome {
+                Err(refusal) if matches!(refusal.code, Code::Unknown | Code::Denied) => "deny",
+                Err(refusal) if matches!(refusal.code, Code::NeedsApproval | Code::NotApproved) => "ask",
+                // Who is refused for another reason than a rule was not judged.
+                Err(_) => "none",
+                // All that is answered before an intent is a question.
+                Ok(_) => "ask",
+            };
+            if self.write("", &self.asked, (effect, &[])).is_ok() {
                 self.state = State::Open;
             }
         }

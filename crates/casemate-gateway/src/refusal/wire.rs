@@ -27,6 +27,8 @@ struct Data<'a> {
     call: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a str>,
 }
 
 impl Refusal {
@@ -41,8 +43,9 @@ impl Refusal {
         let data = Raw::of(&Data {
             code: self.code.as_str(),
             fault: party(self.code.party()),
-            call: self.call.as_ref().map(ToString::to_string),
+            call: self.call().map(|call| call.to_string()),
             retry_after_ms: after.map(|after| after.as_millis()),
+            approval: self.approval.as_deref(),
         });
         let error = match self.prescribed.as_deref().cloned() {
             // What the protocol prescribes as data stands alone.
@@ -50,7 +53,9 @@ impl Refusal {
             Some(error) => ErrorObject { data: Some(data), ..error },
             None => ErrorObject { code: rpc, message: self.message.clone(), data: Some(data) },
         };
-        let retry_after_s = after.map(|after| after.as_secs().max(1));
+        // Rounded up: whoever comes a moment too early is refused again.
+        let retry_after_s =
+            after.map(|after| after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
         Wire { status, error, retry_after_s }
     }
 }
@@ -65,7 +70,9 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
         Code::TooManyConnections | Code::Stopping => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
         Code::NoCredential | Code::BadCredential => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
-        Code::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, code::INVALID_REQUEST),
+        Code::TooManyCalls | Code::TooOften | Code::BudgetSpent | Code::TooManyAttempts => {
+            (StatusCode::TOO_MANY_REQUESTS, code::INVALID_REQUEST)
+        }
         Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),
         Code::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, code::INVALID_REQUEST),
         Code::BadJson => (StatusCode::BAD_REQUEST, code::PARSE),
@@ -75,7 +82,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
-        Code::NeedsApproval => (StatusCode::OK, code::INVALID_REQUEST),
+        Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied | Code::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
         | Code::Unapproved

@@ -131,9 +131,9 @@ async fn a_session_ends_with_its_key() {
     let harness = Harness::start(vec![]).await;
     let mut client = harness.client("/mcp", "other");
     client.initialize("2025-11-25", json!({})).await.unwrap();
-    harness.gate.sessions().sweep(Duration::from_secs(3600), |_| true);
+    harness.gate.sessions().sweep(|_| true);
     assert_eq!(harness.gate.sessions().count(), 1);
-    harness.gate.sessions().sweep(Duration::from_secs(3600), |subject| subject.as_str() != "key:other");
+    harness.gate.sessions().sweep(|subject| subject.as_str() != "key:other");
     assert_eq!(harness.gate.sessions().count(), 0);
 }
 

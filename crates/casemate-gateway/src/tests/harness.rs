@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use casemate_auth::seal::Seals;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Authentication, RoleDef, Roles, Scope, Subject, SubjectId};
+use casemate_policy::{Answerer, Authentication, RoleDef, Roles, Scope, Subject, SubjectId};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
@@ -27,7 +28,10 @@ use super::pins::Book;
 use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
-use crate::ports::{Asked, Identities, Intent, Outcome, Pins, Recorder, Rejection, Settling, TurnedAway};
+use crate::ports::{
+    ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
+    Spent, TurnedAway,
+};
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
@@ -90,6 +94,9 @@ impl Harness {
             own_url: PublicUrl::parse("http://127.0.0.1").ok(),
             identities: Arc::clone(&keys) as Arc<dyn Identities>,
             recorder: Arc::clone(&records) as Arc<dyn Recorder>,
+            ledger: (Arc::clone(&records) as Arc<dyn Ledger>, Vec::new()),
+            desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
+            seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
             host: Arc::new(host),
             notices: inbox,
@@ -130,12 +137,18 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
+    let own_asker = RoleDef { answerer: Answerer::Subject, ..asker.clone() };
     let role = |name| RoleName::parse(name).unwrap();
     Snapshot {
         version: 1,
         servers: servers.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect(),
         profiles: BTreeMap::new(),
-        roles: Roles::compile([(role("reader"), reader), (role("asker"), asker)]).unwrap(),
+        roles: Roles::compile([
+            (role("reader"), reader),
+            (role("asker"), asker),
+            (role("own-asker"), own_asker),
+        ])
+        .unwrap(),
         limits,
         inspecting: Inspecting::default(),
         public_url: None,
@@ -188,7 +201,8 @@ fn entry(name: &str, source: Source) -> ServerEntry {
     }
 }
 
-/// The keys `owner`, `reader` and `asker` have the role of their name; `other` is a second owner.
+/// The keys `owner`, `reader`, `asker` and `own-asker` have the role of their name; `other` is a second owner. Of `asker`
+/// an operator is asked before `one/echo`, of `own-asker` the subject.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// Those that were withdrawn.
@@ -212,7 +226,10 @@ impl Identities for Keys {
 
     fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
         let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker"].into_iter().find(is_of).and_then(|key| self.key(key).ok())
+        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2"]
+            .into_iter()
+            .find(is_of)
+            .and_then(|key| self.key(key).ok())
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
@@ -226,6 +243,7 @@ impl Keys {
             "owner" | "other" => "owner",
             "reader" => "reader",
             "asker" => "asker",
+            "own-asker" | "own-asker-2" => "own-asker",
             _ => return Err("unknown".into()),
         };
         if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
@@ -258,11 +276,48 @@ impl Keys {
 pub(super) struct Records {
     pub(super) lines: watch::Sender<Vec<String>>,
     pub(super) full: Mutex<bool>,
+    /// What was written down of budgets.
+    pub(super) spent: Mutex<Vec<Spent>>,
+    /// Questions and approvals.
+    pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Desk for Records {
+    fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().insert(id.to_owned(), text);
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err("no space left".into());
+            }
+            self.kept.lock().unwrap().remove(id);
+            Ok(())
+        })
+    }
+}
+
+impl Ledger for Records {
+    fn write(&self, spent: Spent) {
+        self.spent.lock().unwrap().push(spent);
+    }
 }
 
 impl Default for Records {
     fn default() -> Self {
-        Records { lines: watch::channel(Vec::new()).0, full: Mutex::new(false) }
+        Records {
+            lines: watch::channel(Vec::new()).0,
+            full: Mutex::new(false),
+            spent: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 }
 
@@ -273,6 +328,12 @@ impl Recorder for Records {
         }
         let Intent { subject, server, method, name, effect, .. } = intent;
         self.lines.send_modify(|lines| lines.push(format!("{effect} {subject} {method} {server}/{name}")));
+        Ok(())
+    }
+
+    fn approval(&self, event: &ApprovalEvent<'_>) -> Result<(), String> {
+        let line = format!("{} {} by {}", event.answer, event.approval.name, event.by);
+        self.lines.send_modify(|lines| lines.push(line));
         Ok(())
     }
 
@@ -307,6 +368,9 @@ struct Link(Arc<Guard>);
 /// A hostile server behind a pipe; it ends with its input.
 struct Villain(CancellationToken);
 
+/// What the program `says-token` says; nobody's token.
+pub(super) const TOKEN: &str = "tok-7f3a9c5e1b2d";
+
 /// The programs that are hostile servers, by name.
 pub(super) const HOSTILE: [(&str, Kind); 18] = [
     ("garbage", Kind::Garbage),
@@ -329,14 +393,14 @@ pub(super) const HOSTILE: [(&str, Kind); 18] = [
     ("hangs", Kind::Hangs),
 ];
 
-fn hostile_process(kind: Kind) -> Process {
+fn hostile_process(hostile: Hostile) -> Process {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     background(async move {
         let _guard = guard;
-        Hostile::new(kind, Era::Dual).serve_stdio(reader, writer).await
+        hostile.serve_stdio(reader, writer).await
     });
     let (stdout, stdin) = tokio::io::split(ours);
     Process {
@@ -376,8 +440,11 @@ impl Launcher for Links {
         Box::pin(async move {
             let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
             let program = command.program.as_str();
+            if program == "says-token" {
+                return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));
+            }
             if let Some((_, kind)) = HOSTILE.iter().find(|(name, _)| *name == program) {
-                return Ok(hostile_process(*kind));
+                return Ok(hostile_process(Hostile::new(*kind, Era::Dual)));
             }
             let era = match Some(program) {
                 Some("modern") => Era::Modern,

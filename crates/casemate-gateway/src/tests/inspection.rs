@@ -10,11 +10,8 @@ use casemate_testkit::hostile::{Hostile, Kind};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
-use super::harness::{Harness, http_entry, http_server};
+use super::harness::{Harness, TOKEN, http_entry, http_server, stdio_entry};
 use crate::snapshot::Inspecting;
-
-/// What the server is given; nobody's.
-const TOKEN: &str = "tok-7f3a9c5e1b2d";
 
 /// A server that says something, behind a gateway that knows its token.
 async fn saying(text: &str, policy: Policy) -> (Harness, DropGuard) {
@@ -221,4 +218,20 @@ async fn a_secret_in_a_name_does_not_get_into_the_records() {
     harness.records.wait_for("refused CM1401").await;
     let lines = harness.records.lines.borrow().join("\n");
     assert!(!lines.contains(TOKEN), "{lines}");
+}
+
+/// The server writes its answers three bytes at a time, and over HTTP in two lines of data: messages are whole when they
+/// are looked at.
+#[tokio::test]
+async fn a_secret_that_arrives_in_pieces_is_masked_on_every_transport() {
+    let villain = Hostile::new(Kind::Says, Era::Dual).say(TOKEN);
+    let (address, _guard) = villain.listen("127.0.0.1:0").await.unwrap();
+    let http = http_entry("bad", &format!("http://{address}/mcp"));
+    for entry in [http, stdio_entry("bad", "says-token")] {
+        let harness = Harness::start(vec![entry]).await;
+        inspecting(&harness, Policy::default());
+        let result = strike(&harness.modern("/mcp")).await;
+        assert_eq!(said(&result), "[secret masked]");
+        assert_eq!(result["structuredContent"]["said"], "[secret masked]");
+    }
 }

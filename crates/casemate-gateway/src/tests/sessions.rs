@@ -72,6 +72,66 @@ async fn stopping_lets_calls_finish_and_refuses_new_ones() {
     stop.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_session_ends_when_it_is_revoked_idle_or_over() {
+    let start = |idle: u64, life: u64| Limits {
+        session_idle_max: Duration::from_secs(idle),
+        session_life_max: Duration::from_secs(life),
+        ..Limits::default()
+    };
+    let gone = |outcome: Result<serde_json::Value, casemate_testkit::client::ClientError>| {
+        outcome.unwrap_err().to_string().contains("no such session")
+    };
+    let harness = Harness::with_limits(vec![], start(3600, 3600)).await;
+    let client = harness.legacy("/mcp").await;
+    client.request("ping", json!({})).await.unwrap();
+    let number = harness.gate.sessions().list()[0].number;
+    assert_eq!(harness.gate.sessions().revoke(|session| session.number == number), 1);
+    assert!(gone(client.request("ping", json!({})).await));
+
+    for (idle, life) in [(1, 3600), (3600, 1)] {
+        let harness = Harness::with_limits(vec![], start(idle, life)).await;
+        let client = harness.legacy("/mcp").await;
+        let session = std::sync::Arc::clone(&harness.gate.sessions().list()[0]);
+        // Its lease is judged by the wall clock, which no test can set.
+        while session.lease.state(crate::clock::unix_now().as_secs())
+            == casemate_auth::session::LeaseState::Live
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(gone(client.request("ping", json!({})).await), "idle {idle}, life {life}");
+        assert_eq!(harness.gate.sessions().count(), 0, "it is gone at once, not with the next sweep");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_was_changed_or_made_elsewhere_opens_nothing() {
+    let harness = Harness::start(vec![]).await;
+    let client = harness.legacy("/mcp").await;
+    let id = client.session().unwrap().to_owned();
+    let elsewhere = Harness::start(vec![]).await;
+    let foreign = elsewhere.legacy("/mcp").await.session().unwrap().to_owned();
+    let mut changed = id.clone().into_bytes();
+    changed[50] = if changed[50] == b'A' { b'B' } else { b'A' };
+    let ping = r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#;
+    for wrong in [String::from_utf8(changed).unwrap(), foreign, id.to_lowercase(), "0".repeat(32)] {
+        let thief = harness.client("/mcp", "owner").header("mcp-session-id", &wrong);
+        assert_eq!(thief.post(ping, &[]).await.unwrap().status, 404, "{wrong}");
+    }
+    // What the log is told of them, and nobody else.
+    let subject = casemate_policy::SubjectId::key("owner");
+    let joined = crate::endpoint::Endpoint::Joined;
+    let find = |id: &str, key| {
+        let subject = casemate_policy::SubjectId::key(key);
+        harness.gate.sessions().find(id, &subject, &joined).unwrap_err()
+    };
+    assert!(find(&id, "other").contains("another subject"));
+    assert!(find("x", "owner").contains("no sealed token"));
+    assert!(harness.gate.sessions().find(&id, &subject, &joined).is_ok());
+    harness.gate.sessions().revoke(|_| true);
+    assert!(find(&id, "owner").contains("ended"));
+}
+
 /// A session is kept for hours; the buffer that its first message came in has 8 KiB.
 #[test]
 fn a_session_did_not_keep_the_whole_message_that_opened_it() {
@@ -83,7 +143,7 @@ fn a_session_did_not_keep_the_whole_message_that_opened_it() {
     let message = bytes::Bytes::from(params.as_bytes().to_vec());
     let streams = casemate_transport::http::streams::Streams::new(Default::default());
     let session = crate::client::Session::new(
-        "".into(),
+        crate::client::Title::connection(),
         casemate_policy::SubjectId::local(0),
         crate::endpoint::Endpoint::Joined,
         crate::client::Outlet::General(streams),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ports::{Intent, Outcome};
+use crate::ports::{ApprovalEvent, Intent, Outcome};
 
 /// What was written, a line each.
 #[derive(Debug, Default)]
@@ -11,6 +11,10 @@ impl Recorder for Lines {
     }
 
     fn outcome(&self, _: &Outcome<'_>) {}
+
+    fn approval(&self, _: &ApprovalEvent<'_>) -> Result<(), String> {
+        Ok(())
+    }
 
     fn turned_away(&self, away: &TurnedAway<'_>) {
         let TurnedAway { from, count, first, last, reasons } = away;

@@ -200,6 +200,14 @@ fn a_text_of_64_mib_full_of_escapes_takes_its_time_and_no_more() {
 }
 
 #[test]
+fn a_secret_that_is_repeated_without_end_does_not_fill_the_memory() {
+    let inspection = inspection(&["split-secret-value"]);
+    let text = format!("[\"{}\",\"after\"]", "split-secret-value".repeat(100_000));
+    let outcome = result(&inspection, &raw(&text));
+    assert_eq!(outcome.message.as_str(), r#"["[secret masked]","after"]"#);
+}
+
+#[test]
 fn deep_messages_are_looked_at_to_their_ground() {
     let text = format!("{}\"split-secret-value\"{}", "[".repeat(120), "]".repeat(120));
     let outcome = result(&inspection(&["split-secret-value"]), &raw(&text));

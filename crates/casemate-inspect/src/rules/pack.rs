@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use super::{Check, Pattern, Place, Rule, compile};
+use super::{Check, Pattern, Place, REACH, REACH_MAX, Rule, compile};
 use crate::finding::{Class, Severity};
+use crate::needles::Case;
 
 /// Largest pack, in bytes. gitleaks' own has a tenth of it.
 const PACK_BYTES_MAX: usize = 1 << 20;
@@ -93,6 +94,8 @@ struct WrittenRule {
     places: Option<Vec<String>>,
     check: Option<String>,
     only_flags: Option<bool>,
+    case: Option<String>,
+    reach: Option<usize>,
     allowlist: Option<Allowed>,
     #[serde(default)]
     allowlists: Vec<Allowed>,
@@ -197,6 +200,12 @@ impl Reading {
             class,
             keywords: rule.keywords.into_iter().map(String::into_boxed_str).collect(),
             only_flags: rule.only_flags.unwrap_or(false),
+            case: match rule.case.as_deref() {
+                None | Some("ignored") => Case::Ignored,
+                Some("exact") => Case::Exact,
+                Some(_) => return Err(fault("its case is neither `exact` nor `ignored`".to_owned())),
+            },
+            reach: rule.reach.unwrap_or(REACH).min(REACH_MAX),
             pattern: Pattern { text: pattern.into_boxed_str(), compiled: OnceLock::new() },
             // gitleaks takes the first group when there is one; so does everybody who writes rules for it.
             group: rule.group.unwrap_or(1),

@@ -3,18 +3,26 @@ use super::*;
 /// What a pack's rules find in a text, by rule.
 fn found(rules: &[Arc<Rule>], text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    let small = text.to_ascii_lowercase();
     for rule in rules {
-        let small = text.to_ascii_lowercase();
-        let hits: Vec<usize> =
-            rule.keywords.iter().filter_map(|word| small.find(&word.to_ascii_lowercase())).collect();
-        if hits.is_empty() && !rule.keywords.is_empty() {
-            continue;
+        let mut windows = Windows::default();
+        for word in &rule.keywords {
+            small
+                .match_indices(&word.to_ascii_lowercase())
+                .for_each(|(at, _)| rule.widen(&mut windows, text.len(), at));
         }
-        rule.matches(text, &hits, |found_at| {
+        rule.matches(text, &windows, |found_at| {
             found.push((rule.id.to_string(), text[found_at.span].to_owned()))
         });
     }
     found
+}
+
+#[test]
+fn a_word_that_is_looked_for_as_it_is_written_stands_so_in_its_pattern() {
+    for rule in Pack::builtin().iter().filter(|rule| rule.case == Case::Exact) {
+        assert!(!rule.pattern.text.contains("(?i"), "{}: its pattern ignores case", rule.id);
+    }
 }
 
 #[test]

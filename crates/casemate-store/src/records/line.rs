@@ -2,7 +2,7 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Act, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
+use super::{Act, Approval, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -30,6 +30,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::CellEnd(end) => write_end(&mut members, end, stamp),
         Record::Network(network) => write_network(&mut members, network, stamp),
         Record::TurnedAway(away) => write_turned_away(&mut members, away, stamp),
+        Record::Approval(approval) => write_approval(&mut members, approval, stamp),
         Record::Act(act) => write_act(&mut members, act, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
@@ -99,6 +100,21 @@ fn write_end(members: &mut Members<'_>, end: &CellEnd<'_>, stamp: Stamp<'_>) {
     members.optional("limit", end.limit);
     members.number("seq", stamp.seq);
     members.text("server", end.server);
+    members.time(stamp);
+}
+
+fn write_approval(members: &mut Members<'_>, approval: &Approval<'_>, stamp: Stamp<'_>) {
+    members.text("answer", approval.answer);
+    members.text("approval", approval.approval);
+    members.text("by", approval.by);
+    members.text("digest", approval.digest);
+    members.text("kind", "approval");
+    members.text("method", approval.method);
+    members.text("name", approval.name);
+    members.texts("rules", approval.rules);
+    members.number("seq", stamp.seq);
+    members.text("server", approval.server);
+    members.text("subject", approval.subject);
     members.time(stamp);
 }
 

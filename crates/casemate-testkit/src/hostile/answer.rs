@@ -109,7 +109,7 @@ impl Villain {
             "_meta": {"example.com/said": [said]},
             "resultType": "complete",
         });
-        vec![log, frame(&rpc::result(id, result))]
+        vec![log, Step::Pieces(rpc::result(id, result).to_string().into())]
     }
 
     /// Asks in the manner of the request's era, whatever the client can do.

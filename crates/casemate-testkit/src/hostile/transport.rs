@@ -19,6 +19,8 @@ use super::{Step, Villain, answer};
 
 /// The pause between two bytes of [`Step::Drip`].
 const DRIP: Duration = Duration::from_millis(100);
+/// Bytes of one piece of [`Step::Pieces`].
+const PIECE: usize = 3;
 /// How long a question waits for its reply.
 const REPLY_WAIT: Duration = Duration::from_secs(5);
 /// How long answers may still be written after the input has ended.
@@ -30,6 +32,8 @@ trait Sink {
     async fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Bytes of a frame that goes on.
     async fn put_part(&mut self, bytes: Bytes) -> io::Result<()>;
+    /// One frame with what ends it, divided into lines where it may be.
+    fn framed(&self, bytes: &[u8]) -> Bytes;
 }
 
 impl Villain {
@@ -44,6 +48,12 @@ impl Villain {
                         sleep(DRIP).await;
                     }
                     sink.put(b"").await?;
+                }
+                Step::Pieces(bytes) => {
+                    let framed = sink.framed(&bytes);
+                    for at in (0..framed.len()).step_by(PIECE) {
+                        sink.put_part(framed.slice(at..framed.len().min(at + PIECE))).await?;
+                    }
                 }
                 Step::Flood(bytes) => loop {
                     sink.put(&bytes).await?;
@@ -153,6 +163,10 @@ impl<W: AsyncWrite + Unpin> Sink for Pipe<W> {
         self.0.write_all(&bytes).await?;
         self.0.flush().await
     }
+
+    fn framed(&self, bytes: &[u8]) -> Bytes {
+        [bytes, b"\n"].concat().into()
+    }
 }
 
 /// Chunks of an HTTP body: events, or the bytes as they are.
@@ -169,5 +183,12 @@ impl Sink for Chunks {
 
     async fn put_part(&mut self, bytes: Bytes) -> io::Result<()> {
         self.sender.send(bytes).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn framed(&self, bytes: &[u8]) -> Bytes {
+        // Behind the first comma of the frame, where JSON may have a line break.
+        let comma = bytes.iter().position(|byte| *byte == b',').map_or(0, |comma| comma + 1);
+        let (first, rest) = bytes.split_at(comma);
+        [b"data: ", first, b"\ndata: ", rest, b"\n\n"].concat().into()
     }
 }

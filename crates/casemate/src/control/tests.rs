@@ -4,7 +4,9 @@ use std::time::Duration;
 use casemate_transport::listener::UnixSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Action, Answer, Done, Fault, Request, Status};
+use casemate_gateway::approvals::Answer as Verdict;
+
+use super::wire::{Action, Answer, Done, Fault, Request, Status, Whose};
 use super::{client, server};
 use crate::exit::Exit;
 use crate::failure::exit_of;
@@ -48,6 +50,11 @@ fn every_request_survives_its_way_over_http() {
         Request::Logs { server: server(), lines: 10_000 },
         Request::Reload,
         Request::ReloadKeys,
+        Request::Sessions,
+        Request::EndSessions(Whose::Session("00ff".to_owned())),
+        Request::EndSessions(Whose::Subject("key:a/b ü?".to_owned())),
+        Request::Approvals,
+        Request::Decide { id: "../stop".to_owned(), verdict: Verdict::Always },
         Request::Stop { grace: None },
         Request::Stop { grace: Some(Duration::from_secs(3600)) },
     ];

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use casemate_gateway::approvals::Answer as Verdict;
 use casemate_gateway::upstream::report::CellReport;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Problem;
+
+mod people;
+
+pub use people::{ApprovalState, Ended, SessionState, Whose};
 
 /// The longest grace time that can be asked for: an hour.
 const GRACE_MAX: Duration = Duration::from_secs(3600);
@@ -38,6 +43,19 @@ pub enum Request {
     Reload,
     /// Read the keys anew.
     ReloadKeys,
+    /// Which sessions are open?
+    Sessions,
+    /// End one session, or all of a subject.
+    EndSessions(Whose),
+    /// What are people asked, and what did they approve?
+    Approvals,
+    /// Answer a question.
+    Decide {
+        /// Its name.
+        id: String,
+        /// What is said.
+        verdict: Verdict,
+    },
     /// Read the pins anew.
     ReloadPins,
     /// Stop, within a grace time.
@@ -86,6 +104,17 @@ impl Request {
             Request::Logs { server, lines } => (Method::GET, format!("/v1/servers/{server}/logs/{lines}")),
             Request::Reload => (Method::POST, "/v1/reload".to_owned()),
             Request::ReloadKeys => (Method::POST, "/v1/keys/reload".to_owned()),
+            Request::Sessions => (Method::GET, "/v1/sessions".to_owned()),
+            Request::EndSessions(Whose::Session(id)) => {
+                (Method::POST, format!("/v1/sessions/end/id/{}", hex(id)))
+            }
+            Request::EndSessions(Whose::Subject(subject)) => {
+                (Method::POST, format!("/v1/sessions/end/subject/{}", hex(subject)))
+            }
+            Request::Approvals => (Method::GET, "/v1/approvals".to_owned()),
+            Request::Decide { id, verdict } => {
+                (Method::POST, format!("/v1/approvals/{}/{}", hex(id), verdict.as_str()))
+            }
             Request::ReloadPins => (Method::POST, "/v1/pins/reload".to_owned()),
             Request::Stop { grace: None } => (Method::POST, "/v1/stop".to_owned()),
             Request::Stop { grace: Some(grace) } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
@@ -107,6 +136,17 @@ impl Request {
             }
             (&Method::POST, ["reload"]) => Some(Request::Reload),
             (&Method::POST, ["keys", "reload"]) => Some(Request::ReloadKeys),
+            (&Method::GET, ["sessions"]) => Some(Request::Sessions),
+            (&Method::POST, ["sessions", "end", "id", id]) => {
+                Some(Request::EndSessions(Whose::Session(unhex(id)?)))
+            }
+            (&Method::POST, ["sessions", "end", "subject", subject]) => {
+                Some(Request::EndSessions(Whose::Subject(unhex(subject)?)))
+            }
+            (&Method::GET, ["approvals"]) => Some(Request::Approvals),
+            (&Method::POST, ["approvals", id, verdict]) => {
+                Some(Request::Decide { id: unhex(id)?, verdict: Verdict::find(verdict)? })
+            }
             (&Method::POST, ["pins", "reload"]) => Some(Request::ReloadPins),
             (&Method::POST, ["stop"]) => Some(Request::Stop { grace: None }),
             (&Method::POST, ["stop", millis]) => {
@@ -130,6 +170,14 @@ pub enum Answer {
     Logs(Vec<String>),
     /// To [`Request::Reload`].
     Reloaded(Reloaded),
+    /// To [`Request::Sessions`].
+    Sessions(Vec<SessionState>),
+    /// To [`Request::EndSessions`].
+    Ended(Ended),
+    /// To [`Request::Approvals`].
+    Approvals(Vec<ApprovalState>),
+    /// To [`Request::Decide`].
+    Decided(ApprovalState),
     /// To everything else.
     Done(Done),
 }
@@ -216,4 +264,15 @@ pub struct Fault {
     /// A next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A text that a person typed, as a segment of a path whatever is in it.
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<String> {
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(pair).collect();
+    String::from_utf8(bytes?).ok()
 }

@@ -1,5 +1,7 @@
 //! What is done for the command line: the answers of the control socket.
 
+mod people;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +128,12 @@ impl Handler for Operator {
             Request::Logs { server, lines } => self.logs(&server, lines),
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
             Request::ReloadKeys => self.reload_keys().await,
+            Request::Sessions => Ok(Answer::Sessions(people::sessions(self.live.gate()))),
+            Request::EndSessions(whose) => people::end_sessions(self.live.gate(), &whose).map(Answer::Ended),
+            Request::Approvals => Ok(Answer::Approvals(people::approvals(self.live.gate()))),
+            Request::Decide { id, verdict } => {
+                people::decide(self.live.gate(), &id, verdict).await.map(Answer::Decided)
+            }
             Request::ReloadPins => self.reload_pins().await,
             Request::Stop { grace } => {
                 // One order waits at most; a second stop is already on its way.

@@ -3,7 +3,7 @@
 use casemate_gateway::ports::{self, Recorder};
 use casemate_policy::RuleId;
 use casemate_store::RecordLog;
-use casemate_store::records::{Arguments, Ending, Intent, Outcome, Record, TurnedAway};
+use casemate_store::records::{Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
 
 /// Writes records to the store's log.
 #[derive(Debug)]
@@ -60,6 +60,23 @@ impl Recorder for Log {
             snapshot: intent.snapshot,
         };
         self.try_append(&Record::Intent(&record))
+    }
+
+    fn approval(&self, event: &ports::ApprovalEvent<'_>) -> Result<(), String> {
+        let about = event.approval;
+        let rules: Vec<&str> = about.rules.iter().map(String::as_str).collect();
+        let record = Approval {
+            approval: &about.id,
+            answer: event.answer,
+            by: event.by,
+            digest: &about.digest,
+            method: &about.method,
+            name: &about.name,
+            rules: &rules,
+            server: &about.server,
+            subject: &about.subject,
+        };
+        self.try_append(&Record::Approval(&record))
     }
 
     fn outcome(&self, outcome: &ports::Outcome<'_>) {

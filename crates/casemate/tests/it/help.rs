@@ -45,6 +45,8 @@ fn the_short_help_fits_on_a_screen() {
               key          Create, list and revoke API keys
               pin          Approve of what servers declare, and see what changed
               secret       Keep secrets for servers, sealed at rest
+              sessions     List and end the sessions of clients
+              approvals    Answer what people are asked before a call is made
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working
               explain      Explain an error code, for example CM1207

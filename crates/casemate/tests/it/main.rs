@@ -15,6 +15,7 @@ mod https;
 mod images;
 mod keys;
 mod learning;
+mod limits;
 mod packages;
 mod people;
 mod pins;

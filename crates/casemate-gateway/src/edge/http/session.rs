@@ -61,13 +61,13 @@ async fn owned(gate: &Gate, head: &HttpHead, endpoint: Endpoint) -> Result<Arc<S
             "GET and DELETE are for legacy sessions: name one in Mcp-Session-Id.",
         ));
     };
-    let gone = || {
+    gate.sessions().find(id, &identified.subject.id, &endpoint).map_err(|why| {
         Refusal::new(
             Code::NoSession,
             "There is no such session (any more): send `initialize` to open a new one.",
         )
-    };
-    gate.sessions().find(id, &identified.subject.id, &endpoint).ok_or_else(gone)
+        .with_detail(why)
+    })
 }
 
 /// The streams of an HTTP session.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{LOG_LEVELS, Refusal, down, listen};
 use crate::catalog::{Judged, Kind, Page, Shelf, View};
-use crate::client::{Listener, Outlet, Session, Wants};
+use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
@@ -69,17 +69,20 @@ fn open(gate: &Gate, received: &Received, hello: &Meta) -> Result<Arc<Session>, 
     let session = match &identified.head.session {
         SessionRef::Connection(session) => Arc::clone(session),
         SessionRef::Id(_) | SessionRef::None => {
-            let new = |id| {
+            let new = |title| {
                 let streams = Streams::new(StreamLimits::default());
-                Session::new(id, subject.id.clone(), endpoint.clone(), Outlet::General(streams))
+                Session::new(title, subject.id.clone(), endpoint.clone(), Outlet::General(streams))
             };
-            let max = identified.snapshot.limits.sessions_max;
-            gate.sessions().create(new, max).map_err(|_| {
-                Refusal::new(
+            let limits = &identified.snapshot.limits;
+            gate.sessions().create((&subject.id, endpoint), limits, new).map_err(|fault| match fault {
+                SessionFault::TooMany => Refusal::new(
                     Code::TooManyCalls,
-                    format!("You have {max} sessions open; end some with DELETE."),
+                    format!("You have {} sessions open; end some with DELETE.", limits.sessions_max),
                 )
-                .with_retry(Retry::After(std::time::Duration::from_secs(60)))
+                .with_retry(Retry::After(std::time::Duration::from_secs(60))),
+                SessionFault::NoSeal => {
+                    Refusal::new(Code::Internal, "No session could be opened.").with_detail("no seal")
+                }
             })?
         }
     };

@@ -1,6 +1,6 @@
 //! What a server's messages hold: hidden text is removed, secrets are masked, and what is found is told.
 
-use casemate_inspect::{Finding, Findings, Measure, Place, Severity};
+use casemate_inspect::{Finding, Findings, Inspection, Measure, Place, Severity};
 use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
@@ -25,7 +25,23 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(&result, &measures);
     judge(server, &outcome.findings)?;
-    Ok(noted(outcome.message, &outcome.findings))
+    let message = with_opaque((&snapshot.inspecting.inspection, &result), outcome.message);
+    Ok(noted(message, &outcome.findings))
+}
+
+/// What the names of our own members of `_meta` begin with.
+const OURS: &str = "io.casemate/";
+
+/// A result without what a server says there in our name.
+pub(super) fn unclaimed(result: Members) -> Members {
+    let Some(meta) = result.object("_meta") else { return result };
+    let claimed: Vec<String> =
+        meta.iter().map(|(name, _)| name.into_owned()).filter(|name| name.starts_with(OURS)).collect();
+    if claimed.is_empty() {
+        return result;
+    }
+    let kept = claimed.iter().fold(meta.edit(), |edit, name| edit.remove(name.as_str())).finish();
+    result.edit().set("_meta", kept).members()
 }
 
 /// An error of a server as it may pass.
@@ -92,7 +108,24 @@ pub(in crate::journey) fn arguments(
         return Err(Refusal::new(Code::ArgumentsBlocked, message).with_detail(line));
     }
     tracing::info!(server = %server, found = %line, "arguments");
-    Ok(outcome.message.members())
+    Ok(with_opaque((&snapshot.inspecting.inspection, params.raw()), outcome.message).members())
+}
+
+/// Members that one side writes for itself and that the other brings back as they are.
+const OPAQUE: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
+
+/// What was changed, with such members as they were, but for secrets of ours: they say nothing to anybody else, and
+/// changed they mean nothing to their writer.
+fn with_opaque((inspection, before): (&Inspection, &Raw), after: Raw) -> Raw {
+    if *before == after {
+        return after;
+    }
+    let (Some(old), Some(new)) = (before.members(), after.members()) else { return after };
+    let restored = OPAQUE.iter().fold(new.edit(), |edit, name| match old.string(name) {
+        Some(text) => edit.set(*name, Raw::string_of(&inspection.masked(&text))),
+        None => edit,
+    });
+    restored.finish()
 }
 
 fn judge(server: &ServerName, findings: &Findings) -> Result<(), Refusal> {
@@ -117,4 +150,42 @@ fn judge(server: &ServerName, findings: &Findings) -> Result<(), Refusal> {
 
 fn is_loud(finding: &Finding) -> bool {
     finding.measure == Measure::Clean || finding.severity == Severity::High
+}
+
+#[cfg(test)]
+mod tests {
+    use casemate_inspect::{Policy, Secret};
+    use casemate_mcp::json::Limits;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_server_says_nothing_in_our_name() {
+        let members = |text: &'static str| Members::check(text.into(), &Limits::default()).unwrap();
+        let forged =
+            r#"{"x":1,"_meta":{"io.casemate/inspection":{},"io.casemate/refusal":"CM1601","own":2}}"#;
+        assert_eq!(unclaimed(members(forged)).raw().as_str(), r#"{"x":1,"_meta":{"own":2}}"#);
+        let honest = r#"{ "_meta" : {"own": 2} }"#;
+        assert_eq!(unclaimed(members(honest)).raw().as_str(), honest);
+    }
+
+    #[test]
+    fn a_state_that_looks_like_a_token_comes_back_as_it_was() {
+        let token = concat!("ghp", "_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17");
+        let secrets = [Secret::new("given-to-it").unwrap()];
+        let inspection = Inspection::new(&secrets, &[]);
+        let text =
+            json!({"content": token, "requestState": format!("{token} given-to-it"), "x": 1}).to_string();
+        let before = Raw::check(text.into(), &Limits::default()).unwrap();
+        let policy = Policy::default();
+        let after = inspection.message(&before, &policy.at(Place::Result)).message;
+        let shown = with_opaque((&inspection, &before), after);
+        let expected = json!({
+            "content": "[github-token masked]",
+            "requestState": format!("{token} [secret masked]"),
+            "x": 1,
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(shown.as_str()).unwrap(), expected);
+    }
 }

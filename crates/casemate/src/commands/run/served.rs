@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use casemate_auth::seal::Seals;
 use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
@@ -16,11 +17,13 @@ use tokio::sync::mpsc;
 
 use super::Place;
 use super::signals::{self, Signals};
+use crate::clock;
 use crate::context::Context;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::typed::Server;
+use crate::wiring::nowhere::Nowhere;
 use crate::wiring::pins::Book;
 
 /// What of a server's complaints waits for the gateway to keep it, in bytes.
@@ -58,6 +61,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         own_url: None,
         identities: Arc::new(Alone::new()?),
         recorder: Arc::clone(&place.log) as _,
+        ledger: (Arc::new(Nowhere) as _, Vec::new()),
+        desk: (Arc::new(Nowhere) as _, Vec::new()),
+        seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
         host,
         notices,

@@ -1,0 +1,67 @@
+//! `[limits]`, `[approvals]`, and what roles, servers and tools have in place of what holds for all.
+
+use casemate_gateway::snapshot::{Allowance, ApprovalLimits, Exception, Pace};
+use casemate_mcp::names::{RoleName, ServerName, ToolName};
+
+use super::Compiler;
+use crate::reader::Scope;
+
+impl Compiler<'_> {
+    pub(super) fn pace(&self) -> Pace {
+        let at = self.scope("limits");
+        let default = Pace::default();
+        let allowance = |name: &str, default: Allowance| Allowance {
+            rate: at.rate(&format!("{name}_rate")).unwrap_or(default.rate),
+            budget: at.count(&format!("{name}_budget")).unwrap_or(default.budget),
+        };
+        let mut pace = Pace {
+            address: at.rate("address_rate").unwrap_or(default.address),
+            attempts: at.rate("attempts").unwrap_or(default.attempts),
+            subject: allowance("subject", default.subject),
+            key: allowance("key", default.key),
+            server: at.rate("server_rate").unwrap_or(default.server),
+            tool: allowance("tool", default.tool),
+            ..default
+        };
+        let roles = self.scope("roles");
+        for (name, exception) in exceptions(&roles) {
+            if let Ok(role) = RoleName::parse(name) {
+                pace.roles.insert(role, exception);
+            }
+        }
+        let servers = self.scope("servers");
+        for name in servers.names() {
+            let Ok(server) = ServerName::parse(name) else { continue };
+            let at = servers.child(name);
+            if let Some(exception) = exception(&at) {
+                pace.servers.insert(server.clone(), exception);
+            }
+            for (tool, exception) in exceptions(&at.below("tools")) {
+                if let Ok(tool) = ToolName::parse(tool) {
+                    pace.tools.insert((server.clone(), tool), exception);
+                }
+            }
+        }
+        pace
+    }
+
+    pub(super) fn approvals(&self) -> ApprovalLimits {
+        let at = self.scope("approvals");
+        let default = ApprovalLimits::default();
+        ApprovalLimits {
+            wait_max: at.time("wait").unwrap_or(default.wait_max),
+            expire_after: at.time("expire").unwrap_or(default.expire_after),
+            waiting_max: at.number("waiting").unwrap_or(default.waiting_max),
+        }
+    }
+}
+
+fn exceptions<'a>(scope: &Scope<'a>) -> Vec<(&'a str, Exception)> {
+    let of = |name: &'a str| exception(&scope.child(name)).map(|exception| (name, exception));
+    scope.names().into_iter().filter_map(of).collect()
+}
+
+fn exception(at: &Scope<'_>) -> Option<Exception> {
+    let exception = Exception { rate: at.rate("rate"), budget: at.count("budget") };
+    (exception != Exception::default()).then_some(exception)
+}
