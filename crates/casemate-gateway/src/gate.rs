@@ -256,10 +256,15 @@ impl Gate {
     /// Counts a request that was refused before it was a call, and names the refusal.
     pub(crate) fn turn_away(&self, address: Option<IpAddr>, refusal: Refusal) -> Refusal {
         let refusal = refusal.under(self.unnumbered());
-        if let Some(call) = refusal.call.as_deref().copied() {
+        if let Some(call) = refusal.call() {
             tracing::debug!(%refusal, %call, detail = refusal.detail.as_deref(), "a request was refused");
-            let noted =
-                Noted { address, code: refusal.code, label: refusal.label, call, unix_ms: clock::unix_ms() };
+            let noted = Noted {
+                address,
+                code: refusal.code,
+                label: refusal.label(),
+                call,
+                unix_ms: clock::unix_ms(),
+            };
             self.turned_away.note(&*self.recorder, &noted);
         }
         refusal

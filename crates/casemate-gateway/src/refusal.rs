@@ -69,10 +69,19 @@ impl Remediation {
     }
 }
 
+/// What few refusals need, kept apart so that the others stay small.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note {
+    call: Option<CallId>,
+    label: &'static str,
+    allow: Allow,
+}
+
 /// The HTTP methods of a path, for whoever used another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Allow {
     /// The refusal is about something else.
+    #[default]
     Unsaid,
     /// There is something to get.
     Get,
@@ -245,14 +254,10 @@ pub struct Refusal {
     pub denial: Option<Remediation>,
     /// The login that is missing, when that is it.
     pub login: Option<Box<LoginWanted>>,
+    /// What the log and the records know it by, and what the answer says besides.
+    pub(crate) note: Option<Box<Note>>,
     /// The question that it waits for, by the name that an operator knows.
     pub approval: Option<Box<str>>,
-    /// The id that the log and the records have it under, for the caller to quote.
-    pub call: Option<Box<CallId>>,
-    /// More precisely than the code, for the records: a word or two that no caller chose.
-    pub label: &'static str,
-    /// The HTTP methods that would be right.
-    pub allow: Allow,
     /// The scopes that a token needs for it.
     pub scopes: Box<[String]>,
 }
@@ -278,10 +283,8 @@ impl Refusal {
             prescribed: None,
             denial: None,
             login: None,
+            note: None,
             approval: None,
-            call: None,
-            label: "",
-            allow: Allow::Unsaid,
             scopes: Box::default(),
         }
     }
@@ -293,24 +296,46 @@ impl Refusal {
         self
     }
 
+    /// The id that the log and the records have it under, for the caller to quote.
+    #[must_use]
+    pub fn call(&self) -> Option<CallId> {
+        self.note.as_ref()?.call
+    }
+
+    /// More precisely than the code, for the records: a word or two that no caller chose.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.note.as_ref().map_or("", |note| note.label)
+    }
+
+    /// The HTTP methods that would be right.
+    #[must_use]
+    pub fn allow(&self) -> Allow {
+        self.note.as_ref().map_or(Allow::Unsaid, |note| note.allow)
+    }
+
+    fn note(&mut self) -> &mut Note {
+        self.note.get_or_insert_default()
+    }
+
     /// Names it; the first name stays.
     #[must_use]
     pub fn under(mut self, call: CallId) -> Self {
-        self.call.get_or_insert_with(|| Box::new(call));
+        self.note().call.get_or_insert(call);
         self
     }
 
     /// Says more precisely what it is, for the records.
     #[must_use]
     pub fn labelled(mut self, label: &'static str) -> Self {
-        self.label = label;
+        self.note().label = label;
         self
     }
 
     /// Says which HTTP methods would be right.
     #[must_use]
     pub fn allowing(mut self, methods: Allow) -> Self {
-        self.allow = methods;
+        self.note().allow = methods;
         self
     }
 

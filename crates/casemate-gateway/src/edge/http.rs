@@ -114,7 +114,7 @@ impl Service for Http {
                 Refusal::new(Code::BadHandshake, "There was no TLS to be had.").with_detail(why)
             }
         };
-        self.gate.turn_away(peer.address(), refusal).call.map(|call| call.to_string())
+        self.gate.turn_away(peer.address(), refusal).call().map(|call| call.to_string())
     }
 }
 

@@ -78,10 +78,10 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         parts: vec![error_text(Some(&ticket.id), &wire.error)],
         status,
         retry_after_s: wire.retry_after_s,
-        scopes: refusal.scopes.into_vec(),
         opened: None,
         canceled: refusal.code == Code::Canceled,
-        refused: refusal.call.as_deref().copied(),
+        refused: refusal.call(),
+        scopes: refusal.scopes.into_vec(),
     }
 }
 

@@ -48,7 +48,7 @@ impl Refusal {
         let data = Raw::of(&Data {
             code: self.code.as_str(),
             fault: party(self.code.party()),
-            call: self.call.as_ref().map(ToString::to_string),
+            call: self.call().map(|call| call.to_string()),
             retry_after_ms: after.map(|after| after.as_millis()),
             approval: self.approval.as_deref(),
             meta: self.denial_meta(),

@@ -51,13 +51,13 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
     let wire = refusal.wire();
     let reply = Reply::json(wire.status, error_text(None, &wire.error));
     let reply = match refusal.code {
-        Code::BadHttpMethod => match refusal.allow.as_str() {
+        Code::BadHttpMethod => match refusal.allow().as_str() {
             Some(methods) => reply.with(ALLOW, HeaderValue::from_static(methods)),
             None => reply,
         },
         _ => reply,
     };
-    named(with_retry(reply, wire.retry_after_s), refusal.call.as_deref().copied())
+    named(with_retry(reply, wire.retry_after_s), refusal.call())
 }
 
 /// Quotes the id that the log and the records have a refusal under.
