@@ -117,7 +117,6 @@ impl Daemon {
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
-        ledgers.papers.configure(start.loaded.identity);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
