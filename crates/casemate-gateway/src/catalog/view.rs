@@ -21,7 +21,7 @@ use crate::snapshot::{Profile, ProfileTool, Snapshot};
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
 const PAGE_ITEMS: usize = 1000;
 
-/// Pages that are kept, over all sets of roles and kinds of items.
+/// Pages that are kept, over all sets of roles, scopes and kinds of items.
 const KEPT_PAGES_MAX: usize = 256;
 
 /// Bytes of them; a larger page is kept alone.

@@ -80,7 +80,7 @@ pub(crate) fn be(url: &str) -> Result<()> {
     let key = installation.home().join("key");
     fs::write(&key, installation.key("user")?)?;
     let gateway = installation.up(process::command(&casemate))?;
-    let mut person = process::command(&own.with_file_name("casemate-person"));
+    let mut person = process::command(own.with_file_name("casemate-person"));
     person
         .args(["--url", &format!("http://{}/servers/remote/mcp", gateway.address), "--bearer-file"])
         .arg(&key);
