@@ -244,7 +244,7 @@ pub struct Refusal {
     /// What the caller may read.
     pub message: String,
     /// What only the record and the log hold.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// Whether sending it again can help.
     pub retry: Retry,
     /// A JSON-RPC error that the protocol prescribes for this case and that is sent instead of the one which
@@ -292,7 +292,7 @@ impl Refusal {
     /// Adds what only the record and the log may hold.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
-        self.detail = Some(detail.to_string());
+        self.detail = Some(detail.to_string().into());
         self
     }
 
