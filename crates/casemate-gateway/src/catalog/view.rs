@@ -21,7 +21,7 @@ use crate::snapshot::{Profile, ProfileTool, Snapshot};
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
 const PAGE_ITEMS: usize = 1000;
 
-/// Pages that are kept, over all sets of roles and kinds of items.
+/// Pages that are kept, over all sets of roles, scopes and kinds of items.
 const KEPT_PAGES_MAX: usize = 256;
 
 /// Bytes of them; a larger page is kept alone.
@@ -167,7 +167,7 @@ impl View {
     /// A page that was written a moment ago; nothing has changed since.
     #[must_use]
     pub fn kept(&self, page: Page<'_>) -> Option<Raw> {
-        let key = (roles_key(page.subject), self.key(page)?);
+        let key = (seen_as(page.subject), self.key(page)?);
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, at) = pages.get(&key)?;
         (clock::instant().duration_since(*at) < SETTLED_FOR).then(|| text.clone())
@@ -185,7 +185,7 @@ impl View {
         if pages.len() >= KEPT_PAGES_MAX || kept + text.as_bytes().len() > KEPT_BYTES_MAX {
             pages.clear();
         }
-        pages.insert((roles_key(page.subject), key), (text.clone(), clock::instant()));
+        pages.insert((seen_as(page.subject), key), (text.clone(), clock::instant()));
         Some(text)
     }
 
@@ -293,8 +293,12 @@ fn joins(endpoint: &Endpoint, profile: Option<&Arc<Profile>>, name: &ServerName)
     }
 }
 
-fn roles_key(subject: &Subject) -> String {
+/// All of a subject that decides what it is shown. Two who differ in any of it never share a page: a scope narrows what the
+/// same roles show.
+fn seen_as(subject: &Subject) -> String {
     let mut roles: Vec<&str> = subject.roles.iter().map(|role| role.as_str()).collect();
     roles.sort_unstable();
-    roles.join(" ")
+    let scope = subject.scope.as_ref().map(|scope| format!("{:?}", scope.patterns().collect::<Vec<_>>()));
+    // Neither a role's name nor a kind of proof has a line break, and what is absent is not what is empty.
+    format!("{}\n{}\n{scope:?}", roles.join(" "), subject.authentication.as_str())
 }

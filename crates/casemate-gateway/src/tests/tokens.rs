@@ -185,3 +185,21 @@ async fn a_clients_token_never_reaches_a_server() {
     let sent = String::from_utf8(harness.sent.lock().unwrap().clone()).unwrap();
     assert!(sent.contains("tools/call") && !sent.contains("token.one"), "{sent}");
 }
+
+/// Pages were kept by roles alone, so that whoever asked within a second was shown what another's scope opens.
+#[tokio::test]
+async fn a_list_that_was_kept_for_one_scope_is_not_shown_to_another() {
+    let harness = harness().await;
+    let listed = async |key: &str| {
+        let client = harness.client("/mcp", key).modern(json!({}));
+        let list = client.request("tools/list", json!({})).await.unwrap();
+        list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect::<Vec<_>>()
+    };
+    let all = listed("owner").await;
+    assert!(all.len() > 10, "{all:?}");
+    for _ in 0..2 {
+        assert_eq!(listed("token.one/echo").await, ["one__echo"]);
+        assert_eq!(listed("token.").await, [""; 0], "a scope of nothing");
+        assert_eq!(listed("owner").await, all);
+    }
+}

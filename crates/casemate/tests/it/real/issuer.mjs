@@ -36,6 +36,11 @@ const provider = new Provider(issuer, {
     response_types: [],
   }],
   cookies: { keys: ['for a test'] },
+  // The SDKs register with the scopes that they know of then, and this issuer would hold them to those for ever.
+  extraClientMetadata: {
+    properties: ['any_scope'],
+    validator: (_context, _name, _value, metadata) => { delete metadata.scope; },
+  },
   enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA'] },
   features: {
     clientCredentials: { enabled: true },

@@ -91,10 +91,10 @@ fn home_with(issuer: &Issuer, further: &str) -> Home {
     home_with_fixture(&settings)
 }
 
-/// The status of a call with a token.
+/// The status of a request with a token.
 async fn status(endpoint: &str, token: &str) -> u16 {
-    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    McpHttp::new(endpoint).bearer(token).post(ping, &[]).await.unwrap().status
+    let client = McpHttp::new(endpoint).bearer(token).modern(json!({}));
+    client.open("server/discover", json!({})).await.unwrap().status
 }
 
 /// Waits until a token is answered like that: its time, and the gateway's look at the keys, tell nobody when they come.
