@@ -3,7 +3,7 @@
 //! What a clean message costs is decided here, so the pass is made for the case that nothing is found: every second
 //! position is looked at, three bytes at a time, in a table of bits that fits the fastest cache. Only where a bit is set
 //! are words compared. An automaton (Aho-Corasick) steps through every byte, each step waiting for the one before:
-//! measured on 1 MiB with 450 words it takes 2.7 times as long (docs/decisions/0018-inspection.md).
+//! measured on 1 MiB with 450 words it takes 2.7 times as long (docs/decisions/0015-inspection.md).
 
 #[cfg(test)]
 mod tests;
