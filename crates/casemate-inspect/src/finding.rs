@@ -1,9 +1,9 @@
 //! What was found, and what was done about it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casemate_mcp::json::Raw;
-use serde_json::{Map, Value};
 
 /// What a find is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +124,8 @@ impl Findings {
     /// What is told to the client, for `_meta`: how often each rule found something, by what was done about it.
     #[must_use]
     pub fn note(&self) -> Raw {
-        let mut note = Map::new();
+        // In an order of its own, whatever the features of serde_json are in this build.
+        let mut note: BTreeMap<&str, BTreeMap<&str, u32>> = BTreeMap::new();
         for finding in &self.0 {
             let done = match (finding.measure, finding.class) {
                 (Measure::Clean, Class::Hidden) => "removed",
@@ -132,9 +133,7 @@ impl Findings {
                 (Measure::Block, _) => "blocked",
                 _ => "flagged",
             };
-            if let Value::Object(rules) = note.entry(done).or_insert_with(|| Value::Object(Map::new())) {
-                rules.insert(finding.rule.to_string(), finding.count.into());
-            }
+            note.entry(done).or_default().insert(&finding.rule, finding.count);
         }
         Raw::of(&note)
     }

@@ -29,7 +29,8 @@ fn server_everything_sees_no_variable_that_nobody_named() {
     let line = [line.to_vec(), parts.npm("mcp-server-everything")].concat();
     site.home.run(&line.iter().map(String::as_str).collect::<Vec<_>>()).ok();
     let seen = site.call("everything", "get-env", &json!({})).json();
-    let names: Vec<&String> = seen.as_object().unwrap().keys().collect();
+    let mut names: Vec<&String> = seen.as_object().unwrap().keys().collect();
+    names.sort_unstable();
     assert_eq!(names, ["COLOR", "HOME", "LANG", "PATH", "TMPDIR"]);
     assert_ne!(seen["HOME"], site.home.path().to_str().unwrap());
     site.close();
