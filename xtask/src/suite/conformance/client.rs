@@ -11,14 +11,15 @@ use serde_json::Value;
 use super::Programs;
 use crate::console::say;
 use crate::installation::Installation;
-use crate::{environment, process};
+use crate::{environment, process, target};
 
 /// The address that the suite expects of a client that has a document about itself.
 const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
 
 /// Runs every authorization scenario that a revision requires; says which did not pass.
 pub(super) fn run(programs: &Programs, reports: &Path) -> Result<Vec<String>> {
-    let own = std::env::current_exe().context("cannot find this program")?;
+    // Not the file that this process was started from: the build of the steps before may have replaced it.
+    let own = target::program("debug", "xtask")?;
     let command = format!("{} conformance-client", own.display());
     let mut failed = Vec::new();
     for set in super::SETS {
