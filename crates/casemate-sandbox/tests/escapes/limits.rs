@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use casemate_sandbox::{Certainty, Controller, Exit, Host, Kind, Layer, Limit, Overrun, Spawner, Spec};
@@ -189,7 +189,14 @@ fn the_report_names_the_groups(world: &World) {
 
 /// As if a casemate had been killed in the same instant as the reaper of one of its cells.
 fn groups_of_a_crashed_casemate_are_removed(_: &World) {
-    let mut survivor = Command::new("sleep").arg("1000").spawn().unwrap();
+    // It holds none of our pipes: whoever reads them would wait for it when this test fails.
+    let mut survivor = Command::new("sleep")
+        .arg("1000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let (mut left, mut locks) = (Vec::new(), Vec::new());
     for hierarchy in Host::probe().cgroups.hierarchies {
         let (folder, lock) = folder_of_a_casemate(&hierarchy.own);
