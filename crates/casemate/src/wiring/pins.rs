@@ -45,7 +45,7 @@ struct Pages {
     unwritten: HashMap<(Box<str>, Place), Vec<Seen>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     approved: Option<[u8; 32]>,
     seen: [u8; 32],
@@ -94,12 +94,15 @@ impl Book {
 
     /// Reads the pins anew: what was approved meanwhile can be used when this returns.
     pub async fn reload(&self, gate: &Gate) -> Result<(), StoreFault> {
-        self.read().await?;
-        gate.judge_anew();
+        // What we wrote ourselves comes back as a change too, and every definition of every server would be hashed for it.
+        if self.read().await? {
+            gate.judge_anew();
+        }
         Ok(())
     }
 
-    async fn read(&self) -> Result<(), StoreFault> {
+    /// Reads the store; false when it says what was known.
+    async fn read(&self) -> Result<bool, StoreFault> {
         let pins = self.store.pins().list().await?;
         let mut servers: HashMap<Box<str>, HashMap<Place, Entry>> = HashMap::new();
         for pin in pins {
@@ -119,8 +122,9 @@ impl Book {
                     fingerprint;
             }
         }
+        let changed = pages.servers != servers;
         pages.servers = servers;
-        Ok(())
+        Ok(changed)
     }
 
     async fn write(&self) {
@@ -247,6 +251,7 @@ mod tests {
         assert_eq!(judge(&first, Approval::Review, "push", r#"{"d":"a"}"#), Standing::New);
         first.write().await;
         let second = book(&folder).await;
+        assert!(!first.read().await.unwrap(), "our own words are no news");
         assert_eq!(judge(&second, Approval::FirstUse, "log", r#"{ "d": "a" }"#), Standing::Approved);
         assert_eq!(judge(&second, Approval::FirstUse, "log", r#"{"d":"b"}"#), Standing::Changed);
         assert_eq!(judge(&second, Approval::FirstUse, "push", r#"{"d":"a"}"#), Standing::New);
