@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use casemate_auth::seal::{Bound, Purpose, Seals};
 use casemate_auth::session::{Lease, LeaseState, SessionNumber};
@@ -28,6 +29,8 @@ pub struct Session {
     pub number: SessionNumber,
     /// When it ends.
     pub lease: Lease,
+    /// When it was opened, finely enough to tell which of two was first.
+    since: Instant,
     /// Whose it is.
     pub subject: SubjectId,
     /// Where it was opened.
@@ -52,6 +55,7 @@ impl Session {
             id: title.id,
             number: title.number,
             lease: title.lease,
+            since: Instant::now(),
             subject,
             endpoint,
             outlet,
@@ -272,7 +276,7 @@ impl Sessions {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sessions: Vec<_> = open.values().cloned().collect();
         drop(open);
-        sessions.sort_by_key(|session| (session.lease.opened(), session.number));
+        sessions.sort_by_key(|session| (session.since, session.number));
         sessions
     }
 
