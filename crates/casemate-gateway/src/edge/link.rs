@@ -3,6 +3,7 @@
 //! The connection is its own session, whichever dialect it speaks. Every message takes the whole journey, beginning with
 //! who asks, so that a credential that is withdrawn ends the connection with the next message.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,7 +46,6 @@ pub(super) struct Guest {
 }
 
 /// What somebody showed when they connected. It is judged anew with each message.
-#[derive(Debug)]
 pub(super) struct Papers {
     /// Where from.
     peer: Peer,
@@ -74,6 +74,12 @@ impl Papers {
 
     fn credential(&self) -> Option<Box<str>> {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Papers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Papers({}, not shown)", self.peer)
     }
 }
 

@@ -271,24 +271,32 @@ async fn any_transport_in_leads_to_any_transport_out() {
         guards.push((out, guard.map(Arc::new)));
     }
     let harness = Arc::new(Harness::start(entries).await);
+    let (pipes, others): (Vec<_>, Vec<_>) = guards.into_iter().partition(|(_, guard)| guard.is_none());
     let mut rows = JoinSet::new();
-    for (out, guard) in guards {
+    // Processes come one after the other, so that it is known which of them was started for which row.
+    let shared = Arc::clone(&harness);
+    rows.spawn(async move {
+        for (out, _) in pipes {
+            let before = shared.links.guards.lock().unwrap().len();
+            let mut client = Client::open(&shared, In::Lines, &out.name(), Dialect::Legacy).await;
+            client.call("echo", json!({"message": "start"})).await;
+            let started = shared.links.guards.lock().unwrap()[before..].to_vec();
+            row(&shared, out, &started).await;
+        }
+    });
+    for (out, guard) in others {
         let harness = Arc::clone(&harness);
-        rows.spawn(async move {
-            // A server that asks answers one call at a time, so its clients come one after the other.
-            for way in INS {
-                let started = || harness.links.guards.lock().unwrap().clone();
-                // A process starts with the first call to it.
-                if guard.is_none() {
-                    let mut client = Client::open(&harness, way, &out.name(), Dialect::Legacy).await;
-                    client.call("echo", json!({"message": "start"})).await;
-                }
-                let guards = guard.as_ref().map_or_else(started, |guard| vec![Arc::clone(guard)]);
-                cell(&harness, (way, out), &guards).await;
-            }
-        });
+        rows.spawn(async move { row(&harness, out, &[guard.unwrap()]).await });
     }
     while let Some(row) = rows.join_next().await {
         row.unwrap();
+    }
+}
+
+/// One server, over every transport in. A server that asks answers one call at a time, so its clients come one after the
+/// other.
+async fn row(harness: &Harness, out: Out, guards: &[Arc<Guard>]) {
+    for way in INS {
+        cell(harness, (way, out), guards).await;
     }
 }

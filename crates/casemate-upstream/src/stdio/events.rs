@@ -20,8 +20,6 @@ use crate::instance::{Seed, frame_limits};
 
 /// How long a server may take to name the address. It comes first, before anything is asked.
 const ADDRESS_TIME: Duration = Duration::from_secs(10);
-/// Messages that were read and wait for the reader.
-const QUEUE_READ: usize = 16;
 
 /// The receiving half: what comes as events.
 pub(super) struct Heard {
@@ -35,13 +33,14 @@ impl Heard {
     /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Line, Unread> {
         loop {
+            let unposted = async {
+                let why = self.unposted.wait_for(Option::is_some).await;
+                why.ok().and_then(|why| why.clone())
+            };
             let event = tokio::select! {
                 biased;
                 event = self.events.next() => event,
-                why = self.unposted.wait_for(Option::is_some) => {
-                    let why = why.ok().and_then(|why| why.clone());
-                    return Err(why.map_or(Unread::Closed, Unread::Broken));
-                }
+                why = unposted => return Err(why.map_or(Unread::Closed, Unread::Broken)),
             };
             let text = match event {
                 Ok(Some(event)) if event.event.as_deref().is_none_or(|kind| kind == "message") => event.data,
@@ -73,7 +72,7 @@ pub(super) async fn open(seed: &Seed, door: &Door) -> Result<(link::LinkSender, 
     };
     let address = String::from_utf8_lossy(&address).into_owned();
     let posts = door.beside(&address).map_err(no_stream)?;
-    let (sender, messages) = link::queue(QUEUE_FRAMES.max(QUEUE_READ));
+    let (sender, messages) = link::queue(QUEUE_FRAMES);
     let (failing, unposted) = watch::channel(None);
     seed.host.tracker.spawn(post(posts, messages, failing));
     let message_bytes_max = frame_limits(seed.host.result_bytes_max).bytes_max;
