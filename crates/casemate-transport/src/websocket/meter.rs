@@ -18,6 +18,8 @@ pub(super) struct Meter {
     unfinished: AtomicU64,
     read: AtomicU64,
     written: AtomicU64,
+    /// More than a message may take on its way.
+    unfinished_max: u64,
 }
 
 impl Meter {
@@ -30,6 +32,11 @@ impl Meter {
     pub(super) fn control(&self, bytes: u64) {
         let rest = self.unfinished().saturating_sub(bytes);
         self.unfinished.store(rest, Ordering::Relaxed);
+    }
+
+    /// Whether the message that has begun takes more than any may.
+    pub(super) fn is_endless(&self) -> bool {
+        self.unfinished() > self.unfinished_max
     }
 
     pub(super) fn unfinished(&self) -> u64 {
@@ -47,14 +54,13 @@ impl Meter {
 pub(super) struct Metered<I> {
     stream: I,
     meter: Arc<Meter>,
-    unfinished_max: u64,
 }
 
 impl<I> Metered<I> {
     pub(super) fn new(stream: I, message_bytes_max: usize) -> (Metered<I>, Arc<Meter>) {
-        let meter = Arc::new(Meter::default());
         let unfinished_max = (message_bytes_max as u64).saturating_mul(2).saturating_add(ENVELOPE_BYTES);
-        (Metered { stream, meter: Arc::clone(&meter), unfinished_max }, meter)
+        let meter = Arc::new(Meter { unfinished_max, ..Meter::default() });
+        (Metered { stream, meter: Arc::clone(&meter) }, meter)
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
@@ -75,7 +81,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Metered<I> {
         let count = (buffer.filled().len() - before) as u64;
         self.meter.read.fetch_add(count, Ordering::Relaxed);
         let unfinished = self.meter.unfinished.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        if unfinished > self.unfinished_max {
+        // Whoever looks at the meter between two reads ends it with a word; this is for a source that never pauses.
+        if unfinished > self.meter.unfinished_max.saturating_mul(2) {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
         Poll::Ready(Ok(()))

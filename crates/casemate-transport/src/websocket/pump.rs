@@ -168,7 +168,13 @@ where
                 return Poll::Ready(End::Parting(Farewell::Done));
             }
             self.is_paused = false;
-            match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+            let Poll::Ready(next) = Pin::new(&mut self.socket).poll_next(cx) else {
+                return match self.meter.is_endless() {
+                    true => Poll::Ready(End::Broken(CloseCode::MESSAGE_TOO_BIG, "a message did not end")),
+                    false => Poll::Pending,
+                };
+            };
+            match next {
                 Some(Ok(message)) if message.is_text() => {
                     self.meter.message();
                     self.seen.unfinished = None;

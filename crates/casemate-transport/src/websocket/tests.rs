@@ -179,14 +179,14 @@ async fn what_breaks_the_rules_is_ended_with_a_code_that_says_so() {
 async fn a_flood_of_control_frames_is_ended_whether_it_is_read_or_not() {
     for kind in [PING, PONG] {
         let mut peer = peer();
-        let flood = vec![frame(FIN | kind, &[b'p'; 125]); 200];
+        let flood = vec![frame(FIN | kind, &[b'p'; 125]); 1000];
         peer.say(&flood).await;
         let (code, why) = peer.closed().await;
         assert_eq!((code, why.as_str()), (1008, "there were too many pings and pongs"), "{kind}");
     }
     // Nobody reads the answers: they are bounded too.
     let mut peer = peer_with(64, &BOUNDS);
-    peer.say(&vec![frame(FIN | PING, &[b'p'; 125]); 65]).await;
+    peer.say(&vec![frame(FIN | PING, &[b'p'; 125]); 1000]).await;
     let end = peer.messages.next().await;
     assert_eq!(end, Received::Over(Over::Broken("there were too many pings and pongs".into())));
 }
@@ -201,6 +201,7 @@ async fn crumbs_without_end_are_not_gathered_for_ever() {
         sent += crumbs.len();
     }
     assert!(sent < 500_000, "{sent}");
+    assert_eq!(peer.closed().await, (1009, "a message did not end".to_owned()));
     let end = peer.messages.next().await;
     assert_eq!(end, Received::Over(Over::TooLarge));
 }
