@@ -76,7 +76,7 @@ impl Harness {
         Harness::with(servers, Limits::default(), shell).await
     }
 
-    async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
+    pub(super) async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());

@@ -131,7 +131,7 @@ async fn what_is_no_message_is_refused_and_what_breaks_the_framing_ends_the_conn
     let harness = Harness::with_limits(vec![], limits).await;
     let mut client = raw(&harness).await;
     for (text, code) in
-        [("{", -32700), ("{\"id\":1,\"id\":1}", -32700), ("[]", -32600), ("\"hello\"", -32600)]
+        [("{", -32700), ("{\"id\":1,\"id\":1}", -32700), ("[]", -32600), ("\"hello\"", -32700)]
     {
         socket::send(&mut client, Message::text(text.to_owned())).await.unwrap();
         assert_eq!(hear(&mut client).await["error"]["code"], code, "{text}");

@@ -103,9 +103,9 @@ where
         let end = loop {
             tokio::select! {
                 biased;
-                end = poll_fn(|cx| self.poll_move(cx)) => break end,
-                // Nobody reads any more: all was said that will be.
+                // First: whoever parts drops the senders with it, and those have no word. One who just stops to read is done.
                 farewell = &mut parting => break End::Parting(farewell.unwrap_or(Farewell::Done)),
+                end = poll_fn(|cx| self.poll_move(cx)) => break end,
                 now = looks.tick() => if let Some(end) = self.look(now) { break end },
             }
         };
@@ -115,6 +115,8 @@ where
             End::Broken(_, why) => Over::Broken((*why).into()),
             End::Mistake(why) => Over::Broken(why.clone().into()),
         });
+        // With the room that it holds, so that the reader hears of the end before the other side has said goodbye.
+        self.inbox.abort_send();
         self.inbox.close();
         tracing::trace!(?end, "a WebSocket ends");
         self.part(&end).await;
