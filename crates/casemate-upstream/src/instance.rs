@@ -110,7 +110,7 @@ impl Origin {
             None => Err(Fault::Start { why: "it has no address".to_owned() }),
         };
         Ok(match (&seed.entry.source, seed.entry.source.program()) {
-            (_, Some(program)) => Origin::Link(Link::Process(program)),
+            (_, Some(program)) => Origin::Link(Link::Process(Box::new(program))),
             (Source::Socket(source), None) => Origin::Link(Link::Socket(source.clone())),
             (Source::Http(source), None) if source.carrier == Carrier::WebSocket => {
                 Origin::Link(Link::WebSocket(door()?.of_instance(seed)))

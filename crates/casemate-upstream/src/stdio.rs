@@ -47,7 +47,7 @@ pub(super) struct Stdio {
 /// What the link leads to.
 pub(super) enum Origin {
     /// A process that has to be started.
-    Process(Program),
+    Process(Box<Program>),
     /// A WebSocket that has to be opened.
     WebSocket(Arc<Door>),
     /// A stream of events that has to be opened, with posts beside it.

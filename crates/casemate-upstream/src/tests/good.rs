@@ -137,7 +137,8 @@ async fn good(era: Era, carrier: Carrier) -> Good {
         }
         Carrier::Unix => {
             let path = folder.insert(tempfile::tempdir().unwrap()).path().join("server.sock");
-            guards.lock().unwrap().push(Fixture::new(era).listen_unix(&path).await.unwrap());
+            let guard = Fixture::new(era).listen_unix(&path).await.unwrap();
+            guards.lock().unwrap().push(guard);
             entry.source = Source::Socket(SocketSource::Unix(path));
         }
         Carrier::Tcp => {
