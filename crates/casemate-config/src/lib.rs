@@ -18,6 +18,7 @@ mod origin;
 mod problem;
 mod reader;
 mod reference;
+mod remote;
 mod resolve;
 mod save;
 mod secret;

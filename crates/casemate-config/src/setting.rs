@@ -65,6 +65,8 @@ pub enum Kind {
     Path,
     /// An `http` or `https` address.
     Url,
+    /// Where a server is: an address of HTTP, of a WebSocket or of TCP, or a Unix socket.
+    Remote,
     /// The beginning of the addresses at which others reach us: scheme, host and port.
     Base,
     /// A container image with its digest.

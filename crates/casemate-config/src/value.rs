@@ -142,6 +142,11 @@ impl Reading<'_> {
                 check::url(text).map_err(|fault| self.named(fault))?;
                 Ok(Value::Text(text.to_owned()))
             }
+            Kind::Remote => {
+                let text = self.text()?;
+                check::remote(text).map_err(|fault| self.named(fault))?;
+                Ok(Value::Text(text.to_owned()))
+            }
             Kind::Base => {
                 let text = self.text()?;
                 check::base(text).map_err(|fault| self.named(fault))?;
@@ -334,6 +339,9 @@ impl Kind {
             Kind::Text => "a text",
             Kind::Path => "a path",
             Kind::Url => "an http or https address",
+            Kind::Remote => {
+                "an address: https://…, wss://…, unix:/PATH, tcp://HOST:PORT, or http://… and ws://…"
+            }
             Kind::Base => "an https address without a path",
             Kind::Image => "the reference of a container image with its digest, `registry/name@sha256:…`",
             Kind::Command => "a program, or a list of a program and its arguments",

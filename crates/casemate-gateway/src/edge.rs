@@ -1,4 +1,5 @@
-//! Where bytes become heads, and deliveries become bytes: the two ways into the gateway.
+//! Where bytes become heads, and deliveries become bytes: the ways into the gateway.
 
 pub mod http;
 pub mod lines;
+mod link;

@@ -29,6 +29,7 @@ pub use admit::Admissions;
 pub use answer::Delivery;
 pub use head::{Claims, Head, Incoming, SessionRef};
 pub use identify::{Identified, subject as identify};
+pub(crate) use receive::{ID_BYTES_MAX, unread};
 
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};

@@ -89,6 +89,10 @@ pub enum Allow {
     Post,
     /// MCP with the sessions of its legacy dialect.
     Session,
+    /// A WebSocket.
+    Socket,
+    /// A stream of events, and what is posted to it.
+    Events,
 }
 
 impl Allow {
@@ -97,7 +101,8 @@ impl Allow {
     pub fn as_str(self) -> Option<&'static str> {
         match self {
             Allow::Unsaid => None,
-            Allow::Get => Some("GET"),
+            Allow::Get | Allow::Socket => Some("GET"),
+            Allow::Events => Some("GET, POST"),
             Allow::Post => Some("POST"),
             Allow::Session => Some("POST, GET, DELETE"),
         }
@@ -150,6 +155,8 @@ codes! {
     Plaintext = "CM1006", Caller;
     /// There was no TLS to be had with the client.
     BadHandshake = "CM1007", Caller;
+    /// The request asks for no WebSocket that could be opened.
+    NoWebSocket = "CM1008", Caller;
     /// No credential came with the request.
     NoCredential = "CM1101", Caller;
     /// The credential is unknown, expired or revoked.

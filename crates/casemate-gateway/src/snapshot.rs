@@ -14,9 +14,9 @@ use crate::front::PublicUrl;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 pub use casemate_upstream::entry::{
-    Approval, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource, LoginNetwork,
-    Missing, OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing, Source, Timeouts,
-    ToolEntry,
+    Approval, Carrier, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource,
+    LoginNetwork, Missing, OAuth, OutputRate, Program, Resilience, Room, Secrets, ServerEntry, Sharing,
+    SocketSource, Source, Timeouts, ToolEntry,
 };
 
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};

@@ -57,6 +57,13 @@ impl Class {
     }
 }
 
+impl Class {
+    /// Whether an address of this class may be dialed because somebody has written it out.
+    pub(crate) fn may_be_named(self) -> bool {
+        matches!(self, Class::Public | Class::Loopback | Class::Private)
+    }
+}
+
 impl Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

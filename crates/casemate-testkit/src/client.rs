@@ -52,7 +52,7 @@ impl ClientError {
         }
     }
 
-    fn transport(fault: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    pub(crate) fn transport(fault: impl std::error::Error + Send + Sync + 'static) -> ClientError {
         ClientError::Transport(Box::new(fault))
     }
 }

@@ -8,6 +8,7 @@ mod call;
 mod catalog;
 mod clock;
 mod content;
+mod events;
 mod interview;
 mod legacy;
 mod modern;
@@ -15,6 +16,7 @@ mod question;
 mod schema;
 mod seal;
 mod server;
+mod socket;
 mod stdio;
 mod tasks;
 mod tool;
@@ -24,11 +26,12 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +111,59 @@ impl Fixture {
         let guard = Guard { server: Arc::clone(&server) };
         server.tasks.spawn(Arc::clone(&server).serve_http(socket));
         Ok((address, guard))
+    }
+
+    /// Serves WebSockets at a free loopback port until the guard is dropped, only to those who show the bearer credential
+    /// where one is given.
+    ///
+    /// # Errors
+    /// No port could be bound.
+    pub async fn listen_sockets(self, credential: Option<&str>) -> io::Result<(SocketAddr, Guard)> {
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let address = socket.local_addr()?;
+        let server = Arc::new(Server::new(self)?);
+        let guard = Guard { server: Arc::clone(&server) };
+        let credential = credential.map(str::to_lowercase);
+        server.tasks.spawn(Arc::clone(&server).serve_sockets(socket, credential));
+        Ok((address, guard))
+    }
+
+    /// Serves HTTP with SSE, the transport of 2024-11-05, at `/sse` of a free loopback port until the guard is dropped.
+    ///
+    /// # Errors
+    /// No port could be bound.
+    pub async fn listen_events(self) -> io::Result<(SocketAddr, Guard)> {
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let address = socket.local_addr()?;
+        let server = Arc::new(Server::new(self)?);
+        let guard = Guard { server: Arc::clone(&server) };
+        server.tasks.spawn(Arc::clone(&server).serve_events(socket));
+        Ok((address, guard))
+    }
+
+    /// Serves stdio framing over TCP at a free loopback port until the guard is dropped.
+    ///
+    /// # Errors
+    /// No port could be bound.
+    pub async fn listen_tcp(self) -> io::Result<(SocketAddr, Guard)> {
+        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let address = socket.local_addr()?;
+        let server = Arc::new(Server::new(self)?);
+        let guard = Guard { server: Arc::clone(&server) };
+        server.tasks.spawn(Arc::clone(&server).serve_tcp(socket));
+        Ok((address, guard))
+    }
+
+    /// Serves stdio framing over a Unix socket until the guard is dropped.
+    ///
+    /// # Errors
+    /// The path could not be bound.
+    pub async fn listen_unix(self, path: &Path) -> io::Result<Guard> {
+        let socket = UnixListener::bind(path)?;
+        let server = Arc::new(Server::new(self)?);
+        let guard = Guard { server: Arc::clone(&server) };
+        server.tasks.spawn(Arc::clone(&server).serve_unix(socket));
+        Ok(guard)
     }
 
     /// Serves one in-memory link with stdio framing (one JSON text per line), until the guard is dropped.

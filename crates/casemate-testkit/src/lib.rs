@@ -13,8 +13,10 @@ pub mod fixture;
 pub mod forward;
 pub mod hostile;
 mod listen;
+pub mod posts;
 pub mod program;
 mod rpc;
+pub mod socket;
 mod sse;
 
 pub use fixture::{Era, Fixture};

@@ -21,7 +21,8 @@ use casemate_mcp::dialect::modern::{self, Named};
 use casemate_mcp::frame::{ErrorObject, Frame, Id, code, error_text, response_text};
 use casemate_mcp::json::{Limits, Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_transport::lines::{Line, LineReader, LineSender, writer};
+use casemate_transport::lines::{Line, LineReader, writer};
+use casemate_transport::link::LinkSender;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -87,7 +88,7 @@ struct Desk<S> {
 
 struct Session<S> {
     desk: Arc<Desk<S>>,
-    sender: LineSender,
+    sender: LinkSender,
     /// What the client said in `initialize`, once it has.
     hello: Option<Meta>,
     running: Running,
@@ -95,7 +96,7 @@ struct Session<S> {
 }
 
 impl<S: Server> Session<S> {
-    fn new(server: S, sender: LineSender) -> Self {
+    fn new(server: S, sender: LinkSender) -> Self {
         let desk = Arc::new(Desk { server, permits: Semaphore::new(CALLS_MAX) });
         Session { desk, sender, hello: None, running: Running::default(), listening: HashSet::new() }
     }

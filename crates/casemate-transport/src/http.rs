@@ -12,6 +12,7 @@ pub mod rules;
 pub mod server;
 pub mod shell;
 pub mod streams;
+mod takeover;
 pub mod tls;
 
 pub use client::{Client, ClientFault, ClientOptions, Endpoint, Events, Posted};
@@ -23,4 +24,5 @@ pub use reply::{Reply, ReplyBody};
 pub use rules::{HostRule, Origin, RuleFault};
 pub use server::{Server, Service, TurnedAway};
 pub use shell::{HttpLimits, Shell};
+pub use takeover::{Duplex, Takeover};
 pub use tls::{ClientCertificate, Tls};

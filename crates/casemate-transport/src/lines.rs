@@ -11,4 +11,4 @@ mod writer;
 
 pub use reader::{Line, LineReader};
 pub use ring::{Ring, collect};
-pub use writer::{LineFault, LineSender, writer};
+pub use writer::writer;

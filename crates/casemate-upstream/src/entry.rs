@@ -1,11 +1,12 @@
 //! One server as the configuration describes it: plain structs, compiled by casemate-config.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_mcp::names::{ServerName, ToolName};
-use casemate_net::Policy;
+use casemate_net::{Plain, Policy};
 use casemate_sandbox::{Kind, Limits};
 use secrecy::SecretString;
 
@@ -48,7 +49,7 @@ impl ServerEntry {
     /// remote one sees one and the same credential, whatever sessions it has.
     #[must_use]
     pub fn mixes_subjects(&self) -> bool {
-        self.sharing == Sharing::Shared || matches!(self.source, Source::Http(_))
+        self.sharing == Sharing::Shared || matches!(self.source, Source::Http(_) | Source::Socket(_))
     }
 }
 
@@ -71,8 +72,10 @@ pub enum Source {
     Command(CommandSource),
     /// A container that speaks stdio.
     Image(ImageSource),
-    /// A remote endpoint that speaks Streamable HTTP.
+    /// A remote endpoint that speaks Streamable HTTP, HTTP with SSE, or WebSocket.
     Http(HttpSource),
+    /// A socket on which stdio framing is spoken.
+    Socket(SocketSource),
 }
 
 impl Source {
@@ -82,7 +85,7 @@ impl Source {
         match self {
             Source::Command(command) => Some(Program::Command(command.clone())),
             Source::Image(image) => Some(Program::Image(image.clone())),
-            Source::Http(_) => None,
+            Source::Http(_) | Source::Socket(_) => None,
         }
     }
 }
@@ -189,12 +192,56 @@ impl Default for OutputRate {
 /// A remote server.
 #[derive(Debug, Clone)]
 pub struct HttpSource {
-    /// Its endpoint, `http` or `https`.
+    /// Its endpoint, `http` or `https`, also where a WebSocket is opened there: that is asked for with a request, and
+    /// whatever is needed for the request is the same.
     pub url: http::Uri,
+    /// What messages go over.
+    pub carrier: Carrier,
     /// Static headers, already resolved. Their values are secrets.
     pub headers: BTreeMap<String, SecretString>,
     /// How a login is made where the server asks for one.
     pub oauth: OAuth,
+}
+
+impl HttpSource {
+    /// The address as a person writes it.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let url = self.url.to_string();
+        match self.carrier {
+            Carrier::Http => url,
+            // `http` becomes `ws`, and `https` becomes `wss`.
+            Carrier::WebSocket => url.replacen("http", "ws", 1),
+        }
+    }
+}
+
+/// What messages to a remote server go over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carrier {
+    /// Requests of HTTP: Streamable HTTP, or HTTP with SSE as the server has it.
+    #[default]
+    Http,
+    /// A WebSocket, one message per text frame.
+    WebSocket,
+}
+
+/// A socket on which stdio framing is spoken: one message per line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SocketSource {
+    /// A Unix socket, by its absolute path. Its listener has to be of our user, or root's.
+    Unix(PathBuf),
+    /// A host and port of TCP, on this machine or a private network.
+    Tcp(Plain),
+}
+
+impl fmt::Display for SocketSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketSource::Unix(path) => write!(f, "unix:{}", path.display()),
+            SocketSource::Tcp(place) => write!(f, "tcp://{place}"),
+        }
+    }
 }
 
 /// Who shares one running instance of a server.

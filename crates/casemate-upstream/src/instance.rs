@@ -20,7 +20,7 @@ use super::outlet::Outlet;
 use super::probe::Era;
 use super::stdio::Stdio;
 use super::{Caller, Event, Fault, Hello, Host, InstanceStatus};
-use crate::entry::ServerEntry;
+use crate::entry::{Carrier, ServerEntry, Source};
 
 /// What an instance is made from.
 #[derive(Debug, Clone)]
@@ -93,6 +93,33 @@ pub(super) struct Instance {
     used_ms: AtomicU64,
 }
 
+/// How a server is reached.
+enum Origin {
+    /// By exchanges of HTTP, each of which stands for itself.
+    Exchanges(Arc<Door>),
+    /// By one link, which carries everything.
+    Link(super::stdio::Origin),
+}
+
+impl Origin {
+    fn of(seed: &Seed) -> Result<Origin, Fault> {
+        use super::stdio::Origin as Link;
+        let door = || match &seed.door {
+            Some(Ok(door)) => Ok(Arc::clone(door)),
+            Some(Err(why)) => Err(Fault::Start { why: why.clone() }),
+            None => Err(Fault::Start { why: "it has no address".to_owned() }),
+        };
+        Ok(match (&seed.entry.source, seed.entry.source.program()) {
+            (_, Some(program)) => Origin::Link(Link::Process(Box::new(program))),
+            (Source::Socket(source), None) => Origin::Link(Link::Socket(source.clone())),
+            (Source::Http(source), None) if source.carrier == Carrier::WebSocket => {
+                Origin::Link(Link::WebSocket(door()?.of_instance(seed)))
+            }
+            (_, None) => Origin::Exchanges(door()?),
+        })
+    }
+}
+
 /// What carries the conversation.
 #[derive(Debug)]
 pub(super) enum Link {
@@ -118,11 +145,9 @@ impl Instance {
     pub(super) async fn open(seed: Seed) -> Result<Instance, Fault> {
         let time = seed.entry.timeouts.start;
         let work = async {
-            match (seed.entry.source.program(), &seed.door) {
-                (Some(program), _) => super::stdio::open(&seed, &program).await,
-                (None, Some(Ok(door))) => super::http::open(&seed, door).await,
-                (None, Some(Err(why))) => Err(Fault::Start { why: why.clone() }),
-                (None, None) => Err(Fault::Start { why: "it has no address".to_owned() }),
+            match Origin::of(&seed)? {
+                Origin::Exchanges(door) => super::http::open(&seed, &door).await,
+                Origin::Link(link) => super::stdio::open(&seed, &link).await,
             }
         };
         let opened = tokio::select! {
@@ -207,7 +232,7 @@ impl Instance {
 
     pub(super) fn status(&self) -> InstanceStatus {
         let (pid, report) = match &self.link {
-            Link::Stdio(link) => (link.pid(), Some(link.report())),
+            Link::Stdio(link) => (link.pid(), link.report()),
             Link::Legacy(_) | Link::Modern(_) => (None, None),
         };
         InstanceStatus {

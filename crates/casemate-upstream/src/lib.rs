@@ -4,8 +4,8 @@
 //! which call an incoming message belongs to; when a lost call may be sent again.
 //! Does not know: who may call what, what a tool is, or what is done with an answer.
 //!
-//! An *instance* is one running conversation with a server: a process on stdio, a legacy HTTP session, or the
-//! bookkeeping around a stateless modern endpoint. Instances start lazily and in single flight, are kept per
+//! An *instance* is one running conversation with a server: a process on stdio, a connection that carries whole messages
+//! (a WebSocket, a socket with stdio framing), a legacy HTTP session, or the bookkeeping around a stateless modern endpoint. Instances start lazily and in single flight, are kept per
 //! subject and offered capabilities (or shared, or per call), stop when idle, and are replaced with backoff when
 //! they die. Nothing here outlives the [`Server`] that it belongs to, or [`Host::stop`].
 
@@ -29,6 +29,7 @@ mod probe;
 mod process;
 pub mod report;
 mod server;
+mod socket;
 mod status;
 mod stdio;
 #[cfg(test)]

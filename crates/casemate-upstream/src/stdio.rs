@@ -1,6 +1,8 @@
-//! A server that is a process and speaks on stdio.
+//! A server that one link leads to: a process that speaks on stdio, or a connection that carries whole messages.
 
 mod allowance;
+mod connection;
+mod events;
 mod handshake;
 mod input;
 mod process;
@@ -24,11 +26,12 @@ use super::life::Life;
 use super::listen::{self, Ear, Interest, Watching};
 use super::probe::Era;
 use super::{Fault, Hello, identity};
-use crate::entry::Program;
+use crate::entry::{Program, SocketSource};
+use crate::http::Door;
 use crate::report::{CellKind, CellReport};
 use wire::Wire;
 
-/// A conversation with a process.
+/// A conversation over one link.
 #[derive(Debug)]
 pub(super) struct Stdio {
     wire: Arc<Wire>,
@@ -41,19 +44,44 @@ pub(super) struct Stdio {
     is_shared: bool,
 }
 
-/// Starts the process and does the handshake.
-pub(super) async fn open(seed: &Seed, program: &Program) -> Result<Opened, Fault> {
-    let (wire, life) = process::start(seed, program).await?;
-    let (greeted, wire, life) = match handshake::run(seed, &wire, seed.era).await {
+/// What the link leads to.
+pub(super) enum Origin {
+    /// A process that has to be started.
+    Process(Box<Program>),
+    /// A WebSocket that has to be opened.
+    WebSocket(Arc<Door>),
+    /// A stream of events that has to be opened, with posts beside it.
+    Events(Arc<Door>),
+    /// A socket that has to be connected.
+    Socket(SocketSource),
+}
+
+impl Origin {
+    async fn start(&self, seed: &Seed) -> Result<(Arc<Wire>, Life), Fault> {
+        match self {
+            Origin::Process(program) => process::start(seed, program).await,
+            Origin::WebSocket(door) => connection::over_websocket(seed, door).await,
+            Origin::Events(door) => connection::over_events(seed, door).await,
+            Origin::Socket(source) => connection::over_socket(seed, source).await,
+        }
+    }
+}
+
+/// Starts what the link leads to and does the handshake.
+pub(super) async fn open(seed: &Seed, origin: &Origin) -> Result<Opened, Fault> {
+    let (wire, life) = origin.start(seed).await.map_err(|fault| as_start(fault, seed, None))?;
+    // What speaks this transport is older than any other dialect.
+    let era = if matches!(origin, Origin::Events(_)) { Some(Era::Legacy) } else { seed.era };
+    let (greeted, wire, life) = match handshake::run(seed, &wire, era).await {
         // Some legacy servers end when they are asked what they do not know. A fresh one is not asked. One that read
         // nothing has another reason.
-        Err(Fault::Gone { sent: true, .. }) if seed.era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
-            let (wire, life) = process::start(seed, program).await?;
+        Err(Fault::Gone { sent: true, .. }) if era != Some(Era::Legacy) && !seed.stop.is_cancelled() => {
+            let (wire, life) = origin.start(seed).await?;
             (handshake::run(seed, &wire, Some(Era::Legacy)).await, wire, life)
         }
         greeted => (greeted, wire, life),
     };
-    let (hello, proven) = greeted.map_err(|fault| as_start(fault, seed, wire.report.cell))?;
+    let (hello, proven) = greeted.map_err(|fault| as_start(fault, seed, wire.report.as_deref()))?;
     let hello = Arc::new(hello);
     let interest = hello.revision.is_modern().then(|| listen_in(seed, &wire, &hello, &life));
     let link = Stdio {
@@ -69,18 +97,19 @@ pub(super) async fn open(seed: &Seed, program: &Program) -> Result<Opened, Fault
 }
 
 /// Whatever goes wrong before the handshake is done is a failure to start; what the process said last explains it.
-fn as_start(fault: Fault, seed: &Seed, cell: CellKind) -> Fault {
+fn as_start(fault: Fault, seed: &Seed, report: Option<&CellReport>) -> Fault {
     let why = match fault {
         Fault::Gone { why, .. } | Fault::Protocol { why } => why,
         other => return other,
     };
+    let Some(report) = report else { return Fault::Start { why } };
     let words = match seed.outlet.last_words("stderr") {
         Some(words) => format!("; its last words: {words}"),
         None => String::new(),
     };
     let name = &seed.entry.name;
     // Nobody can know what it missed, but in a cell that is the first thing to look for.
-    let hint = match cell {
+    let hint = match report.cell {
         CellKind::None => String::new(),
         _ => format!(
             ". hint: its cell shows it no more than [servers.{name}] grants: `read = [\"/a/folder\"]` adds to that, and \
@@ -158,8 +187,8 @@ impl Stdio {
         self.wire.pid
     }
 
-    pub(super) fn report(&self) -> Arc<CellReport> {
-        Arc::clone(&self.wire.report)
+    pub(super) fn report(&self) -> Option<Arc<CellReport>> {
+        self.wire.report.clone()
     }
 
     fn params(&self, call: &Call, progress: Option<Raw>) -> Raw {

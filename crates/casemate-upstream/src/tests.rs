@@ -5,4 +5,5 @@ mod good;
 mod http;
 mod lifecycle;
 mod misbehavior;
+mod sockets;
 mod stdio;

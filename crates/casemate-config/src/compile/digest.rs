@@ -37,9 +37,13 @@ pub(super) fn of(entry: &ServerEntry) -> [u8; 32] {
         }
         Source::Http(http) => {
             rendering.text("http");
-            rendering.text(&http.url.to_string());
+            rendering.text(&http.written());
             rendering.pairs(http.headers.iter().map(|(name, value)| (name, value.expose_secret())));
             rendering.oauth(&http.oauth);
+        }
+        Source::Socket(socket) => {
+            rendering.text("socket");
+            rendering.text(&socket.to_string());
         }
     }
     rendering.text(if entry.enabled { "on" } else { "off" });

@@ -15,6 +15,7 @@ use super::{Compiler, digest};
 use crate::given::Unresolved;
 use crate::problem::Fault;
 use crate::reader::Scope;
+use crate::remote::Remote;
 
 /// The kinds of server, by the key that makes a table one.
 const KINDS: [&str; 4] = ["command", "image", "url", "builtin"];
@@ -179,7 +180,20 @@ impl<'a> Compiler<'a> {
             }
         }
         let oauth = self.oauth(at, vault);
-        Some(Source::Http(HttpSource { url: at.text("url")?.parse().ok()?, headers, oauth }))
+        match Remote::read(at.text("url")?).ok()? {
+            Remote::Http(url, carrier) => Some(Source::Http(HttpSource { url, carrier, headers, oauth })),
+            Remote::Socket(socket) => {
+                for key in ["headers", "oauth"] {
+                    if at.below(key).names().is_empty() {
+                        continue;
+                    }
+                    let what = format!("`{key}` in [{}] means nothing over a socket without HTTP", at.key);
+                    let hint = "it belongs to a url that begins with https:// or wss://";
+                    self.refuse(at.below(key).origin(), Fault::new(what).hint(hint));
+                }
+                Some(Source::Socket(socket))
+            }
+        }
     }
 
     fn oauth(&mut self, at: &Scope<'a>, vault: &mut Vault<'_>) -> OAuth {

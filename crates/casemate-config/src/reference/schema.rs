@@ -71,6 +71,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Address => json!({"type": "string"}),
         Kind::Text | Kind::Path => json!({"type": "string", "minLength": 1}),
         Kind::Url => json!({"type": "string", "pattern": "^https?://"}),
+        Kind::Remote => json!({"type": "string", "pattern": "^(https?://|wss?://|tcp://|unix:/)"}),
         Kind::Base => json!({"type": "string", "pattern": "^https?://[^/?#@]+/?$"}),
         Kind::Image => json!({"type": "string", "pattern": "(^|@)sha256:[0-9a-f]{64}$"}),
         Kind::Command => json!({"anyOf": [

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use toml_edit::{Item, TableLike, Value as Toml};
 
 use crate::problem::{Fault, nearest, quoted};
+use crate::remote::Remote;
 use crate::secret;
 use crate::setting::Word;
 
@@ -39,6 +40,21 @@ pub(super) fn plain(text: &str) -> Result<&str, Fault> {
         return Err(Fault::new(format!("the text has a NUL character or more than {TEXT_MAX} bytes")));
     }
     Ok(text)
+}
+
+/// Where a server is. What [`crate::remote::Remote`] reads is what may be written.
+pub(super) fn remote(text: &str) -> Result<(), Fault> {
+    match Remote::read(text)? {
+        Remote::Http(..) => {
+            // A WebSocket is asked for with a request of HTTP: what holds for one holds for the other.
+            let text = match text.strip_prefix("ws") {
+                Some(rest) => format!("http{rest}"),
+                None => text.to_owned(),
+            };
+            url(&text)
+        }
+        Remote::Socket(_) => Ok(()),
+    }
 }
 
 pub(super) fn url(text: &str) -> Result<(), Fault> {

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use casemate_mcp::json::one_line;
 use casemate_transport::http::streams::Streams;
-use casemate_transport::lines::LineSender;
+use casemate_transport::link::LinkSender;
 use tokio::sync::mpsc;
 
 /// A way to one client. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub enum Outlet {
-    /// The one line-framed connection that everything of the client goes through.
-    Lines(LineSender),
+    /// The one connection that everything of the client goes through.
+    Link(LinkSender),
     /// The general stream (GET) of a legacy HTTP session.
     General(Streams),
     /// The queue of one call, whose edge decides how the messages travel.
@@ -22,7 +22,7 @@ impl Outlet {
     /// message is one that a client can do without.
     pub fn push(&self, message: Bytes) -> bool {
         match self {
-            Outlet::Lines(lines) => lines.try_send(one_line(message)).is_ok(),
+            Outlet::Link(link) => link.try_send(one_line(message)).is_ok(),
             Outlet::General(streams) => streams.push_general(message),
             Outlet::Call(queue) => queue.try_send(message).is_ok(),
         }
@@ -31,7 +31,7 @@ impl Outlet {
     /// Hands a message over and waits for room. `false` when nobody listens any more.
     pub async fn send(&self, message: Bytes) -> bool {
         match self {
-            Outlet::Lines(lines) => lines.send(one_line(message)).await.is_ok(),
+            Outlet::Link(link) => link.send(one_line(message)).await.is_ok(),
             Outlet::General(streams) => streams.push_general(message),
             Outlet::Call(queue) => queue.send(message).await.is_ok(),
         }

@@ -1,12 +1,14 @@
-//! MCP over Streamable HTTP, in both dialects on the same endpoints.
+//! MCP over Streamable HTTP, in both dialects on the same endpoints; over HTTP with SSE, and over WebSocket.
 //!
 //! An answer is JSON unless something has to be said before it: then, and only then, it becomes an event stream. A
 //! legacy stream can be resumed and outlives its connection; closing a modern one gives the call up.
 
 mod challenge;
+mod posts;
 mod reply;
 pub mod routes;
 mod session;
+mod socket;
 mod stream;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use http::Method;
 use tokio::sync::mpsc;
 
 use challenge::Challenge;
+use posts::Streams;
 
 use crate::client::Outlet;
 use crate::endpoint::Endpoint;
@@ -32,13 +35,14 @@ const QUEUE_MESSAGES: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Http {
     gate: Arc<Gate>,
+    streams: Streams,
 }
 
 impl Http {
     /// The service of a gateway.
     #[must_use]
     pub fn new(gate: Arc<Gate>) -> Http {
-        Http { gate }
+        Http { gate, streams: Streams::default() }
     }
 
     async fn route(&self, head: HttpHead, body: Inbound) -> Result<Reply, Refusal> {
@@ -46,6 +50,11 @@ impl Http {
             Asked::Health => return Ok(reply::health()),
             Asked::Readiness => return Ok(reply::readiness(&self.gate)),
             Asked::Metadata => return challenge::metadata(&self.gate, head.path()),
+            Asked::Socket(endpoint) => return socket::open(&self.gate, head, endpoint).await,
+            Asked::Events(endpoint) if head.method == Method::GET => {
+                return self.streams.open(&self.gate, head, endpoint).await;
+            }
+            Asked::Events(endpoint) => return self.streams.post(&self.gate, (head, endpoint), body).await,
             Asked::Mcp(endpoint) => endpoint,
         };
         match head.method {

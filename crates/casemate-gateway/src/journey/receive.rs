@@ -28,7 +28,7 @@ pub(super) use told::Told;
 const BATCH_MAX: usize = 100;
 
 /// Longest id of a request, in bytes: a stream of changes repeats it in every notification.
-const ID_MAX: usize = 1024;
+pub(crate) const ID_BYTES_MAX: usize = 1024;
 
 /// What a client may say of itself in `initialize`, in bytes: it is kept for as long as the session.
 const HELLO_MAX: usize = 64 * 1024;
@@ -96,10 +96,8 @@ pub(super) async fn messages<B: Incoming>(
     body: B,
 ) -> Result<Vec<Message>, Refusal> {
     let limits = &admitted.identified.snapshot.limits;
-    let text = body
-        .read(limits.request_bytes_max, limits.body_time_max)
-        .await
-        .map_err(|fault| unreadable(&fault))?;
+    let text =
+        body.read(limits.request_bytes_max, limits.body_time_max).await.map_err(|fault| unread(&fault))?;
     let limits = Limits { bytes_max: limits.request_bytes_max, ..Limits::default() };
     let session = session(gate, &admitted)?;
     let hello = session.as_ref().and_then(|session| session.hello());
@@ -267,8 +265,8 @@ impl Reader {
 
 /// Refuses what would be kept or repeated long after it was said.
 fn bounded(id: &Id, method: &Method, params: Option<&Members>) -> Result<(), Refusal> {
-    if matches!(id, Id::String(text) if text.len() > ID_MAX) {
-        return Err(Refusal::new(Code::BadMessage, format!("The id has more than {ID_MAX} bytes.")));
+    if matches!(id, Id::String(text) if text.len() > ID_BYTES_MAX) {
+        return Err(Refusal::new(Code::BadMessage, format!("The id has more than {ID_BYTES_MAX} bytes.")));
     }
     let said =
         params.filter(|_| *method == Method::Initialize).map_or(0, |params| params.raw().as_bytes().len());
@@ -293,7 +291,8 @@ fn prescribed(error: ErrorObject) -> Refusal {
     Refusal::new(kind, error.message.clone()).prescribed(error)
 }
 
-fn unreadable(fault: &BodyFault) -> Refusal {
+/// The refusal of a body that could not be read.
+pub(crate) fn unread(fault: &BodyFault) -> Refusal {
     let kind = match fault {
         BodyFault::TooLarge { .. } => Code::BodyTooLarge,
         _ => Code::BodyTooSlow,

@@ -72,6 +72,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadHeader | Code::HeaderMismatch | Code::BadHandshake => {
             (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH)
         }
+        Code::NoWebSocket => (StatusCode::UPGRADE_REQUIRED, code::INVALID_REQUEST),
         Code::NoEndpoint => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::BadHttpMethod => (StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST),
         Code::TooManyConnections | Code::Stopping => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),

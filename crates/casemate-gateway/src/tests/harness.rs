@@ -35,8 +35,8 @@ use crate::ports::{
     Spent, TurnedAway,
 };
 use crate::snapshot::{
-    Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
-    ServerEntry, Sharing, Snapshot, Source, Timeouts,
+    Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program,
+    Resilience, ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
@@ -50,6 +50,8 @@ pub(super) struct Harness {
     /// What was written to all servers behind pipes.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
     pub(super) address: std::net::SocketAddr,
+    /// The servers behind pipes.
+    pub(super) links: Arc<Links>,
     stop: CancellationToken,
 }
 
@@ -74,7 +76,7 @@ impl Harness {
         Harness::with(servers, Limits::default(), shell).await
     }
 
-    async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
+    pub(super) async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
@@ -110,7 +112,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(shell));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), address, stop }
+        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), address, links, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -182,7 +184,29 @@ pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, G
 
 pub(super) fn http_entry(name: &str, url: &str) -> ServerEntry {
     let url = url.parse().unwrap();
-    entry(name, Source::Http(HttpSource { url, headers: BTreeMap::new(), oauth: Default::default() }))
+    entry(
+        name,
+        Source::Http(HttpSource {
+            url,
+            carrier: Default::default(),
+            headers: BTreeMap::new(),
+            oauth: Default::default(),
+        }),
+    )
+}
+
+/// An entry that leads to a WebSocket, by the address of HTTP.
+pub(super) fn websocket_entry(name: &str, url: &str) -> ServerEntry {
+    let (url, carrier) = (url.parse().unwrap(), Carrier::WebSocket);
+    entry(
+        name,
+        Source::Http(HttpSource { url, carrier, headers: BTreeMap::new(), oauth: Default::default() }),
+    )
+}
+
+/// An entry that leads to a socket with stdio framing.
+pub(super) fn socket_entry(name: &str, socket: SocketSource) -> ServerEntry {
+    entry(name, Source::Socket(socket))
 }
 
 /// An entry whose "process" is a fixture of that era behind a pipe.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_mcp::frame::{ErrorObject, Id, code, error_text};
-use casemate_transport::lines::LineSender;
+use casemate_transport::link::LinkSender;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +19,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Carries out a call and sends what comes of it.
-    pub(super) fn start(&self, id: Id, work: Work, sender: LineSender) {
+    pub(super) fn start(&self, id: Id, work: Work, sender: LinkSender) {
         let mut calls = lock(&self.calls);
         let work = self.tracker.spawn(work);
         calls.insert(id.clone(), work.abort_handle());

@@ -9,6 +9,7 @@ mod fault;
 mod link;
 mod pool;
 mod resumption;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -27,6 +28,7 @@ use thiserror::Error;
 pub use events::Events;
 pub use fault::ClientFault;
 pub use resumption::{ResumePlan, ResumingEvents};
+pub use switch::Switched;
 
 use super::head::essence;
 use super::inbound::{self, BodyFault, Pace};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use hyper::upgrade::OnUpgrade;
 use thiserror::Error;
 
 use super::cors;
@@ -42,6 +43,8 @@ pub struct Head {
     pub uri: Uri,
     /// Its headers, as they came.
     pub headers: HeaderMap,
+    /// It asks for another protocol and came in a version of HTTP that allows the connection to be given to one.
+    pub can_switch: bool,
 }
 
 /// The connection that requests come on.
@@ -178,6 +181,7 @@ impl Head {
             method: parts.method,
             uri: parts.uri,
             headers: parts.headers,
+            can_switch: parts.extensions.get::<OnUpgrade>().is_some(),
         };
         let understood = head.look_behind_proxy(shell);
         match understood.err().or_else(|| head.fault(shell)) {

@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::cors::Page;
 use super::events::EventBody;
 use super::head::Channel;
+use super::takeover::Takeover;
 
 /// Room for our own headers and a few of the service's without growing the map.
 const HEADERS: usize = 16;
@@ -59,6 +60,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Its body.
     pub body: ReplyBody,
+    /// Who gets the connection when the answer is out.
+    pub takeover: Option<Takeover>,
 }
 
 /// The body of an answer.
@@ -78,7 +81,7 @@ impl Reply {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(HEADERS), body: ReplyBody::Empty }
+        Self { status, headers: HeaderMap::with_capacity(HEADERS), body: ReplyBody::Empty, takeover: None }
     }
 
     /// An answer of JSON.
@@ -109,6 +112,13 @@ impl Reply {
         reply
     }
 
+    /// An answer that gives the connection away: `headers` say to which protocol.
+    #[must_use]
+    pub fn switching(headers: HeaderMap, takeover: Takeover) -> Self {
+        let (status, body) = (StatusCode::SWITCHING_PROTOCOLS, ReplyBody::Empty);
+        Self { status, headers, body, takeover: Some(takeover) }
+    }
+
     /// The same answer with one more header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -119,7 +129,7 @@ impl Reply {
     fn typed(status: StatusCode, kind: HeaderValue, body: ReplyBody) -> Self {
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(CONTENT_TYPE, kind);
-        Self { status, headers, body }
+        Self { status, headers, body, takeover: None }
     }
 
     /// The answer as hyper sends it; `guard` is dropped when its last byte has been handed over.

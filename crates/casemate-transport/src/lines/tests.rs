@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::link::LinkFault;
 
 const LIMIT: usize = 16;
 
@@ -97,7 +98,7 @@ async fn a_frame_with_a_line_break_is_refused() {
     let (sink, _source) = tokio::io::duplex(64);
     let sender = writer(sink, 1, &tasks);
     for text in ["{}\n{}", "{}\r", "\n"] {
-        assert_eq!(sender.send(Bytes::from_static(text.as_bytes())).await, Err(LineFault::LineBreak));
+        assert_eq!(sender.send(Bytes::from_static(text.as_bytes())).await, Err(LinkFault::LineBreak));
     }
 }
 
@@ -109,7 +110,7 @@ async fn a_closed_pipe_is_told_to_the_sender() {
     drop(source);
     while sender.send(Bytes::from_static(b"{}")).await.is_ok() {}
     sender.closed().await;
-    assert_eq!(sender.try_send(Bytes::from_static(b"{}")), Err(LineFault::Closed));
+    assert_eq!(sender.try_send(Bytes::from_static(b"{}")), Err(LinkFault::Closed));
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn a_full_queue_holds_the_sender_back() {
     })
     .await
     .unwrap_err();
-    assert_eq!(sender.try_send(frame), Err(LineFault::Full));
+    assert_eq!(sender.try_send(frame), Err(LinkFault::Full));
 }
 
 #[test]

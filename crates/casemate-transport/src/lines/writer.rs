@@ -1,82 +1,25 @@
 //! Writes lines through one task, so that many senders share a pipe and a burst costs one write.
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr2;
-use thiserror::Error;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+
+use crate::link::{self, LinkSender};
 
 /// How many queued frames one write may carry.
 const BATCH_FRAMES: usize = 64;
 /// Frames up to this size are gathered into one buffer; a longer one is written from where it lies.
 const GATHER_BYTES: usize = 16 * 1024;
 
-/// Why a frame was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum LineFault {
-    /// The other side no longer reads, or the writer has ended.
-    #[error("the pipe is closed")]
-    Closed,
-    /// The frame holds a raw line break and would be read as two messages.
-    #[error("the message holds a raw line break")]
-    LineBreak,
-    /// The queue is full ([`LineSender::try_send`] only).
-    #[error("the pipe's queue is full")]
-    Full,
-}
-
-/// Puts frames into the queue of one pipe. Clones share the queue; when the last one is dropped the queue is
-/// written out and the pipe is closed.
-#[derive(Debug, Clone)]
-pub struct LineSender {
-    queue: mpsc::Sender<Bytes>,
-}
-
-impl LineSender {
-    /// Queues one frame; waits while the queue is full. `Ok` means queued, not yet written.
-    ///
-    /// # Errors
-    /// [`LineFault::LineBreak`] when the frame holds a raw `\n` or `\r`; [`LineFault::Closed`].
-    pub async fn send(&self, frame: Bytes) -> Result<(), LineFault> {
-        check(&frame)?;
-        self.queue.send(frame).await.map_err(|_| LineFault::Closed)
-    }
-
-    /// Queues one frame if there is room now.
-    ///
-    /// # Errors
-    /// As [`LineSender::send`], and [`LineFault::Full`].
-    pub fn try_send(&self, frame: Bytes) -> Result<(), LineFault> {
-        check(&frame)?;
-        self.queue.try_send(frame).map_err(|fault| match fault {
-            mpsc::error::TrySendError::Full(_) => LineFault::Full,
-            mpsc::error::TrySendError::Closed(_) => LineFault::Closed,
-        })
-    }
-
-    /// Waits until the pipe is closed by its reader or broken.
-    pub async fn closed(&self) {
-        self.queue.closed().await;
-    }
-}
-
 /// Starts the one task that writes to `sink`, on `tracker`, behind a queue of `queue_frames` (at least 1).
-pub fn writer<W>(sink: W, queue_frames: usize, tracker: &TaskTracker) -> LineSender
+pub fn writer<W>(sink: W, queue_frames: usize, tracker: &TaskTracker) -> LinkSender
 where
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let (queue, frames) = mpsc::channel(queue_frames.max(1));
+    let (sender, frames) = link::queue(queue_frames);
     tracker.spawn(drain(frames, sink));
-    LineSender { queue }
-}
-
-/// A line break inside a frame would let its sender forge a second message.
-fn check(frame: &[u8]) -> Result<(), LineFault> {
-    match memchr2(b'\n', b'\r', frame) {
-        Some(_) => Err(LineFault::LineBreak),
-        None => Ok(()),
-    }
+    sender
 }
 
 /// Writes batches until the senders are gone or the pipe breaks; dropping the receiver tells the senders.

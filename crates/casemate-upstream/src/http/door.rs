@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use casemate_policy::SubjectId;
+use casemate_transport::http::client::Switched;
 use casemate_transport::http::head::PROTOCOL_VERSION;
-use casemate_transport::http::{BodyFault, ClientFault, Endpoint, Posted};
+use casemate_transport::http::{BodyFault, ClientFault, Duplex, Endpoint, Posted};
+use casemate_transport::websocket;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::entry::{HttpSource, ServerEntry, Source};
@@ -19,6 +21,7 @@ use crate::{Credentials, Errand, Fault, Host, Rejection, Remedy};
 /// The way to one HTTP server. All its instances share the connections.
 pub(crate) struct Door {
     pub(super) endpoint: Endpoint,
+    url: Uri,
     /// What the entry adds to every request. The values are secrets.
     headers: HeaderMap,
     result_bytes_max: usize,
@@ -47,13 +50,14 @@ impl Door {
         let door = || {
             let endpoint = host.http.endpoint(&source.url).map_err(|fault| fault.to_string())?;
             let result_bytes_max = host.result_bytes_max;
-            Ok(Arc::new(Door { endpoint, headers: static_headers(source)?, result_bytes_max, pass: None }))
+            let (url, headers) = (source.url.clone(), static_headers(source)?);
+            Ok(Arc::new(Door { endpoint, url, headers, result_bytes_max, pass: None }))
         };
         Some(door())
     }
 
     /// The same way for an instance, which is somebody's.
-    pub(super) fn of_instance(&self, seed: &Seed) -> Arc<Door> {
+    pub(crate) fn of_instance(&self, seed: &Seed) -> Arc<Door> {
         let pass = (!self.headers.contains_key(AUTHORIZATION)).then(|| Pass {
             credentials: Arc::clone(&seed.host.credentials),
             entry: Arc::clone(&seed.entry),
@@ -61,7 +65,8 @@ impl Door {
         });
         let headers = self.headers.clone();
         let result_bytes_max = self.result_bytes_max;
-        Arc::new(Door { endpoint: self.endpoint.clone(), headers, result_bytes_max, pass })
+        let (endpoint, url) = (self.endpoint.clone(), self.url.clone());
+        Arc::new(Door { endpoint, url, headers, result_bytes_max, pass })
     }
 
     /// Posts a message, with a token where there is one. A server that refuses it for want of a login is asked again
@@ -69,26 +74,111 @@ impl Door {
     ///
     /// # Errors
     /// A [`Fault`]: there is no answer, or the server wants a login.
-    pub(super) async fn post(&self, headers: HeaderMap, text: Bytes) -> Result<Posted, Fault> {
-        let Some(pass) = &self.pass else {
-            return self.endpoint.post(headers, text).await.map_err(|fault| self.fault(&fault));
-        };
+    pub(crate) async fn post(&self, headers: HeaderMap, text: Bytes) -> Result<Posted, Fault> {
+        match self.knock(headers, Knock::Post(text)).await? {
+            Switched::Refused(posted) => Ok(posted),
+            Switched::Stream { .. } => Err(unasked()),
+        }
+    }
+
+    /// Opens a WebSocket, with the same credentials.
+    ///
+    /// # Errors
+    /// As [`Door::post`]; or the server opens none.
+    pub(crate) async fn switch(&self) -> Result<Box<dyn Duplex>, Fault> {
+        let mut headers = self.headers.clone();
+        let refused = |why: &str| Fault::Start { why: why.to_owned() };
+        let asking = websocket::ask(&mut headers).map_err(|fault| refused(&fault.to_string()))?;
+        match self.knock(headers, Knock::Switch).await? {
+            Switched::Stream { headers, stream } => match asking.is_answered_by(&headers) {
+                Ok(()) => Ok(stream),
+                Err(fault) => Err(refused(&format!("its WebSocket handshake is wrong: {fault}"))),
+            },
+            Switched::Refused(posted) => {
+                let status = posted.status();
+                Err(refused(&format!(
+                    "it opens no WebSocket at this address and answers with status {status}"
+                )))
+            }
+        }
+    }
+
+    async fn knock(&self, headers: HeaderMap, knock: Knock) -> Result<Switched, Fault> {
+        let Some(pass) = &self.pass else { return self.once(headers, &knock).await };
         let mut token = pass.credentials.token(pass.errand()).await;
         for is_last in [false, true] {
-            let posted = self.endpoint.post(with_token(headers.clone(), token.as_ref()), text.clone()).await;
-            let posted = posted.map_err(|fault| self.fault(&fault))?;
-            let Some(challenges) = wants_login(&posted) else { return Ok(posted) };
+            let answered = self.once(with_token(headers.clone(), token.as_ref()), &knock).await?;
+            let Switched::Refused(posted) = &answered else { return Ok(answered) };
+            let Some(challenges) = wants_login(posted) else { return Ok(answered) };
             let rejection = Rejection { status: posted.status(), challenges, sent: token.as_ref() };
             token = match pass.credentials.refused(pass.errand(), rejection).await {
                 Remedy::Token(token) if !is_last => Some(token),
                 Remedy::Token(_) | Remedy::Login => return Err(Fault::Login),
                 Remedy::Nothing(why) => {
                     tracing::warn!(server = %pass.entry.name, why, "the server refuses our requests");
-                    return Ok(posted);
+                    return Ok(answered);
                 }
             };
         }
         Err(Fault::Login)
+    }
+
+    async fn once(&self, headers: HeaderMap, knock: &Knock) -> Result<Switched, Fault> {
+        let answered = match knock {
+            Knock::Post(text) => self.endpoint.post(headers, text.clone()).await.map(Switched::Refused),
+            Knock::Listen => self.endpoint.get_events(headers).await.map(Switched::Refused),
+            Knock::Switch => self.endpoint.switch(headers).await,
+        };
+        answered.map_err(|fault| self.fault(&fault))
+    }
+
+    /// Asks for a stream of events, with the same credentials.
+    ///
+    /// # Errors
+    /// As [`Door::post`].
+    pub(crate) async fn listen(&self) -> Result<Posted, Fault> {
+        match self.knock(self.headers.clone(), Knock::Listen).await? {
+            Switched::Refused(posted) => Ok(posted),
+            Switched::Stream { .. } => Err(unasked()),
+        }
+    }
+
+    /// The way to another address of the same server, which it has named itself. Our credentials go there, so it has to be
+    /// the same server.
+    pub(crate) fn beside(&self, address: &str) -> Result<Arc<Door>, String> {
+        let foreign = || format!("names an address of another server to post to: {address:.200}");
+        let path = match address.split_once("://") {
+            None => resolved(self.url.path(), address),
+            Some(_) => {
+                let url: Uri = address.parse().map_err(|_| format!("names no address: {address:.200}"))?;
+                let same = url.scheme() == self.url.scheme()
+                    && url.host().map(str::to_ascii_lowercase)
+                        == self.url.host().map(str::to_ascii_lowercase)
+                    && port(&url) == port(&self.url);
+                let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+                if !same || has_user {
+                    return Err(foreign());
+                }
+                url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+            }
+        };
+        // `//elsewhere/path` is an address of another server, too.
+        if path.starts_with("//") {
+            return Err(foreign());
+        }
+        let endpoint = self.endpoint.at(&path).map_err(|fault| format!("names no path: {fault}"))?;
+        Ok(Arc::new(Door {
+            endpoint,
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            result_bytes_max: self.result_bytes_max,
+            pass: self.pass.clone(),
+        }))
+    }
+
+    /// The headers of a request before any revision is agreed upon, or where none is named.
+    pub(crate) fn plain_headers(&self) -> HeaderMap {
+        self.headers.clone()
     }
 
     /// The headers of a request that is no post, with a token where there is one.
@@ -119,6 +209,36 @@ impl Door {
     pub(super) fn result_bytes_max(&self) -> usize {
         self.result_bytes_max
     }
+}
+
+/// What is asked for at the door.
+enum Knock {
+    /// That a message is taken.
+    Post(Bytes),
+    /// A stream of events.
+    Listen,
+    /// The connection, for another protocol.
+    Switch,
+}
+
+/// A reference of a path, against the path that it stands in.
+fn resolved(base: &str, reference: &str) -> String {
+    if reference.starts_with('/') {
+        return reference.to_owned();
+    }
+    if reference.starts_with('?') {
+        return format!("{base}{reference}");
+    }
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{reference}")
+}
+
+fn port(url: &Uri) -> Option<u16> {
+    url.port_u16().or_else(|| url.scheme_str().map(|scheme| if scheme == "https" { 443 } else { 80 }))
+}
+
+fn unasked() -> Fault {
+    Fault::Protocol { why: "it gave the connection to a protocol that nobody had asked for".to_owned() }
 }
 
 /// A fault with its causes.
@@ -172,4 +292,41 @@ fn static_headers(source: &HttpSource) -> Result<HeaderMap, String> {
         headers.insert(key, value);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use casemate_transport::http::{Client, ClientOptions};
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_posted_to_the_same_server_alone() {
+        let url: Uri = "https://a.example/v1/sse".parse().unwrap();
+        let endpoint = Client::new(ClientOptions::default()).endpoint(&url).unwrap();
+        let door = Door { endpoint, url, headers: HeaderMap::new(), result_bytes_max: 1, pass: None };
+        for address in [
+            "/messages?session=1",
+            "messages?session=1",
+            "?session=1",
+            "https://a.example/messages",
+            "https://A.example:443/messages",
+        ] {
+            assert!(door.beside(address).is_ok(), "{address}");
+        }
+        for address in [
+            "https://b.example/messages",
+            "http://a.example/messages",
+            "https://a.example:8443/messages",
+            "https://a.example@b.example/",
+            "https://user@a.example/",
+            "//b.example/messages",
+            "ftp://a.example/",
+            "/a b",
+        ] {
+            assert!(door.beside(address).is_err(), "{address}");
+        }
+        assert_eq!(resolved("/v1/sse", "messages"), "/v1/messages");
+        assert_eq!(resolved("/v1/sse", "?a=1"), "/v1/sse?a=1");
+    }
 }

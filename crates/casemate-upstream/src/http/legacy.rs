@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use casemate_mcp::call::{Call, Notice};
+use casemate_mcp::call::{Answer, Call, Notice};
 use casemate_mcp::dialect::legacy;
 use casemate_mcp::frame::{Id, notification_text, request_text};
 use casemate_mcp::json::{Members, Raw};
@@ -60,8 +60,16 @@ pub(super) struct Session {
     pub(super) headers: HeaderMap,
 }
 
+/// What posting `initialize` led to.
+pub(super) enum Greeting {
+    /// A session.
+    Opened(Opened),
+    /// The server takes no posts at this address; why, if it is not an older server either.
+    Unposted(Fault),
+}
+
 /// Opens a session.
-pub(super) async fn open(seed: &Seed, door: &Arc<Door>, proven: Option<Era>) -> Result<Opened, Fault> {
+pub(super) async fn open(seed: &Seed, door: &Arc<Door>, proven: Option<Era>) -> Result<Greeting, Fault> {
     let before = Arc::new(Session {
         door: Arc::clone(door),
         desk: Desk::new(seed.subject.clone(), seed.offered.clone(), Arc::clone(&seed.outlet)),
@@ -76,7 +84,18 @@ pub(super) async fn open(seed: &Seed, door: &Arc<Door>, proven: Option<Era>) -> 
     let text = request_text(&Id::Number(ticket.id()), &Method::Initialize, Some(&params));
     let posted = door.post(before.headers.clone(), text).await?;
     let id = posted.headers().get(&SESSION_ID).cloned();
-    let answer = before.answer(posted, &mut ticket).await.outcome?;
+    let Found { outcome, status, is_addressed } = before.answer(posted, &mut ticket).await;
+    let answer = match outcome {
+        // What the protocol has a client take for a sign of the transport of 2024-11-05.
+        Err(fault) if !is_addressed && matches!(status.as_u16(), 400 | 404 | 405) => {
+            return Ok(Greeting::Unposted(fault));
+        }
+        Ok(Answer::Error(_)) if !is_addressed && matches!(status.as_u16(), 400 | 404 | 405) => {
+            let why = format!("it answered `initialize` with status {}", status.as_u16());
+            return Ok(Greeting::Unposted(Fault::Start { why }));
+        }
+        outcome => outcome?,
+    };
     let hello = Arc::new(probe::welcome(answer)?);
     let mut headers = door.headers(hello.revision.as_str());
     if let Some(id) = id {
@@ -93,7 +112,7 @@ pub(super) async fn open(seed: &Seed, door: &Arc<Door>, proven: Option<Era>) -> 
         own_time: seed.entry.timeouts.call,
         is_shared: seed.subject.is_none(),
     });
-    Ok(Opened { link, hello, proven, life })
+    Ok(Greeting::Opened(Opened { link, hello, proven, life }))
 }
 
 impl Legacy {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::input::Counted;
-use super::reader::{Reader, Silence};
+use super::reader::{Noise, Output, Reader, Silence};
 use super::wire::{Outbound, Wire};
 use crate::desk::Desk;
 use crate::entry::Program;
@@ -19,14 +19,14 @@ use crate::life::{End, Life};
 use crate::outlet::Outlet;
 use crate::{Fault, Launch, ProcessHandle};
 
-/// Frames that may wait for a process that does not read.
-const QUEUE_FRAMES: usize = 64;
+/// Frames that may wait for a server that does not read.
+pub(super) const QUEUE_FRAMES: usize = 64;
 /// Longest line of stderr that is kept whole, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 8 * 1024;
 /// How long a process that closed its output may take to end, so that its exit code can be told.
 const EXIT_TIME: Duration = Duration::from_millis(500);
 /// How long a process may take to end after its input was closed, and again after SIGTERM.
-const POLITE_TIME: Duration = Duration::from_secs(2);
+pub(super) const POLITE_TIME: Duration = Duration::from_secs(2);
 
 /// Starts the process and the tasks that listen to it.
 pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, Life), Fault> {
@@ -42,13 +42,14 @@ pub(super) async fn start(seed: &Seed, program: &Program) -> Result<(Arc<Wire>, 
         read_bytes: OnceLock::new(),
         revision: OnceLock::new(),
         pid: process.handle.pid(),
-        report: Arc::new(process.handle.report()),
+        report: Some(Arc::new(process.handle.report())),
     });
     host.tracker.spawn(complaints(process.stderr, Arc::clone(&seed.outlet)));
     if let Some(remarks) = process.remarks {
         host.tracker.spawn(listen(remarks, Arc::clone(&seed.outlet)));
     }
-    let reader = Reader::new(process.stdout, Arc::clone(&wire), seed);
+    let output = Output::lines(process.stdout, seed);
+    let reader = Reader::new(output, Noise::Borne, Arc::clone(&wire), seed);
     let watch = Watch { handle: process.handle, wire: Arc::clone(&wire), life: life.clone(), read_bytes };
     host.tracker.spawn(watch.run(reader));
     Ok((wire, life))
@@ -104,14 +105,7 @@ impl Watch {
             }
         };
         self.wire.hang_up();
-        let gone = |why: &str| Fault::Gone { sent: true, why: why.to_owned() };
-        let fault = match &end {
-            End::Lost(why) => gone(why),
-            End::OverLimit(overrun) => Fault::OverLimit { overrun: overrun.clone() },
-            End::Asked | End::Expired => gone("it was stopped"),
-        };
-        self.life.end(end);
-        self.wire.desk.close(&fault);
+        close(&self.wire, &self.life, end);
         self.handle.terminate(POLITE_TIME).await;
     }
 
@@ -130,4 +124,16 @@ impl Watch {
             None => End::Lost(format!("its process ended with {}", exit.how)),
         }
     }
+}
+
+/// Ends the life of an instance, and the calls that it had.
+pub(super) fn close(wire: &Wire, life: &Life, end: End) {
+    let gone = |why: &str| Fault::Gone { sent: true, why: why.to_owned() };
+    let fault = match &end {
+        End::Lost(why) => gone(why),
+        End::OverLimit(overrun) => Fault::OverLimit { overrun: overrun.clone() },
+        End::Asked | End::Expired => gone("it was stopped"),
+    };
+    life.end(end);
+    wire.desk.close(&fault);
 }

@@ -1,4 +1,4 @@
-//! Reads what a process says, and survives what is no message.
+//! Reads what a server says, and survives what is no message.
 
 use std::io;
 use std::pin::Pin;
@@ -10,10 +10,13 @@ use bytes::Bytes;
 use casemate_mcp::frame::{self, Frame};
 use casemate_mcp::json::Limits;
 use casemate_transport::lines::{Line, LineReader};
+use casemate_transport::link::{LinkReader as _, Over, Received};
+use casemate_transport::websocket::Messages;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::task::TaskTracker;
 
 use super::allowance::{Allowance, Spent};
+use super::events::Heard;
 use super::wire::Wire;
 use crate::brake::Brake;
 use crate::desk::{Reaction, answered_id};
@@ -27,12 +30,31 @@ const NOISE_BYTES_MAX: u64 = 1024 * 1024;
 /// Lines between two messages that are put up with.
 const NOISE_LINES_MAX: u32 = 10_000;
 
-type Output = Box<dyn AsyncRead + Send + Unpin>;
+type Bytewise = Box<dyn AsyncRead + Send + Unpin>;
 
-/// Reads what a process says.
+/// Where a server's messages come from.
+pub(super) enum Output {
+    /// Lines, of which each is counted while it is read.
+    Lines(LineReader<Metered>, Arc<AtomicU64>),
+    /// A WebSocket, which keeps its own bounds.
+    Messages(Messages),
+    /// A stream of events.
+    Events(Heard),
+}
+
+/// What becomes of text that is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noise {
+    /// It is kept for whoever reads the log: programs and their libraries print things.
+    Borne,
+    /// It ends the connection: nobody but the server writes there.
+    Fatal,
+}
+
+/// Reads what a server says.
 pub(super) struct Reader {
-    lines: LineReader<Metered>,
-    line_bytes: Arc<AtomicU64>,
+    output: Output,
+    noise: Noise,
     rate: OutputRate,
     wire: Arc<Wire>,
     outlet: Arc<Outlet>,
@@ -56,25 +78,15 @@ pub(super) enum Silence {
 }
 
 impl Reader {
-    pub(super) fn new(output: Output, wire: Arc<Wire>, seed: &Seed) -> Reader {
-        let limits = frame_limits(seed.host.result_bytes_max);
-        let line_bytes = Arc::new(AtomicU64::new(0));
-        let most = (limits.bytes_max as u64).saturating_mul(2).saturating_add(NOISE_BYTES_MAX);
-        let rate = seed.entry.output;
-        let metered = Metered {
-            output,
-            line_bytes: Arc::clone(&line_bytes),
-            line_bytes_max: most,
-            allowance: Allowance::new(rate),
-        };
+    pub(super) fn new(output: Output, noise: Noise, wire: Arc<Wire>, seed: &Seed) -> Reader {
         Reader {
-            lines: LineReader::new(metered, limits.bytes_max),
-            line_bytes,
-            rate,
+            output,
+            noise,
+            rate: seed.entry.output,
             wire,
             outlet: Arc::clone(&seed.outlet),
             tracker: seed.host.tracker.clone(),
-            limits,
+            limits: frame_limits(seed.host.result_bytes_max),
             result_bytes_max: seed.host.result_bytes_max,
             noise_bytes: 0,
             noise_lines: 0,
@@ -85,21 +97,19 @@ impl Reader {
     /// Reads until there is nothing more to read. Cancel safe.
     pub(super) async fn run(&mut self) -> Silence {
         loop {
-            let line = match self.lines.next().await {
-                Ok(Some(line)) => line,
-                Ok(None) => return Silence::Closed,
-                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                    return Silence::Broken("it wrote a line without end".to_owned());
+            match self.output.next().await {
+                Ok(Line::Frame(text)) => self.take(&text),
+                Ok(Line::TooLong { bytes }) => self.refuse_giant(bytes),
+                Err(Unread::Closed) => return Silence::Closed,
+                Err(Unread::Broken(why)) => return Silence::Broken(why),
+                Err(Unread::Giant) => {
+                    self.refuse_giant(self.limits.bytes_max as u64);
+                    return Silence::Broken("it sent a message that is too large".to_owned());
                 }
-                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                    return Silence::OverLimit(self.rate.overrun());
-                }
-                Err(_) => return Silence::Closed,
-            };
-            self.line_bytes.store(0, Ordering::Relaxed);
-            match line {
-                Line::Frame(text) => self.take(&text),
-                Line::TooLong { bytes } => self.refuse_giant(bytes),
+                Err(Unread::TooMuch) => return Silence::OverLimit(self.rate.overrun()),
+            }
+            if self.noise == Noise::Fatal && self.noise_lines > 0 {
+                return Silence::Broken("it sent something that is no message".to_owned());
             }
             if self.noise_bytes > NOISE_BYTES_MAX || self.noise_lines > NOISE_LINES_MAX {
                 return Silence::Broken("it floods its output with text that is no message".to_owned());
@@ -117,13 +127,15 @@ impl Reader {
                 }
             }
             Err(fault) => {
+                self.outlet.log("stdout", text);
+                let why = format!("its answer cannot be read: {fault}");
+                let was_answer = answered_id(text)
+                    .is_some_and(|id| self.wire.desk.fail(Some(id), Fault::Protocol { why }));
+                if was_answer && self.noise == Noise::Fatal {
+                    return;
+                }
                 self.noise_bytes += text.len() as u64;
                 self.noise_lines += 1;
-                self.outlet.log("stdout", text);
-                if let Some(id) = answered_id(text) {
-                    let why = format!("its answer cannot be read: {fault}");
-                    self.wire.desk.fail(Some(id), Fault::Protocol { why });
-                }
             }
         }
     }
@@ -165,9 +177,58 @@ impl Reader {
     }
 }
 
+/// Why nothing was read.
+pub(super) enum Unread {
+    Closed,
+    Broken(String),
+    /// One message was larger than any may be.
+    Giant,
+    /// All of them together were too much in their time.
+    TooMuch,
+}
+
+impl Output {
+    /// Lines of a server, which may say so much and no more.
+    pub(super) fn lines(output: Bytewise, seed: &Seed) -> Output {
+        let limits = frame_limits(seed.host.result_bytes_max);
+        let line_bytes = Arc::new(AtomicU64::new(0));
+        let most = (limits.bytes_max as u64).saturating_mul(2).saturating_add(NOISE_BYTES_MAX);
+        let metered = Metered {
+            output,
+            line_bytes: Arc::clone(&line_bytes),
+            line_bytes_max: most,
+            allowance: Allowance::new(seed.entry.output),
+        };
+        Output::Lines(LineReader::new(metered, limits.bytes_max), line_bytes)
+    }
+
+    async fn next(&mut self) -> Result<Line, Unread> {
+        match self {
+            Output::Lines(lines, line_bytes) => match lines.next().await {
+                Ok(Some(line)) => {
+                    line_bytes.store(0, Ordering::Relaxed);
+                    Ok(line)
+                }
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                    Err(Unread::Broken("it wrote a line without end".to_owned()))
+                }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(Unread::TooMuch),
+                Ok(None) | Err(_) => Err(Unread::Closed),
+            },
+            Output::Events(heard) => heard.next().await,
+            Output::Messages(messages) => match messages.next().await {
+                Received::Message(text) => Ok(Line::Frame(text)),
+                Received::Said | Received::Over(Over::Closed) => Err(Unread::Closed),
+                Received::Over(Over::TooLarge) => Err(Unread::Giant),
+                Received::Over(Over::Broken(why)) => Err(Unread::Broken(why.into_owned())),
+            },
+        }
+    }
+}
+
 /// Counts the bytes of the line that is being read, since one without end is not read forever, and all bytes over time.
-struct Metered {
-    output: Output,
+pub(super) struct Metered {
+    output: Bytewise,
     line_bytes: Arc<AtomicU64>,
     line_bytes_max: u64,
     allowance: Allowance,

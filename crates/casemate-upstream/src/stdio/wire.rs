@@ -1,4 +1,4 @@
-//! The pipe into a process, and the requests that went through it.
+//! The way to a server, and the requests that went through it.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use casemate_mcp::frame::{Id, request_text};
 use casemate_mcp::json::{Raw, one_line};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
-use casemate_transport::lines::{LineFault, LineSender};
+use casemate_transport::link::{LinkFault, LinkSender};
 use tokio::time::timeout;
 
 use crate::desk::{Desk, Outcome, Ticket, cancellation};
 use crate::report::CellReport;
 use crate::{Fault, guard};
 
-/// The pipe into a process, and the requests that went through it.
+/// The way to a server, and the requests that went through it.
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) desk: Arc<Desk>,
@@ -26,7 +26,8 @@ pub(super) struct Wire {
     /// Known after the handshake.
     pub(super) revision: OnceLock<Revision>,
     pub(super) pid: Option<u32>,
-    pub(super) report: Arc<CellReport>,
+    /// What is enforced around the process, where there is one.
+    pub(super) report: Option<Arc<CellReport>>,
 }
 
 impl Wire {
@@ -67,9 +68,9 @@ impl Wire {
             let outbound = outbound.as_mut().ok_or_else(gone)?;
             match outbound.try_send(frame.clone()) {
                 Ok(start) => return Ok(start),
-                Err(LineFault::LineBreak) => frame = one_line(frame),
-                Err(LineFault::Full) => break outbound.give_up_counting(),
-                Err(LineFault::Closed) => return Err(gone()),
+                Err(LinkFault::LineBreak) => frame = one_line(frame),
+                Err(LinkFault::Full) => break outbound.give_up_counting(),
+                Err(LinkFault::Closed) => return Err(gone()),
             }
         };
         sender.send(frame).await.map(|()| None).map_err(|_| gone())
@@ -107,18 +108,18 @@ impl Wire {
 /// The queue in front of the pipe, and how much went into it.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    sender: LineSender,
+    sender: LinkSender,
     /// Where the next frame will begin; absent once that can no longer be known.
     end: Option<u64>,
 }
 
 impl Outbound {
-    pub(super) fn new(sender: LineSender) -> Outbound {
+    pub(super) fn new(sender: LinkSender) -> Outbound {
         Outbound { sender, end: Some(0) }
     }
 
     /// Queues a frame, and says where it begins. Frames are written in the order in which they are queued under the lock.
-    fn try_send(&mut self, frame: Bytes) -> Result<Option<u64>, LineFault> {
+    fn try_send(&mut self, frame: Bytes) -> Result<Option<u64>, LinkFault> {
         let line_bytes = frame.len() as u64 + 1;
         self.sender.try_send(frame)?;
         let start = self.end;
@@ -127,7 +128,7 @@ impl Outbound {
     }
 
     /// Whoever waits for room in the queue gets in at some time: from then on no place is certain.
-    fn give_up_counting(&mut self) -> LineSender {
+    fn give_up_counting(&mut self) -> LinkSender {
         self.end = None;
         self.sender.clone()
     }

@@ -1,4 +1,4 @@
-//! The good server of the testkit, in every dialect over both carriers.
+//! The good server of the testkit, in every dialect over every carrier.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fakes::{call, caller, entry, eventually, host, question, raw, tool, value};
-use crate::entry::{HttpSource, Source};
+use super::fakes::{call, caller, entry as plain_entry, eventually, host, question, raw, tool, value};
+use crate::entry::{self, HttpSource, SocketSource, Source};
 use crate::report::CellReport;
 use crate::{
     Caller, Event, Exit, Fault, Host, Launch, Launcher, Overrun, Process, ProcessHandle, Server,
@@ -25,15 +25,26 @@ use crate::{
 enum Carrier {
     Stdio,
     Http,
+    WebSocket,
+    Events,
+    Unix,
+    Tcp,
 }
 
-const ALL: [(Era, Carrier); 6] = [
+const ALL: [(Era, Carrier); 13] = [
     (Era::Legacy, Carrier::Stdio),
     (Era::Modern, Carrier::Stdio),
     (Era::Dual, Carrier::Stdio),
     (Era::Legacy, Carrier::Http),
     (Era::Modern, Carrier::Http),
     (Era::Dual, Carrier::Http),
+    (Era::Legacy, Carrier::WebSocket),
+    (Era::Modern, Carrier::WebSocket),
+    (Era::Legacy, Carrier::Events),
+    (Era::Legacy, Carrier::Unix),
+    (Era::Modern, Carrier::Unix),
+    (Era::Legacy, Carrier::Tcp),
+    (Era::Modern, Carrier::Tcp),
 ];
 
 /// Starts good servers on in-memory links.
@@ -96,6 +107,8 @@ struct Good {
     notices: mpsc::Receiver<ServerNotice>,
     guards: Arc<Mutex<Vec<Guard>>>,
     caller: Caller,
+    /// Where its Unix socket lies.
+    _folder: Option<tempfile::TempDir>,
 }
 
 async fn good(era: Era, carrier: Carrier) -> Good {
@@ -103,18 +116,48 @@ async fn good(era: Era, carrier: Carrier) -> Good {
     let (sink, notices) = mpsc::channel(16);
     let links = Arc::new(Links { era, guards: Arc::clone(&guards) });
     let host = host(links, TaskTracker::new(), sink);
-    let mut entry = entry();
-    if carrier == Carrier::Http {
-        let (address, guard) = Fixture::spawn_http(era).await.unwrap();
-        guards.lock().unwrap().push(guard);
-        let url = format!("http://{address}/mcp").parse().unwrap();
-        entry.source =
-            Source::Http(HttpSource { url, headers: Default::default(), oauth: Default::default() });
+    let mut entry = plain_entry();
+    let mut folder = None;
+    match carrier {
+        Carrier::Stdio => {}
+        Carrier::Http => {
+            let (address, guard) = Fixture::spawn_http(era).await.unwrap();
+            guards.lock().unwrap().push(guard);
+            entry.source = remote(&format!("http://{address}/mcp"), entry::Carrier::Http);
+        }
+        Carrier::WebSocket => {
+            let (address, guard) = Fixture::new(era).listen_sockets(None).await.unwrap();
+            guards.lock().unwrap().push(guard);
+            entry.source = remote(&format!("http://{address}/ws"), entry::Carrier::WebSocket);
+        }
+        Carrier::Events => {
+            let (address, guard) = Fixture::new(era).listen_events().await.unwrap();
+            guards.lock().unwrap().push(guard);
+            entry.source = remote(&format!("http://{address}/sse"), entry::Carrier::Http);
+        }
+        Carrier::Unix => {
+            let path = folder.insert(tempfile::tempdir().unwrap()).path().join("server.sock");
+            let guard = Fixture::new(era).listen_unix(&path).await.unwrap();
+            guards.lock().unwrap().push(guard);
+            entry.source = Source::Socket(SocketSource::Unix(path));
+        }
+        Carrier::Tcp => {
+            let (address, guard) = Fixture::new(era).listen_tcp().await.unwrap();
+            guards.lock().unwrap().push(guard);
+            let place = casemate_net::Plain::parse(&address.to_string()).unwrap();
+            entry.source = Source::Socket(SocketSource::Tcp(place));
+        }
     }
     let mut caller = caller(1);
     caller.capabilities =
         super::fakes::members(r#"{"elicitation":{},"sampling":{},"roots":{"listChanged":true}}"#);
-    Good { server: Server::new(Arc::new(entry), Arc::clone(&host)), host, notices, guards, caller }
+    let server = Server::new(Arc::new(entry), Arc::clone(&host));
+    Good { server, host, notices, guards, caller, _folder: folder }
+}
+
+fn remote(url: &str, carrier: entry::Carrier) -> Source {
+    let url = url.parse().unwrap();
+    Source::Http(HttpSource { url, carrier, headers: Default::default(), oauth: Default::default() })
 }
 
 impl Good {
@@ -221,7 +264,9 @@ async fn progress_and_log_messages_reach_their_call() {
 
 #[tokio::test]
 async fn a_legacy_server_asks_in_mid_call() {
-    for carrier in [Carrier::Stdio, Carrier::Http] {
+    for carrier in
+        [Carrier::Stdio, Carrier::Http, Carrier::WebSocket, Carrier::Events, Carrier::Unix, Carrier::Tcp]
+    {
         let good = good(Era::Legacy, carrier).await;
         let (sender, mut events) = mpsc::channel(64);
         let answering = async {
@@ -279,8 +324,8 @@ async fn a_dropped_call_is_canceled_upstream() {
 
 #[tokio::test]
 async fn a_server_that_ends_costs_the_call_in_flight_alone() {
-    for era in [Era::Legacy, Era::Modern] {
-        let mut good = good(era, Carrier::Stdio).await;
+    for (era, carrier) in ALL.into_iter().filter(|(_, carrier)| *carrier == Carrier::Stdio) {
+        let mut good = good(era, carrier).await;
         let fault = good.tool("crash", json!({})).await.unwrap_err();
         assert!(matches!(fault, Fault::Gone { sent: true, .. }), "{fault:?}");
         assert_eq!(good.tool("echo", json!({"message": "back"})).await.unwrap(), "back");

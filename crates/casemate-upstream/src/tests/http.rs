@@ -98,7 +98,7 @@ async fn web<W: Future<Output = Reply> + Send + 'static>(
     let server = HttpServer::new(shell, Arc::new(service), stop.clone(), tracker.clone());
     tracker.spawn(server.run(listener));
     let headers = [("X-Key".to_owned(), "s3cret".into())].into();
-    let source = HttpSource { url, headers, oauth: Default::default() };
+    let source = HttpSource { url, carrier: Default::default(), headers, oauth: Default::default() };
     let rig = Rig::with(
         |entry| {
             entry.source = Source::Http(source);
@@ -325,7 +325,12 @@ async fn a_server_that_accepts_and_never_answers_delays_its_own_calls_alone() {
     let url = format!("http://{}/mcp", silent.local_addr().unwrap()).parse().unwrap();
     let mut hanging = entry();
     hanging.timeouts.start = Duration::from_millis(300);
-    hanging.source = Source::Http(HttpSource { url, headers: Default::default(), oauth: Default::default() });
+    hanging.source = Source::Http(HttpSource {
+        url,
+        carrier: Default::default(),
+        headers: Default::default(),
+        oauth: Default::default(),
+    });
     let rig = Rig::with(|entry| *entry = hanging, |_, _| async {});
     let start = tokio::time::Instant::now();
     let fault = rig.call(&caller(1)).await.unwrap_err();
@@ -337,7 +342,12 @@ async fn a_dead_address_is_left_alone_after_some_failures() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: http::Uri = format!("http://{}/mcp", nobody.local_addr().unwrap()).parse().unwrap();
     drop(nobody);
-    let source = Source::Http(HttpSource { url, headers: Default::default(), oauth: Default::default() });
+    let source = Source::Http(HttpSource {
+        url,
+        carrier: Default::default(),
+        headers: Default::default(),
+        oauth: Default::default(),
+    });
     let rig = Rig::with(
         |entry| {
             entry.source = source;

@@ -132,7 +132,8 @@ impl Server {
                     words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
                 }
                 Source::Image(image) => image.image.clone(),
-                Source::Http(remote) => remote.url.to_string(),
+                Source::Http(remote) => remote.written(),
+                Source::Socket(socket) => socket.to_string(),
             },
             enabled: entry.enabled,
             sharing: match entry.sharing {

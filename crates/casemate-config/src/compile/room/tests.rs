@@ -12,7 +12,7 @@ fn room_of(text: &str) -> Room {
             Enclosure::Unsandboxed => panic!("no cell"),
         },
         Source::Image(image) => image.room.clone(),
-        Source::Http(_) => panic!("no program"),
+        Source::Http(_) | Source::Socket(_) => panic!("no program"),
     }
 }
 

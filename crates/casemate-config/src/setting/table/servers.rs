@@ -52,10 +52,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "servers.NAME.url",
-        kind: Kind::Url,
+        kind: Kind::Remote,
         default: None,
         effect: Live,
-        reason: "The address of a server that runs elsewhere and speaks Streamable HTTP.",
+        reason: "The address of a server that is started by somebody else. `https://…` speaks Streamable HTTP, or HTTP \
+                 with SSE where the server knows nothing newer; `wss://…` is a WebSocket with a message in each frame; \
+                 `unix:/PATH` and `tcp://HOST:PORT` have a message on each line. What goes over `http`, `ws` and `tcp` \
+                 can be read on its way; a name in `tcp://` may only stand for this machine or a private network.",
         example: "\"https://mcp.example.com/mcp\"",
     },
     Setting {

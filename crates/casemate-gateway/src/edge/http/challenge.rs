@@ -10,6 +10,7 @@ use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
+use super::routes;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -30,7 +31,7 @@ impl Challenge {
     pub(super) fn of(gate: &Gate, path: &str) -> Challenge {
         let snapshot = gate.snapshot();
         let has_issuers = !snapshot.authorization.issuers.is_empty();
-        let endpoint = Endpoint::of_path(path).filter(|_| has_issuers);
+        let endpoint = routes::endpoint(path).filter(|_| has_issuers);
         let metadata =
             endpoint.zip(gate.base(&snapshot)).map(|(endpoint, base)| format!("{base}{METADATA}{endpoint}"));
         Challenge { snapshot, metadata }

@@ -5,7 +5,7 @@ use casemate_mcp::frame::error_text;
 use casemate_mcp::json::Raw;
 use casemate_transport::http::Reply;
 use casemate_transport::http::head::SESSION_ID;
-use http::header::{ALLOW, RETRY_AFTER};
+use http::header::{ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
@@ -55,6 +55,9 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
             Some(methods) => reply.with(ALLOW, HeaderValue::from_static(methods)),
             None => reply,
         },
+        Code::NoWebSocket => reply
+            .with(UPGRADE, HeaderValue::from_static("websocket"))
+            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
         _ => reply,
     };
     named(with_retry(reply, wire.retry_after_s), refusal.call())

@@ -34,10 +34,14 @@ pub(super) enum Place {
     Readiness,
     Metadata,
     Mcp,
+    Socket,
+    Events,
 }
 
 const GET: &[Method] = &[Method::GET];
 const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
+
+const EVENTS: &[Method] = &[Method::GET, Method::POST];
 
 /// All routes.
 pub const ROUTES: &[Route] = &[
@@ -70,6 +74,12 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
+    Route { path: "/ws", methods: GET, access: Access::Subject, place: Place::Socket },
+    Route { path: "/servers/NAME/ws", methods: GET, access: Access::Subject, place: Place::Socket },
+    Route { path: "/profiles/NAME/ws", methods: GET, access: Access::Subject, place: Place::Socket },
+    Route { path: "/sse", methods: EVENTS, access: Access::Subject, place: Place::Events },
+    Route { path: "/servers/NAME/sse", methods: EVENTS, access: Access::Subject, place: Place::Events },
+    Route { path: "/profiles/NAME/sse", methods: EVENTS, access: Access::Subject, place: Place::Events },
 ];
 
 /// What a request is for.
@@ -79,6 +89,8 @@ pub(super) enum Asked {
     Readiness,
     Metadata,
     Mcp(Endpoint),
+    Socket(Endpoint),
+    Events(Endpoint),
 }
 
 /// Finds what a path and a method ask for.
@@ -92,13 +104,17 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
         Place::Health => Asked::Health,
         Place::Readiness => Asked::Readiness,
         Place::Metadata => Asked::Metadata,
-        Place::Mcp => Asked::Mcp(Endpoint::of_path(path).ok_or_else(nothing)?),
+        Place::Mcp => Asked::Mcp(endpoint(path).ok_or_else(nothing)?),
+        Place::Socket => Asked::Socket(endpoint(path).ok_or_else(nothing)?),
+        Place::Events => Asked::Events(endpoint(path).ok_or_else(nothing)?),
     };
     // HEAD is what monitors send where GET is meant.
     let meant = if *method == Method::HEAD && route.access == Access::Anyone { &Method::GET } else { method };
     if !route.methods.contains(meant) {
         let (message, allow) = match route.place {
             Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
+            Place::Socket => ("A WebSocket is opened with GET.", Allow::Socket),
+            Place::Events => ("GET opens a stream here, and POST sends messages to it.", Allow::Events),
             Place::Health | Place::Readiness | Place::Metadata => {
                 ("There is only something to GET here.", Allow::Get)
             }
@@ -106,6 +122,16 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
         return Err(Refusal::new(Code::BadHttpMethod, message).allowing(allow));
     }
     Ok(asked)
+}
+
+/// The endpoint that a path leads to, whatever it is spoken to over.
+pub(super) fn endpoint(path: &str) -> Option<Endpoint> {
+    let (place, spoken) = path.rsplit_once('/')?;
+    match spoken {
+        "mcp" => Endpoint::of_path(path),
+        "ws" | "sse" => Endpoint::of_path(&format!("{place}/mcp")),
+        _ => None,
+    }
 }
 
 fn fits(pattern: &str, path: &str) -> bool {

@@ -60,11 +60,15 @@ impl Connector {
         route: &Route,
         options: &ClientOptions,
     ) -> Result<Box<Link>, ClientFault> {
-        let wire = tokio::time::timeout(options.connect_time_max, self.wire(route))
+        Link::new(self.open(route, options).await?, options).await
+    }
+
+    /// A new connection on which nothing was said.
+    pub(super) async fn open(&self, route: &Route, options: &ClientOptions) -> Result<Wire, ClientFault> {
+        tokio::time::timeout(options.connect_time_max, self.wire(route))
             .await
             .map_err(|_| ClientFault::ConnectTime)?
-            .map_err(|source| ClientFault::Connect { source })?;
-        Link::new(wire, options).await
+            .map_err(|source| ClientFault::Connect { source })
     }
 
     async fn wire(&self, route: &Route) -> Result<Wire, BoxError> {

@@ -22,6 +22,7 @@ use crate::http::head::{Head, Link};
 use crate::http::inbound::Inbound;
 use crate::http::reply::Outbound;
 use crate::http::shell::HttpLimits;
+use crate::http::takeover::Takeover;
 use crate::listener::Peer;
 
 /// The number of headers that hyper reads without an allocation.
@@ -49,10 +50,24 @@ where
     loop {
         let place = Place { server: &server, link: &link, limits: &limits, stop: &stop };
         // Boxed, so that a connection at rest does not hold the room that a request needs.
-        let Some(idle) = Box::pin(place.attend(stream)).await else { return };
+        let idle = match Box::pin(place.attend(stream)).await {
+            After::Idle(idle) => idle,
+            After::Left(stream, takeover) => return takeover.serve(Box::new(stream)).await,
+            After::Over => return,
+        };
         let Some(woken) = rest(idle, (&pulse, &limits), &stop).await else { return };
         stream = woken;
     }
+}
+
+/// What requests left of a connection.
+enum After<I> {
+    /// There was none for a while.
+    Idle(Felt<I>),
+    /// The last one gave it away.
+    Left(Felt<I>, Takeover),
+    /// Nothing.
+    Over,
 }
 
 /// Where one connection is served.
@@ -64,8 +79,8 @@ struct Place<'a, S> {
 }
 
 impl<S: Service> Place<'_, S> {
-    /// Answers requests, and gives the stream back once there was none for a while.
-    async fn attend<I>(self, stream: Felt<I>) -> Option<Felt<I>>
+    /// Answers requests, and gives the stream back once there was none for a while, or one that wants it.
+    async fn attend<I>(self, stream: Felt<I>) -> After<I>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -84,11 +99,10 @@ impl<S: Service> Place<'_, S> {
             let deadline = pulse.deadline(limits);
             if deadline.is_some_and(|deadline| deadline <= now) {
                 tracing::debug!(?peer, "a connection was cut: it took too long");
-                return None;
+                return After::Over;
             }
             if !stopping && pulse.is_idle_since(now, RESTLESS) {
-                let Parts { io, read_buf, .. } = connection.into_parts();
-                return Some(io.into_inner().into_inner().after(read_buf));
+                return After::Idle(taken_apart(connection.into_parts()));
             }
             let next = deadline.map_or(now + look, |deadline| deadline.min(now + look));
             tokio::select! {
@@ -100,8 +114,12 @@ impl<S: Service> Place<'_, S> {
                             server.service.turned_away(peer, TurnedAway::Malformed);
                         }
                         tracing::debug!(?peer, %error, "a connection broke");
+                        return After::Over;
                     }
-                    return None;
+                    return match pulse.heir() {
+                        Some(takeover) => After::Left(taken_apart(connection.into_parts()), takeover),
+                        None => After::Over,
+                    };
                 }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
@@ -111,6 +129,12 @@ impl<S: Service> Place<'_, S> {
             }
         }
     }
+}
+
+/// The stream below a connection, with what was read and not used.
+fn taken_apart<I, S>(parts: Parts<TokioIo<Mended<Felt<I>>>, S>) -> Felt<I> {
+    let Parts { io, read_buf, .. } = parts;
+    io.into_inner().into_inner().after(read_buf)
 }
 
 /// Waits for the next request's first bytes. A connection on which none come in time is closed, as is one whose server stops.
@@ -167,10 +191,13 @@ async fn answer<S: Service>(
     drop(shell);
     let channel = arrival.as_ref().map_or(link.channel, |head| head.channel);
     let preflight = arrival.as_ref().ok().and_then(|head| page.preflight(head));
-    let reply = match preflight {
+    let mut reply = match preflight {
         Some(reply) => reply,
         None => server.service.call(arrival, Inbound::from(body)).await,
     };
+    if let Some(takeover) = reply.takeover.take() {
+        pulse.bequeath(takeover);
+    }
     Ok(reply.into_response((channel, page), answering))
 }
 

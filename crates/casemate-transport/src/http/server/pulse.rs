@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::http::shell::HttpLimits;
+use crate::http::takeover::Takeover;
 
 const IDLE: u64 = 0;
 const HEAD: u64 = 1;
@@ -31,6 +32,8 @@ pub(super) struct Pulse {
     blocked: AtomicU64,
     /// What came could not be read, and that was told.
     unreadable: AtomicBool,
+    /// Who gets the connection once the answer is out that says so.
+    heir: Mutex<Option<Takeover>>,
 }
 
 impl Pulse {
@@ -41,7 +44,18 @@ impl Pulse {
             phase: AtomicU64::new(HEAD),
             blocked: AtomicU64::new(FREE),
             unreadable: AtomicBool::new(false),
+            heir: Mutex::default(),
         }
+    }
+
+    /// Notes who gets the connection next.
+    pub(super) fn bequeath(&self, takeover: Takeover) {
+        *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(takeover);
+    }
+
+    /// Who gets the connection, if anybody.
+    pub(super) fn heir(&self) -> Option<Takeover> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn millis(&self) -> u64 {

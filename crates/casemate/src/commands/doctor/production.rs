@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use casemate_config::{Explanation, Kind, Loaded, Origin, show_millis, show_size, show_time};
 use casemate_gateway::front::{Network, PublicUrl};
-use casemate_gateway::snapshot::{Enclosure, ServerEntry, Source};
+use casemate_gateway::snapshot::{Enclosure, ServerEntry, SocketSource, Source};
 use casemate_sandbox::Kind as Cell;
 use casemate_store::{KeyRecord, Store};
 use casemate_transport::http::tls::Validity;
@@ -232,6 +232,13 @@ impl Findings {
             }
             Source::Http(_) => {
                 self.add("cell", Verdict::Note, format!("{name}: remote, over plain http"));
+                self.hint("what is sent there can be read and changed on its way");
+            }
+            Source::Socket(socket @ SocketSource::Unix(_)) => {
+                self.add("cell", Verdict::Good, format!("{name}: somebody else's process, at {socket}"));
+            }
+            Source::Socket(socket @ SocketSource::Tcp(_)) => {
+                self.add("cell", Verdict::Note, format!("{name}: remote, over plain TCP at {socket}"));
                 self.hint("what is sent there can be read and changed on its way");
             }
         }

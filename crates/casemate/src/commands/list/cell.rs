@@ -15,7 +15,7 @@ pub(super) fn configured(source: &Source) -> Option<CellKind> {
             Enclosure::Cell(_) => CellKind::Full,
         }),
         Source::Image(_) => Some(CellKind::Container),
-        Source::Http(_) => None,
+        Source::Http(_) | Source::Socket(_) => None,
     }
 }
 
