@@ -10,6 +10,7 @@ mod answer;
 mod authorize;
 mod check;
 mod consent;
+mod exchange;
 mod forward;
 mod head;
 mod identify;
