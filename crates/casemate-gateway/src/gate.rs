@@ -347,9 +347,10 @@ impl Gate {
             method @ Method::ElicitationComplete => {
                 // The modern dialect has no word for it: there, the client calls again.
                 let whose = notice.subject.as_ref();
-                let listeners = self.hearing().into_iter().filter(|(listener, subject)| {
-                    whose == Some(&subject.id) && !listener.is_modern()
-                });
+                let listeners = self
+                    .hearing()
+                    .into_iter()
+                    .filter(|(listener, subject)| whose == Some(&subject.id) && !listener.is_modern());
                 let params = notice.notice.params.as_ref().map(|params| params.raw().clone());
                 listeners.for_each(|(listener, _)| listener.tell(method, params.clone()));
             }

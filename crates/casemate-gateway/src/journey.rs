@@ -19,6 +19,7 @@ mod invite;
 mod receive;
 mod record;
 mod route;
+mod state;
 mod stepup;
 
 use std::panic::AssertUnwindSafe;

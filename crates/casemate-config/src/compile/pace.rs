@@ -62,7 +62,10 @@ impl Compiler<'_> {
             time_max: at.time("time").unwrap_or(default.time_max),
             parked_max: at.number("waiting").unwrap_or(default.parked_max),
             parked_all_max: at.number("waiting_all").unwrap_or(default.parked_all_max),
-            rounds_max: at.number("rounds").and_then(|rounds| rounds.try_into().ok()).unwrap_or(default.rounds_max),
+            rounds_max: at
+                .number("rounds")
+                .and_then(|rounds| rounds.try_into().ok())
+                .unwrap_or(default.rounds_max),
         }
     }
 }

@@ -65,9 +65,12 @@ pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answere
         }
         target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
     };
-    let (answer, is_question) = match reply {
-        Reply::Answer(answer) => (answer, false),
-        Reply::Question(text) => (Answer::Result(text), true),
+    let (answer, is_question) = match (reply, checked.target.shelf()) {
+        (Reply::Answer(answer), Some(shelf)) => {
+            (park::kept_apart(gate, &checked.received, (shelf, answer))?, false)
+        }
+        (Reply::Answer(answer), None) => (answer, false),
+        (Reply::Question(text), _) => (Answer::Result(text), true),
     };
     let (received, target) = (checked.received, checked.target);
     Ok(Answered { received, target, answer, opened, is_question, _seal: Seal })

@@ -54,7 +54,8 @@ async fn a_modern_client_answers_what_a_legacy_server_asks() {
             assert_eq!((heard.text(), heard.asked.len()), ("Vauban likes red", 2), "{kind} {path}");
             let heard = call(&client, &tool("multiple_inputs"), json!({})).await;
             assert_eq!(heard.text(), "Vauban: Paris (1 roots)", "{kind} {path}");
-            let prompt = json!({"name": format!("{prefix}test_input_required_result_prompt"), "arguments": {}});
+            let prompt =
+                json!({"name": format!("{prefix}test_input_required_result_prompt"), "arguments": {}});
             let heard = person::request(&client, "prompts/get", prompt).await;
             assert_eq!(heard.asked.len(), 1, "{kind} {path}: {heard:?}");
             assert!(heard.result.unwrap()["messages"][0]["content"]["text"].is_string(), "{kind} {path}");
@@ -269,7 +270,11 @@ async fn a_client_is_told_what_it_would_have_had_to_declare() {
     for (declared, how, required) in cases {
         let error = client(declared).call("ask", json!({"how": how})).await.unwrap_err();
         let casemate_testkit::client::ClientError::Rpc(error) = error else { panic!("{error}") };
-        assert_eq!((error.code, error.data), (-32021, Some(json!({"requiredCapabilities": required}))), "{how}");
+        assert_eq!(
+            (error.code, error.data),
+            (-32021, Some(json!({"requiredCapabilities": required}))),
+            "{how}"
+        );
     }
     let heard = call(&client(all()), "ask", json!({"how": "sample-with-tools"})).await;
     assert!(heard.asked[0]["params"]["tools"].is_array(), "{heard:?}");
@@ -305,11 +310,13 @@ async fn a_client_that_leaves_while_its_resumed_call_runs_cancels_it() {
 #[tokio::test]
 async fn a_tool_for_a_servers_own_interface_is_there_for_clients_that_show_it_and_for_no_model() {
     let harness = Harness::start(vec![stdio_entry("one", "script")]).await;
-    let shows = json!({"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}});
+    let shows =
+        json!({"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}});
     for (path, prefix) in [("/mcp", "one__"), ("/servers/one/mcp", "")] {
         let (plain, host) = (harness.modern(path), harness.client(path, "owner").modern(shows.clone()));
         let panel = format!("{prefix}panel");
-        let lists = |list: &Value| list["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == *panel);
+        let lists =
+            |list: &Value| list["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == *panel);
         assert!(!lists(&plain.request("tools/list", json!({})).await.unwrap()), "{path}");
         assert!(lists(&host.request("tools/list", json!({})).await.unwrap()), "{path}");
         let how = || json!({"how": "count-cancelled"});
@@ -350,4 +357,22 @@ async fn a_task_is_asked_for_where_servers_are_joined_by_whoever_began_it() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_state_that_a_server_gave_one_subject_is_nothing_in_anothers_hands() {
+    let (server, guard) = http_server("one", Fixture::new(Era::Modern)).await;
+    let harness = Harness::start(vec![server]).await;
+    let (client, thief) = (modern(&harness, "/mcp", "owner"), modern(&harness, "/mcp", "other"));
+    let tool = "one__test_input_required_result_request_state";
+    let question = asked(&client, tool, json!({})).await;
+    let again = going_on(tool, json!({}), &question);
+    let before = *guard.calls().borrow();
+    assert_eq!(code(&thief.request("tools/call", again.clone()).await.unwrap_err()), "CM1309");
+    let mut bare = again.clone();
+    bare["requestState"] = json!("eyJub3RoaW5nIjoxfQ.x");
+    assert_eq!(code(&client.request("tools/call", bare).await.unwrap_err()), "CM1308");
+    assert_eq!(*guard.calls().borrow(), before);
+    let heard = person::request(&client, "tools/call", again).await;
+    assert!(heard.text().starts_with("state-ok"), "{}", heard.text());
 }

@@ -42,7 +42,7 @@ pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Shelf),
     let outlet = received.passage.identified.head.outlet.clone();
     gate.tracker().spawn(async move {
         tokio::select! {
-            () = answer.closed() => _ = outlet.push(withdrawn(&id)),
+            () = answer.closed() => { outlet.push(withdrawn(&id)); }
             reply = reply => if let Ok(reply) = reply {
                 _ = answer.send(reply.and_then(|reply| content::replied(&snapshot, &server, reply)));
             },
@@ -61,8 +61,9 @@ pub(super) async fn put(
 ) -> Result<Answered, ErrorObject> {
     let identified = &received.passage.identified;
     let server = &shelf.server().entry().name;
-    let params = content::told(&identified.snapshot, server, params)
-        .ok_or_else(|| ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks."))?;
+    let params = content::told(&identified.snapshot, server, params).ok_or_else(|| {
+        ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks.")
+    })?;
     let cannot = |why: &str| ErrorObject::new(code::METHOD_NOT_FOUND, why);
     let session = askable(received, (method, params.as_ref()))
         .ok_or_else(|| cannot("This client cannot be asked that in mid-call."))?;

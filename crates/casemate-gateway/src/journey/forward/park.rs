@@ -1,12 +1,10 @@
 //! A legacy server asks in a modern client's call: the client is answered with the question, and its next request goes on
 //! with the call.
 
-mod state;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_mcp::call::Answer;
+use casemate_mcp::call::{Answer, Call};
 use casemate_mcp::dialect::modern;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
@@ -18,10 +16,10 @@ use crate::catalog::Shelf;
 use crate::gate::Gate;
 use crate::journey::inspect::{content, questions};
 use crate::journey::receive::Received;
+use crate::journey::state::{self, Stands, State};
 use crate::parked::{Conversation, Full, NotResumed, Number, Question, Said};
 use crate::refusal::{Code, Retry};
 use crate::upstream::{Caller, Event, Fault};
-use state::State;
 
 /// How long a server may take to ask the next of several things that it asks at once. Those that come later are asked in a
 /// round of their own.
@@ -45,8 +43,8 @@ pub(super) async fn answer(
     (shelf, caller): (&Arc<Shelf>, Caller),
 ) -> Result<Reply, Refusal> {
     let mut conversation = match resumed(gate, received, (shelf, &caller)).await? {
-        Some(conversation) => conversation,
-        None => Conversation::begin(shelf, caller, received.call.clone()),
+        Part::Further(conversation) => conversation,
+        Part::First(call) => Conversation::begin(shelf, caller, call),
     };
     while conversation.open.is_empty() {
         match conversation.next().await {
@@ -132,7 +130,8 @@ fn url_required(received: &Received, shelf: &Shelf, answer: &Answer) -> Option<R
     let mut requests = empty.edit();
     for (at, params) in listed.iter().enumerate() {
         let params = content::told(&identified.snapshot, server, Some(params.members()?))?;
-        let request = questions::request(&identified.head.endpoint, server, (&Method::ElicitationCreate, params));
+        let request =
+            questions::request(&identified.head.endpoint, server, (&Method::ElicitationCreate, params));
         requests = requests.set(format!("question-{}", at + 1), request);
     }
     let requests = requests.members();
@@ -182,22 +181,36 @@ fn full(why: Full) -> Refusal {
     Refusal::new(Code::TooManyQuestions, message).with_retry(Retry::After(COME_AGAIN))
 }
 
-/// The call that a request goes on with; `None` for a request that begins one, or that a modern server goes on with.
+/// What a request is of a call.
+enum Part {
+    /// Its beginning, or a further one for a server that keeps nothing: it is sent as it stands here.
+    First(Call),
+    /// The reply to a question in a call that waits.
+    Further(Conversation),
+}
+
+/// What a request is of a call.
 async fn resumed(
     gate: &Gate,
     received: &Received,
     (shelf, caller): (&Shelf, &Caller),
-) -> Result<Option<Conversation>, Refusal> {
+) -> Result<Part, Refusal> {
     let params = &received.call.params;
-    let Some(state) = params.get("requestState") else { return Ok(None) };
+    let first = || Part::First(received.call.clone());
+    let Some(state) = params.get("requestState") else { return Ok(first()) };
     let replies = replies(params)?;
     let text = state.string().unwrap_or_default();
     let (number, expires) = match State::of(received, shelf).open(gate, &text) {
-        Ok(opened) => opened,
-        Err(not_ours) if not_ours.may_be_the_servers() => {
+        Ok(Stands::ForCall(number, expires)) => (number, expires),
+        Ok(Stands::ForServers(state)) => {
+            let params = params.edit().set("requestState", Raw::string_of(&state)).members();
+            return Ok(Part::First(Call { params, ..received.call.clone() }));
+        }
+        // A server that cannot tell our subjects apart has its state sealed by us.
+        Err(not_ours) if not_ours.may_be_the_servers() && !shelf.server().entry().mixes_subjects() => {
             let hello = shelf.server().hello(caller).await.map_err(|fault| down(shelf, &fault))?;
             if hello.revision.is_modern() {
-                return Ok(None);
+                return Ok(first());
             }
             return Err(not_ours.refusal());
         }
@@ -213,7 +226,7 @@ async fn resumed(
         NotResumed::Gone => state::over("it was given up, or the gateway was restarted"),
     })?;
     conversation.reply(&replies);
-    Ok(Some(conversation))
+    Ok(Part::Further(conversation))
 }
 
 /// What the client replied to our questions: an object for each.
@@ -225,4 +238,26 @@ fn replies(params: &Members) -> Result<Members, Refusal> {
     let Some(given) = params.get("inputResponses") else { return Ok(Members::empty()) };
     let given = given.members().ok_or_else(wrong)?;
     if given.iter().all(|(_, reply)| reply.members().is_some()) { Ok(given) } else { Err(wrong()) }
+}
+
+/// A modern server's question as it goes to the client: where the server could not tell our subjects apart, its state is
+/// bound to this one.
+pub(super) fn kept_apart(
+    gate: &Gate,
+    received: &Received,
+    (shelf, answer): (&Shelf, Answer),
+) -> Result<Answer, Refusal> {
+    let call = &received.call;
+    let is_apart = !call.meta.revision.is_modern() || !modern::may_be_asked(&call.method);
+    if is_apart || !shelf.server().entry().mixes_subjects() {
+        return Ok(answer);
+    }
+    let Some(asked) = super::relay::asks(&answer) else { return Ok(answer) };
+    let Some(given) = asked.string("requestState") else { return Ok(answer) };
+    let sealed = State::of(received, shelf).seal_servers(gate, &given).ok_or_else(|| {
+        let server = &shelf.server().entry().name;
+        let message = format!("The server {server} asked something with a requestState that is too large.");
+        Refusal::new(Code::AnswerTooLarge, message)
+    })?;
+    Ok(Answer::Result(asked.edit().set("requestState", Raw::string_of(&sealed)).finish()))
 }

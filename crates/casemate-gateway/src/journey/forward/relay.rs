@@ -45,12 +45,12 @@ pub(super) async fn answer(
         return Box::pin(park::answer(gate, received, (shelf, caller))).await;
     }
     let answer = exchange(gate, received, (shelf, &caller, &received.call)).await?;
-    match asks(&answer).filter(|_| !received.call.meta.revision.is_modern()) {
-        Some(result) => {
-            Box::pin(rounds::follow(gate, received, (shelf, &caller, result))).await.map(Reply::Answer)
-        }
-        None => Ok(Reply::Answer(answer)),
+    if !received.call.meta.revision.is_modern()
+        && let Some(asked) = asks(&answer)
+    {
+        return Box::pin(rounds::follow(gate, received, (shelf, &caller, asked))).await.map(Reply::Answer);
     }
+    Ok(Reply::Answer(answer))
 }
 
 /// Sends a call and passes on what is said before its answer.

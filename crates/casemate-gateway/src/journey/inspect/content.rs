@@ -102,7 +102,10 @@ pub(in crate::journey) fn replied(
     let line = outcome.findings.line();
     if outcome.findings.blocking().is_some() {
         tracing::warn!(server = %server, found = %line, "a reply to a question was held back");
-        return Err(ErrorObject::new(code::INTERNAL, "The reply does not pass: it holds what a rule blocks."));
+        return Err(ErrorObject::new(
+            code::INTERNAL,
+            "The reply does not pass: it holds what a rule blocks.",
+        ));
     }
     tracing::info!(server = %server, found = %line, "a reply to a question");
     Ok(outcome.message)

@@ -36,7 +36,8 @@ pub(in crate::journey) fn shown(
 ) -> Option<String> {
     let expires = clock::unix_now().as_secs().saturating_add(LIFE.as_secs());
     let payload = format!("{server}\n{id}");
-    let sealed = || gate.seals().seal(Purpose::Task, &Bound::to(subject.as_str()), (payload.as_bytes(), expires));
+    let sealed =
+        || gate.seals().seal(Purpose::Task, &Bound::to(subject.as_str()), (payload.as_bytes(), expires));
     (id.len() <= ID_MAX).then(sealed)?.ok()
 }
 

@@ -38,7 +38,8 @@ impl<W: AsyncWrite + Unpin> Script<W> {
             }
             Some("tools/list") => {
                 let schema = json!({"type": "object", "properties": {"how": {"type": "string"}}});
-                let panel = json!({"name": "panel", "inputSchema": schema, "_meta": {"ui": {"visibility": ["app"]}}});
+                let panel =
+                    json!({"name": "panel", "inputSchema": schema, "_meta": {"ui": {"visibility": ["app"]}}});
                 let result = json!({"tools": [{"name": "ask", "inputSchema": schema}, panel]});
                 self.say(json!({"jsonrpc": "2.0", "id": message["id"], "result": result})).await;
             }
@@ -69,14 +70,13 @@ impl<W: AsyncWrite + Unpin> Script<W> {
                 self.ask(id, "roots/list", json!({})).await;
             }
             "url" => {
-                let params =
-                    json!({"mode": "url", "elicitationId": "e1", "url": "https://example.org/x", "message": "go"});
+                let params = json!({"mode": "url", "elicitationId": "e1", "url": "https://example.org/x", "message": "go"});
                 self.ask(id, "elicitation/create", params).await;
             }
             "url-error" => {
-                let elicitation =
-                    json!({"mode": "url", "elicitationId": "e1", "url": "https://example.org/x", "message": "go"});
-                let error = json!({"code": -32042, "message": "go there", "data": {"elicitations": [elicitation]}});
+                let elicitation = json!({"mode": "url", "elicitationId": "e1", "url": "https://example.org/x", "message": "go"});
+                let error =
+                    json!({"code": -32042, "message": "go there", "data": {"elicitations": [elicitation]}});
                 self.end(id, ("error", error)).await;
             }
             "sample-with-tools" => {
@@ -88,7 +88,8 @@ impl<W: AsyncWrite + Unpin> Script<W> {
             "withdraw" => {
                 self.ask(id, "elicitation/create", elicit).await;
                 let withdrawn = json!({"requestId": self.last});
-                self.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": withdrawn})).await;
+                self.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": withdrawn}))
+                    .await;
                 self.answer(id, "I know it myself").await;
             }
             _ => self.ask(id, "elicitation/create", elicit).await,
@@ -96,14 +97,17 @@ impl<W: AsyncWrite + Unpin> Script<W> {
     }
 
     async fn replied(&mut self, message: &Value) {
-        let Some(id) = message["id"].as_u64().and_then(|question| self.owners.remove(&question)) else { return };
+        let Some(id) = message["id"].as_u64().and_then(|question| self.owners.remove(&question)) else {
+            return;
+        };
         let Some((how, replies)) = self.calls.get_mut(&id) else { return };
         let reply = message.get("result").or(message.get("error")).cloned().unwrap_or_default();
         replies.push(reply);
         let (how, replies) = (how.clone(), replies.clone());
         match how.as_str() {
             "forever" => {
-                let params = json!({"message": "again", "requestedSchema": {"type": "object", "properties": {}}});
+                let params =
+                    json!({"message": "again", "requestedSchema": {"type": "object", "properties": {}}});
                 self.ask(&id, "elicitation/create", params).await;
             }
             "at-once" if replies.len() < 2 => {}

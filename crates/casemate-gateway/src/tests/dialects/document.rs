@@ -53,7 +53,11 @@ pub(super) fn text() -> String {
     let mut page = HEAD.to_owned();
     for client in Dialect::ALL {
         // Writing into a String cannot fail.
-        let _ = write!(page, "\n## A {} client\n\n| | modern server | dual server | legacy server |\n", client.word());
+        let _ = write!(
+            page,
+            "\n## A {} client\n\n| | modern server | dual server | legacy server |\n",
+            client.word()
+        );
         page.push_str("| --- | --- | --- | --- |\n");
         for feature in Feature::ALL {
             let cells = Dialect::ALL.map(|server| match feature.cell(client, server) {

@@ -91,7 +91,10 @@ impl Feature {
             }
             Feature::Url => {
                 let heard = call(bed, "ask_url", json!({})).await;
-                same(heard.asked[0]["params"]["url"].as_str().unwrap_or_default(), "https://example.org/login")?;
+                same(
+                    heard.asked[0]["params"]["url"].as_str().unwrap_or_default(),
+                    "https://example.org/login",
+                )?;
                 asked(&heard, "elicitation/create", "User response: action=accept, content={}")
             }
             Feature::Sample => {
@@ -122,7 +125,8 @@ impl Feature {
                     Dialect::Legacy => bed.another_stream().await,
                     _ => listen(bed, json!({"toolsListChanged": true})).await?,
                 };
-                until(bed, &mut stream, ("test_trigger_tool_change", "notifications/tools/list_changed")).await
+                until(bed, &mut stream, ("test_trigger_tool_change", "notifications/tools/list_changed"))
+                    .await
             }
             Feature::Task => task(bed).await,
         }

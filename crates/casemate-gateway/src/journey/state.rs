@@ -1,4 +1,7 @@
 //! The state that a modern client carries from a question to its reply: sealed, and good for this very call.
+//!
+//! It stands for a call that waits here. Where a modern server could not tell our subjects apart, its own state travels in it,
+//! so that none of them can come with another's.
 
 use std::time::Duration;
 
@@ -11,6 +14,22 @@ use crate::journey::exchange;
 use crate::journey::receive::Received;
 use crate::parked::Number;
 use crate::refusal::{Code, Refusal, Retry};
+
+/// How long a server's own state is good: nothing waits for it meanwhile.
+const SERVERS_TIME: Duration = Duration::from_secs(86_400);
+
+/// What a payload begins with, so that the one is never taken for the other.
+const CALL: u8 = 1;
+const SERVER: u8 = 2;
+
+/// What a state stands for.
+#[derive(Debug)]
+pub(super) enum Stands {
+    /// A call that waits, and until when its state is good.
+    ForCall(Number, u64),
+    /// The state that the server gave.
+    ForServers(String),
+}
 
 /// What a state is bound to.
 pub(super) struct State<'a> {
@@ -40,23 +59,40 @@ impl<'a> State<'a> {
 
     /// Seals the number of a call that waits for so long; `None` when there is no randomness.
     pub(super) fn seal(&self, gate: &Gate, number: Number, time: Duration) -> Option<String> {
-        let expires = clock::unix_now().as_secs().saturating_add(time.as_secs().max(1));
-        gate.seals().seal(Purpose::State, &self.bound, (&number.0, expires)).ok()
+        self.token(gate, &[&[CALL][..], &number.0].concat(), time)
     }
 
-    /// The number of the call that waits, and until when its state is good.
+    /// Seals a server's own state; `None` when it is too large or there is no randomness.
+    pub(super) fn seal_servers(&self, gate: &Gate, state: &str) -> Option<String> {
+        self.token(gate, &[&[SERVER][..], state.as_bytes()].concat(), SERVERS_TIME)
+    }
+
+    fn token(&self, gate: &Gate, payload: &[u8], time: Duration) -> Option<String> {
+        let expires = clock::unix_now().as_secs().saturating_add(time.as_secs().max(1));
+        gate.seals().seal(Purpose::State, &self.bound, (payload, expires)).ok()
+    }
+
+    /// What such a state stands for.
     ///
     /// # Errors
     /// [`NotOurs`].
-    pub(super) fn open(&self, gate: &Gate, state: &str) -> Result<(Number, u64), NotOurs> {
+    pub(super) fn open(&self, gate: &Gate, state: &str) -> Result<Stands, NotOurs> {
         let now = clock::unix_now().as_secs();
-        let opened =
-            gate.seals().open(Purpose::State, &self.bound, (state, now)).map_err(NotOurs::Seal)?;
-        if opened.owner != gate.seals().owner() {
-            return Err(NotOurs::Elsewhere);
+        let opened = gate.seals().open(Purpose::State, &self.bound, (state, now)).map_err(NotOurs::Seal)?;
+        let foreign = NotOurs::Seal(SealFault::Foreign);
+        match opened.payload.split_first() {
+            // Any replica can go on with a server's own state, and only one with a call that waits.
+            Some((&SERVER, state)) => {
+                let state = String::from_utf8(state.to_vec()).map_err(|_| foreign)?;
+                Ok(Stands::ForServers(state))
+            }
+            Some((&CALL, _)) if opened.owner != gate.seals().owner() => Err(NotOurs::Elsewhere),
+            Some((&CALL, number)) => {
+                let number = number.try_into().map_err(|_| foreign)?;
+                Ok(Stands::ForCall(Number(number), opened.expires))
+            }
+            _ => Err(foreign),
         }
-        let number = opened.payload.try_into().map_err(|_| NotOurs::Seal(SealFault::Foreign))?;
-        Ok((Number(number), opened.expires))
     }
 }
 
@@ -80,11 +116,13 @@ impl NotOurs {
                 "The requestState belongs to another call: it was given to another subject, or for another server, method or \
                  params. Send the request that it was given for, unchanged, or begin anew without it.",
             ),
-            SealFault::Malformed | SealFault::Misused | SealFault::Stranger | SealFault::Tampered => Refusal::new(
-                Code::BadState,
-                "The requestState is none that was given here, or was changed on the way. Send it back exactly as it came, or \
+            SealFault::Malformed | SealFault::Misused | SealFault::Stranger | SealFault::Tampered => {
+                Refusal::new(
+                    Code::BadState,
+                    "The requestState is none that was given here, or was changed on the way. Send it back exactly as it came, or \
                  begin the call anew without it.",
-            ),
+                )
+            }
         };
         refusal.with_detail(fault)
     }
