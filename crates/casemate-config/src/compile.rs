@@ -178,6 +178,7 @@ impl<'a> Compiler<'a> {
             queue_time_max: paced.time("queue_time").unwrap_or(default.queue_time_max),
             pace: self.pace(),
             approvals: self.approvals(),
+            questions: self.questions(),
         }
     }
 

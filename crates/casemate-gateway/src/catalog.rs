@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use casemate_mcp::names::ServerName;
 
-pub use definition::{Definitions, Item, Kind, Tool};
+pub use definition::{Definitions, Item, Kind, Tool, shows_apps};
 pub use judged::Judged;
 pub(crate) use judged::noted;
 pub use schema::{ArgumentFault, Schema};

@@ -21,6 +21,7 @@ use crate::clock;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
+use crate::parked::{Ground, Parked};
 use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -70,6 +71,7 @@ pub struct Gate {
     admissions: Admissions,
     limiter: Limiter,
     approvals: Approvals,
+    parked: Parked,
     seals: Arc<Seals>,
     turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
@@ -104,6 +106,7 @@ impl Gate {
             seals: parts.seals,
             bus: Bus::default(),
             tasks: Tasks::default(),
+            parked: Parked::default(),
             admissions: Admissions::default(),
             turned_away: TurnedAways::default(),
             closing: CancellationToken::new(),
@@ -223,6 +226,17 @@ impl Gate {
         &self.approvals
     }
 
+    /// Calls that wait for their clients.
+    #[must_use]
+    pub fn parked(&self) -> &Parked {
+        &self.parked
+    }
+
+    /// What calls that wait run on.
+    pub(crate) fn ground(&self) -> Ground {
+        Ground { tracker: self.host.tracker.clone(), closing: self.closing.clone() }
+    }
+
     /// Random for each run.
     pub(crate) fn run(&self) -> u64 {
         self.run
@@ -300,6 +314,7 @@ impl Gate {
     async fn sweep(&self) {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
+        self.parked.sweep(|subject| self.current(subject).is_some());
         self.approvals.sweep().await;
     }
 
@@ -328,6 +343,16 @@ impl Gate {
                 let Some(params) = notice.notice.params.as_ref() else { return };
                 let Some(uri) = params.string("uri") else { return };
                 self.tell_updated(notice, (params, &uri));
+            }
+            method @ Method::ElicitationComplete => {
+                // The modern dialect has no word for it: there, the client calls again.
+                let whose = notice.subject.as_ref();
+                let listeners = self
+                    .hearing()
+                    .into_iter()
+                    .filter(|(listener, subject)| whose == Some(&subject.id) && !listener.is_modern());
+                let params = notice.notice.params.as_ref().map(|params| params.raw().clone());
+                listeners.for_each(|(listener, _)| listener.tell(method, params.clone()));
             }
             _ => {}
         }

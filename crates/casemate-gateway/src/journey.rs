@@ -10,6 +10,7 @@ mod answer;
 mod authorize;
 mod check;
 mod consent;
+mod exchange;
 mod forward;
 mod head;
 mod identify;
@@ -18,6 +19,7 @@ mod invite;
 mod receive;
 mod record;
 mod route;
+mod state;
 mod stepup;
 
 use std::panic::AssertUnwindSafe;

@@ -16,6 +16,7 @@ pub mod front;
 pub mod gate;
 pub mod journey;
 pub mod limits;
+pub mod parked;
 pub mod ports;
 pub mod refusal;
 pub mod snapshot;

@@ -183,6 +183,10 @@ codes! {
     HeaderMismatch = "CM1306", Caller;
     /// The session is unknown or ended.
     NoSession = "CM1307", Caller;
+    /// The `requestState` is none that we gave, or was changed.
+    BadState = "CM1308", Caller;
+    /// The `requestState` was given for another call.
+    ForeignState = "CM1309", Caller;
     /// No such tool, prompt, resource or method: also the answer for what the subject may not see.
     Unknown = "CM1401", Caller;
     /// The params of the request are wrong.
@@ -227,6 +231,12 @@ codes! {
     NeedsSecret = "CM1710", Us;
     /// The server wants a login that a person has to make.
     NeedsLogin = "CM1711", Caller;
+    /// The call that the `requestState` was given for waits no longer.
+    NotWaiting = "CM1712", Caller;
+    /// The call that the `requestState` was given for was resumed already.
+    Resumed = "CM1713", Caller;
+    /// There are too many questions: the server asks on and on, or too many calls wait for answers.
+    TooManyQuestions = "CM1714", Upstream;
     /// The answer holds something that a rule keeps from passing.
     AnswerBlocked = "CM1801", Upstream;
     /// Something failed inside the gateway.

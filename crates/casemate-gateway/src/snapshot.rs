@@ -4,6 +4,7 @@
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
 mod pace;
+mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use casemate_upstream::entry::{
 };
 
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
+pub use questions::QuestionLimits;
 
 /// Everything live that a call is judged by.
 #[derive(Debug, Clone)]
@@ -88,6 +90,8 @@ pub struct Limits {
     pub pace: Pace,
     /// How long questions to people wait.
     pub approvals: ApprovalLimits,
+    /// What servers may ask in mid-call.
+    pub questions: QuestionLimits,
 }
 
 impl Default for Limits {
@@ -105,6 +109,7 @@ impl Default for Limits {
             queue_time_max: Duration::from_secs(2),
             pace: Pace::default(),
             approvals: ApprovalLimits::default(),
+            questions: QuestionLimits::default(),
         }
     }
 }

@@ -3,7 +3,9 @@
 mod approvals;
 mod attacks;
 mod bad_input;
+mod bridge;
 mod calls;
+mod dialects;
 mod harness;
 mod hostile;
 mod inspection;

@@ -12,4 +12,5 @@ pub mod header;
 pub mod json;
 pub mod method;
 pub mod names;
+pub mod question;
 pub mod revision;

@@ -51,7 +51,8 @@ impl RpcError {
         RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {method}")).with_status(404)
     }
 
-    pub(crate) fn from_value(value: &Value) -> RpcError {
+    /// Reads the error member of a response.
+    pub fn from_value(value: &Value) -> RpcError {
         RpcError {
             code: value.get("code").and_then(Value::as_i64).unwrap_or(INTERNAL),
             message: value.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),

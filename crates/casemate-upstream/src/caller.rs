@@ -7,6 +7,7 @@ use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
+use casemate_mcp::question::Need;
 use casemate_mcp::revision::Revision;
 use casemate_policy::SubjectId;
 use tokio::sync::oneshot;
@@ -56,6 +57,8 @@ pub enum Event {
         /// Takes the client's answer.
         answer: oneshot::Sender<Result<Raw, ErrorObject>>,
     },
+    /// The server asked something that it was not offered, and was told so.
+    Unoffered(Need),
 }
 
 /// What a server tells outside of any call: its lists or a watched resource changed.

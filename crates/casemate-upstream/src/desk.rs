@@ -24,6 +24,7 @@ use super::deadline::Activity;
 use super::outlet::Outlet;
 use super::{Event, Fault, guard};
 
+use inbound::Held;
 pub(super) use inbound::{Reaction, answered_id};
 
 /// What becomes of a request.
@@ -47,9 +48,20 @@ struct Book {
     last_id: i64,
     open: HashMap<i64, Open>,
     /// Questions of the server that a client thinks about.
-    questions: HashMap<Id, CancellationToken>,
+    questions: HashMap<Id, Pending>,
+    /// Questions that could belong to any of several calls, until all of these but one are answered.
+    held: Vec<Held>,
     /// Why nothing is taken any more.
     ended: Option<String>,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+struct Pending {
+    /// Nobody wants the answer any more.
+    withdrawn: CancellationToken,
+    /// The call that it belongs to, as soon as that is certain.
+    call: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -126,9 +138,10 @@ impl Desk {
         });
         let open = std::mem::take(&mut book.open);
         let questions = std::mem::take(&mut book.questions);
+        book.held.clear();
         drop(book);
         for question in questions.into_values() {
-            question.cancel();
+            question.withdrawn.cancel();
         }
         for entry in open.into_values() {
             _ = entry.answer.send(Err(fault.clone()));
@@ -141,12 +154,21 @@ impl Desk {
         let mut book = guard(&self.book);
         let Some(id) = id.or_else(|| book.only()) else { return false };
         let Some(entry) = book.open.remove(&id) else { return false };
+        book.given_up(&entry);
         drop(book);
         entry.answer.send(Err(fault)).is_ok()
     }
 }
 
 impl Book {
+    /// A call ended that was not answered. It may have been the one that asked, which nobody can find out any more: what is
+    /// held is answered with an error.
+    fn given_up(&mut self, entry: &Open) {
+        if entry.is_call() && runs(&entry.method) {
+            self.held.clear();
+        }
+    }
+
     /// The one call that a message without an address can only belong to. Calls that run something come first:
     /// a list that is read meanwhile asks nothing.
     fn only(&self) -> Option<i64> {
@@ -205,7 +227,14 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        guard(&self.desk.book).open.remove(&self.id);
+        let mut book = guard(&self.desk.book);
+        if let Some(entry) = book.open.remove(&self.id) {
+            book.given_up(&entry);
+        }
+        // A server that was told that its call is over would take an error for a reason to go on without an answer.
+        for question in book.questions.values().filter(|question| question.call == Some(self.id)) {
+            question.withdrawn.cancel();
+        }
     }
 }
 

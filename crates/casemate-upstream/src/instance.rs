@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use casemate_mcp::call::{Call, Notice};
 use casemate_mcp::json::{Limits, Members};
+use casemate_mcp::method::Method;
 use casemate_policy::SubjectId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -178,8 +179,11 @@ impl Instance {
         }
     }
 
-    /// Tells the server something.
+    /// Tells the server something. The modern dialect knows no roots that change: they are asked for anew with each call.
     pub(super) async fn notify(&self, notice: &Notice) {
+        if notice.method == Method::RootsChanged && self.hello.revision.is_modern() {
+            return;
+        }
         match &self.link {
             Link::Stdio(link) => link.notify(notice).await,
             Link::Legacy(link) => link.notify(notice).await,

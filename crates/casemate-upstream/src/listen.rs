@@ -224,7 +224,7 @@ fn relay<'a>(ear: &'a Ear, interest: &Interest, open: &Open, acknowledged: Arc<N
                         acknowledged.notify_one();
                     }
                     Event::Notice(notice) => ear.outlet.tell(ear.subject.as_ref(), unaddressed(notice)),
-                    Event::Question { .. } => {}
+                    Event::Question { .. } | Event::Unoffered(_) => {}
                 },
                 outcome = &mut stream => return match outcome {
                     Ok(Answer::Error(_)) => End::Refused,

@@ -1,6 +1,6 @@
-//! `[limits]`, `[approvals]`, and what roles, servers and tools have in place of what holds for all.
+//! `[limits]`, `[approvals]`, `[questions]`, and what roles, servers and tools have in place of what holds for all.
 
-use casemate_gateway::snapshot::{Allowance, ApprovalLimits, Exception, Pace};
+use casemate_gateway::snapshot::{Allowance, ApprovalLimits, Exception, Pace, QuestionLimits};
 use casemate_mcp::names::{RoleName, ServerName, ToolName};
 
 use super::Compiler;
@@ -52,6 +52,20 @@ impl Compiler<'_> {
             wait_max: at.time("wait").unwrap_or(default.wait_max),
             expire_after: at.time("expire").unwrap_or(default.expire_after),
             waiting_max: at.number("waiting").unwrap_or(default.waiting_max),
+        }
+    }
+
+    pub(super) fn questions(&self) -> QuestionLimits {
+        let at = self.scope("questions");
+        let default = QuestionLimits::default();
+        QuestionLimits {
+            time_max: at.time("time").unwrap_or(default.time_max),
+            parked_max: at.number("waiting").unwrap_or(default.parked_max),
+            parked_all_max: at.number("waiting_all").unwrap_or(default.parked_all_max),
+            rounds_max: at
+                .number("rounds")
+                .and_then(|rounds| rounds.try_into().ok())
+                .unwrap_or(default.rounds_max),
         }
     }
 }

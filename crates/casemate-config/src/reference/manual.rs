@@ -59,6 +59,7 @@ fn title(section: &str) -> &'static str {
         "servers" => "`[servers.NAME]`: the servers",
         "limits" => "`[limits]`: how often, and how much a day",
         "approvals" => "`[approvals]`: questions to people",
+        "questions" => "`[questions]`: what servers ask in mid-call",
         "packages" => "`[packages]`: where the packages of servers come from",
         "inspect" => "`[inspect]`: what is looked for in what passes through",
         "roles" => "`[roles.NAME]`: who may do what",

@@ -9,6 +9,7 @@ mod inspect;
 mod limits;
 mod oauth;
 mod packages;
+mod questions;
 mod rules;
 mod servers;
 
@@ -22,6 +23,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         gateway::SETTINGS,
         front::SETTINGS,
         limits::SETTINGS,
+        questions::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,

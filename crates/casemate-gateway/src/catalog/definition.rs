@@ -122,6 +122,17 @@ pub struct Tool {
     pub param_headers: Vec<(Box<str>, Vec<Box<str>>)>,
     /// The server says that calling it changes nothing, or that calling it twice is calling it once.
     pub says_repeatable: bool,
+    /// It is for the server's own user interface and not for the model (SEP-1865).
+    pub is_for_apps: bool,
+}
+
+/// The extension of user interfaces that servers bring along (SEP-1865).
+const APPS: &str = "io.modelcontextprotocol/ui";
+
+/// Whether a client shows user interfaces of servers, and so keeps tools for them from its model.
+#[must_use]
+pub fn shows_apps(capabilities: &Members) -> bool {
+    capabilities.object("extensions").is_some_and(|extensions| extensions.has(APPS))
 }
 
 impl Item {
@@ -191,8 +202,15 @@ impl Tool {
             schema: OnceLock::new(),
             param_headers,
             says_repeatable: says("readOnlyHint") || says("idempotentHint"),
+            is_for_apps: is_for_apps(raw),
         }
     }
+}
+
+/// Whether a tool says who may see it, and does not name the model.
+fn is_for_apps(raw: &Members) -> bool {
+    let seen_by = raw.object("_meta").and_then(|meta| meta.object("ui")?.get("visibility")?.elements());
+    seen_by.is_some_and(|seen_by| !seen_by.iter().any(|who| who.string().as_deref() == Some("model")))
 }
 
 /// Collects `x-mcp-header` annotations that are reachable through `properties` alone, as the protocol demands.

@@ -81,6 +81,7 @@ struct PageKey {
     kind: Kind,
     start: usize,
     modern: bool,
+    apps: bool,
 }
 
 /// A page that a client asks for.
@@ -94,6 +95,8 @@ pub struct Page<'a> {
     pub cursor: Option<&'a str>,
     /// The dialect that it is written in.
     pub revision: Revision,
+    /// Whether the client shows user interfaces of servers: others do not see the tools that are for these alone.
+    pub apps: bool,
 }
 
 impl View {
@@ -178,7 +181,7 @@ impl View {
     #[must_use]
     pub fn page(&self, snapshot: &Snapshot, page: Page<'_>) -> Option<Raw> {
         let key = self.key(page)?;
-        let plain = self.write_page(snapshot, page.subject, (page.kind, key.start));
+        let plain = self.write_page(snapshot, (page, key.start));
         let text = if key.modern { modern::result(&page.kind.method(), plain) } else { plain };
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: usize = pages.values().map(|(text, _)| text.as_bytes().len()).sum();
@@ -194,22 +197,25 @@ impl View {
             None => 0,
             Some(after) => self.by_name.get(page.kind as usize)?.get(after)? + 1,
         };
-        Some(PageKey { kind: page.kind, start, modern: page.revision.is_modern() })
+        Some(PageKey { kind: page.kind, start, modern: page.revision.is_modern(), apps: page.apps })
     }
 
-    fn write_page(&self, snapshot: &Snapshot, subject: &Subject, (kind, start): (Kind, usize)) -> Raw {
+    fn write_page(&self, snapshot: &Snapshot, (page, start): (Page<'_>, usize)) -> Raw {
+        let (subject, kind) = (page.subject, page.kind);
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let may_list = |shown: &&Shown| {
             let decision = snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind)));
-            let is_fit = shown.standing == Standing::Approved && shown.blocked.is_none();
+            let is_fit = shown.standing == Standing::Approved
+                && shown.blocked.is_none()
+                && (page.apps || !shown.item.tool.is_for_apps);
             is_fit && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
-        let page: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
-        let list = Raw::array(page.iter().map(|shown| &shown.raw));
+        let items: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
+        let list = Raw::array(items.iter().map(|shown| &shown.raw));
         let empty = Members::empty();
         let mut result = empty.edit().set(kind.member(), list);
-        if let (Some(last), Some(_)) = (page.last(), allowed.next()) {
+        if let (Some(last), Some(_)) = (items.last(), allowed.next()) {
             result = result.set("nextCursor", Raw::string_of(&last.name));
         }
         result.finish()

@@ -58,6 +58,12 @@ impl Listener {
         Listener { subscription: Some(id), ..self }
     }
 
+    /// Whether it is a stream that a modern client opened.
+    #[must_use]
+    pub fn is_modern(&self) -> bool {
+        self.subscription.is_some()
+    }
+
     /// Tells this client something. A full queue drops it: a client that does not read learns on its next list.
     pub fn tell(&self, method: &Method, params: Option<Raw>) {
         let wanted = match method {

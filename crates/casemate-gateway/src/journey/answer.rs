@@ -72,10 +72,14 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         return worded(ticket, question, None);
     }
     let wire = refusal.wire();
-    let status =
-        if ticket.revision.is_modern() { modern_status(wire.error.code, wire.status) } else { wire.status };
+    let (error, status) = if ticket.revision.is_modern() {
+        let status = modern_status(wire.error.code, wire.status);
+        (wire.error, status)
+    } else {
+        (legacy::error(&ticket.method, wire.error), wire.status)
+    };
     Delivery {
-        parts: vec![error_text(Some(&ticket.id), &wire.error)],
+        parts: vec![error_text(Some(&ticket.id), &error)],
         status,
         retry_after_s: wire.retry_after_s,
         opened: None,

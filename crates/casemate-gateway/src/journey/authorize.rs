@@ -147,7 +147,7 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
 }
 
 /// The extension that tasks of the modern dialect belong to (SEP-2663).
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// Whether a task is asked for that this subject did not begin, at a server that could not tell.
 fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
@@ -166,7 +166,7 @@ fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
 
 /// A client that did not declare the extension is told so first, as the protocol prescribes; that says nothing of
 /// any task.
-fn no_task(received: &Received) -> Refusal {
+pub(super) fn no_task(received: &Received) -> Refusal {
     let meta = &received.call.meta;
     let declared = meta.capabilities.object("extensions").is_some_and(|extensions| extensions.has(TASKS));
     if meta.revision.is_modern() && !declared {

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::authorize::{Asked, Judged, Permitted};
 use super::check::Checked;
+use super::exchange::{EXCHANGE, bare, state};
 use super::forward::Answered;
 use super::receive::Received;
 use super::route::Target;
@@ -29,9 +30,6 @@ use std::time::Duration;
 
 /// When a client that cannot wait should come again.
 const COME_AGAIN: Duration = Duration::from_secs(10);
-
-/// What of the params belongs to the exchange of messages and not to the call.
-const EXCHANGE: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
 /// What came of asking.
 #[expect(
@@ -180,10 +178,6 @@ fn is_plain(params: &Members) -> bool {
     params.iter().all(|(name, _)| ["name", "arguments"].contains(&&*name) || EXCHANGE.contains(&&*name))
 }
 
-fn bare(params: &Members) -> Raw {
-    EXCHANGE.into_iter().fold(params.edit(), |edit, name| edit.remove(name)).finish()
-}
-
 /// The call without the reply to our question, which is nothing for its server.
 fn without_reply(mut asked: Asked) -> Asked {
     let call = &mut asked.checked.received.call;
@@ -191,10 +185,6 @@ fn without_reply(mut asked: Asked) -> Asked {
         call.params = call.params.edit().remove("inputResponses").remove("requestState").members();
     }
     asked
-}
-
-fn state(params: &Members) -> Option<String> {
-    params.string("requestState")
 }
 
 /// What stands for a part of an approved call: who makes it, what it is, and the state that its server gave.

@@ -1,12 +1,18 @@
 //! Stage 8: the request goes to whoever answers it.
 
+mod ask;
 mod listen;
+mod notice;
 mod own;
+mod park;
 mod relay;
+mod rounds;
 
 use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
+use casemate_mcp::json::Raw;
+use casemate_mcp::names::ServerName;
 
 use super::receive::Received;
 use super::record::Recorded;
@@ -29,7 +35,17 @@ pub(super) struct Answered {
     pub(super) answer: Answer,
     /// The session that `initialize` opened.
     pub(super) opened: Option<Arc<Session>>,
+    /// It is a question that we put together ourselves, from what was looked at piece by piece.
+    pub(super) is_question: bool,
     _seal: Seal,
+}
+
+/// What a request came to.
+enum Reply {
+    /// The server's answer.
+    Answer(Answer),
+    /// A question of the server to a client that comes back with the answer.
+    Question(Raw),
 }
 
 #[derive(Debug)]
@@ -42,12 +58,31 @@ struct Seal;
 pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answered, Refusal> {
     let checked = recorded.permitted.checked;
     let mut opened = None;
-    let answer = match &checked.target {
+    let reply = match &checked.target {
         // Boxed, since it needs more room than a call to a server, which would carry it along.
-        Target::Own(own) => Box::pin(own::answer(gate, &checked.received, (*own, &mut opened))).await?,
+        Target::Own(own) => {
+            Reply::Answer(Box::pin(own::answer(gate, &checked.received, (*own, &mut opened))).await?)
+        }
         target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
     };
-    Ok(Answered { received: checked.received, target: checked.target, answer, opened, _seal: Seal })
+    let (answer, is_question) = match (reply, checked.target.shelf()) {
+        (Reply::Answer(answer), Some(shelf)) => {
+            (park::kept_apart(gate, &checked.received, (shelf, answer))?, false)
+        }
+        (Reply::Answer(answer), None) => (answer, false),
+        (Reply::Question(text), _) => (Answer::Result(text), true),
+    };
+    let (received, target) = (checked.received, checked.target);
+    Ok(Answered { received, target, answer, opened, is_question, _seal: Seal })
+}
+
+/// The end of a call whose server asks on and on.
+fn too_often(server: &ServerName, rounds: u32) -> Refusal {
+    let message = format!(
+        "The server {server} asked {rounds} times in one call and did not come to an end (questions.rounds); the call was \
+         canceled."
+    );
+    Refusal::new(Code::TooManyQuestions, message)
 }
 
 /// What a client is told when a server gave no answer.

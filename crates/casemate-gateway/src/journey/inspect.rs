@@ -9,12 +9,13 @@ use std::sync::Arc;
 use casemate_mcp::call::Answer;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_mcp::names::ServerName;
 use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
 use super::receive::Received;
-use super::route::{Own, Target};
-use crate::catalog::{Item, Judged, Kind, Shelf, Shown};
+use super::route::{Own, Target, task};
+use crate::catalog::{Item, Judged, Kind, Shelf, Shown, shows_apps};
 use crate::client::Session;
 use crate::gate::Gate;
 use crate::ports::{Declared, Ending, Standing};
@@ -65,7 +66,11 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// # Errors
 /// [`Code::AnswerTooLarge`], [`Code::AnswerBlocked`], [`Code::CannotAsk`].
 pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
-    let Answered { received, target, answer, opened, .. } = answered;
+    let Answered { received, target, answer, opened, is_question, .. } = answered;
+    let answer = match answer {
+        Answer::Result(text) if is_question => return Ok(question(text)),
+        answer => answer,
+    };
     let mut failed = matches!(answer, Answer::Error(_));
     let answer = match answer {
         Answer::Result(result) => {
@@ -82,12 +87,12 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             let members = if is_same { members } else { looked_at.members() };
             let result = looked_at;
             if let Some(members) = &members {
-                questions::allowed(&received.call.meta, members)?;
+                questions::allowed(&received.call, members)?;
                 begun(gate, (&received, &target), members);
             }
             failed = says_error(&target, members.as_ref());
             let result = own_tasks(gate, (&received, &target), result);
-            Answer::Result(cleared(&received, &target, result))
+            Answer::Result(cleared(gate, (&received, &target), result))
         }
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
@@ -127,16 +132,43 @@ fn own_tasks(gate: &Gate, (received, target): (&Received, &Target), result: Raw)
     members.edit().set("tasks", Raw::array(tasks.iter().filter(is_own))).finish()
 }
 
-fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {
+fn cleared(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -> Raw {
     let joins = received.passage.identified.head.endpoint.joins();
     match (target, Kind::of(&received.call.method)) {
         (Target::Relay { .. }, Some(kind)) => visible(received, target, (kind, result)),
         (Target::Own(_), _) => result,
         (target, _) if joins => match target.shelf() {
-            Some(shelf) => joined::renamed(&shelf.server().entry().name, result),
+            Some(shelf) => {
+                let server = &shelf.server().entry().name;
+                let endpoint = &received.passage.identified.head.endpoint;
+                let result = task_renamed(gate, (received, server), result);
+                joined::renamed(server, questions::all_signed(endpoint, server, result))
+            }
             None => result,
         },
         _ => result,
+    }
+}
+
+/// A task under the id that the client of a joined endpoint knows, or gets to know.
+fn task_renamed(gate: &Gate, (received, server): (&Received, &ServerName), result: Raw) -> Raw {
+    let is_about_one = received.call.method.as_str().starts_with(TASKS);
+    if !is_about_one && memchr::memmem::find(result.as_bytes(), b"\"taskId\"").is_none() {
+        return result;
+    }
+    let Some(members) = result.members() else { return result };
+    let Some(id) = members.string("taskId") else { return result };
+    let shown = if is_about_one {
+        Some(received.asked().to_owned())
+    } else if members.string("resultType").as_deref() == Some("task") {
+        task::shown(gate, (&received.passage.identified.subject.id, server), &id)
+    } else {
+        return result;
+    };
+    let edit = members.edit();
+    match shown {
+        Some(shown) => edit.set("taskId", Raw::string_of(&shown)).finish(),
+        None => edit.remove("taskId").finish(),
     }
 }
 
@@ -147,8 +179,12 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
     let (Some(members), Some(shelf)) = (result.members(), target.shelf()) else { return result };
     let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
     let server = &shelf.server().entry().name;
+    let apps = shows_apps(&received.call.meta.capabilities);
     let shown = |raw: &Raw| {
         let item = Item::read(kind, server, raw).filter(|item| may_be_used(shelf, (kind, item)))?;
+        if item.tool.is_for_apps && !apps {
+            return None;
+        }
         let judged = Judged::of(&identified.snapshot.inspecting, server, raw.clone());
         let shown = Shown {
             name: item.name.clone(),

@@ -3,6 +3,7 @@
 //! What the subject may not see is answered exactly like what does not exist, and no server is started to find out.
 
 mod item;
+pub(in crate::journey) mod task;
 
 use std::sync::Arc;
 
@@ -95,7 +96,7 @@ impl Target {
 /// # Errors
 /// [`Code::Unknown`] for what is not there or not to be seen; [`Code::ServerDown`] and its kin when a server's
 /// definitions are needed and cannot be had.
-pub(super) async fn target(gate: &Gate, received: Received) -> Result<Routed, Refusal> {
+pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed, Refusal> {
     let method = &received.call.method;
     if !is_spoken(method, received.call.meta.revision.is_modern()) {
         return Err(no_method(method));
@@ -114,6 +115,9 @@ pub(super) async fn target(gate: &Gate, received: Received) -> Result<Routed, Re
         }
         (Method::Complete, only) => item::completion(gate, &received, only).await?,
         (_, Some(shelf)) => Target::Relay { shelf },
+        (Method::TasksGet | Method::TasksUpdate | Method::TasksCancel, None) => {
+            task::target(gate, &mut received)?
+        }
         (method, None) => match Kind::of(method) {
             Some(kind) => Target::Own(Own::List(kind)),
             None => return Err(no_method(method)),
@@ -194,11 +198,12 @@ pub(super) fn denied_by(decision: &Decision) -> String {
     format!("denied by {}", rules.join(", "))
 }
 
-/// Whom a server is told that it works for.
+/// Whom a server is told that it works for. What a client could do with tasks of its own (2025-11-25) is not offered: they are
+/// asked about outside of any call, where nobody could say whose they are.
 pub(super) fn caller(received: &Received) -> Caller {
     Caller {
         subject: received.passage.identified.subject.id.clone(),
-        capabilities: received.call.meta.capabilities.clone(),
+        capabilities: received.call.meta.capabilities.edit().remove("tasks").members(),
         timeout: None,
         replay_safe: false,
         param_headers: Vec::new(),

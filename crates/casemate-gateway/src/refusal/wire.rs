@@ -86,9 +86,14 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadMessage => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
         Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
-        Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
-            (StatusCode::OK, code::INVALID_PARAMS)
-        }
+        Code::Unknown
+        | Code::BadParams
+        | Code::BadArguments
+        | Code::ArgumentsBlocked
+        | Code::BadState
+        | Code::ForeignState
+        | Code::NotWaiting
+        | Code::Resumed => (StatusCode::OK, code::INVALID_PARAMS),
         Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied | Code::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         Code::BadSchema
@@ -105,6 +110,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::NeedsSecret
         | Code::NeedsLogin
         | Code::CannotAsk
+        | Code::TooManyQuestions
         | Code::Canceled => (StatusCode::OK, code::INTERNAL),
         Code::Internal | Code::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL),
     }

@@ -21,7 +21,7 @@ use casemate_testkit::{Era, Fixture};
 use casemate_transport::http::{Server as HttpServer, Shell};
 use casemate_transport::listener::Listener;
 use serde_json::json;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,9 +49,9 @@ pub(super) struct Harness {
     pub(super) pins: Arc<Book>,
     /// What was written to all servers behind pipes.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
-    pub(super) address: std::net::SocketAddr,
     /// The servers behind pipes.
     pub(super) links: Arc<Links>,
+    pub(super) address: std::net::SocketAddr,
     stop: CancellationToken,
 }
 
@@ -112,7 +112,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(shell));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), address, links, stop }
+        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), links, address, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -437,13 +437,23 @@ pub(super) const HOSTILE: [(&str, Kind); 18] = [
 ];
 
 fn hostile_process(hostile: Hostile) -> Process {
+    beside(move |reader, writer| hostile.serve_stdio(reader, writer))
+}
+
+/// A server behind a pipe that ends when it returns.
+fn beside<F, S>(serve: S) -> Process
+where
+    S: FnOnce(ReadHalf<DuplexStream>, WriteHalf<DuplexStream>) -> F,
+    F: Future<Output: Send> + Send + 'static,
+{
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
+    let served = serve(reader, writer);
     background(async move {
         let _guard = guard;
-        hostile.serve_stdio(reader, writer).await
+        served.await
     });
     let (stdout, stdin) = tokio::io::split(ours);
     Process {
@@ -483,6 +493,9 @@ impl Launcher for Links {
         Box::pin(async move {
             let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
             let program = command.program.as_str();
+            if program == "script" {
+                return Ok(beside(|reader, writer| super::bridge::script::serve(reader, writer)));
+            }
             if program == "says-token" {
                 return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));
             }
@@ -534,7 +547,7 @@ impl ProcessHandle for Link {
 }
 
 /// A pipe of which nobody knows how much was read.
-struct Pipe(tokio::io::WriteHalf<tokio::io::DuplexStream>, Arc<Mutex<Vec<u8>>>);
+struct Pipe(WriteHalf<DuplexStream>, Arc<Mutex<Vec<u8>>>);
 
 impl Input for Pipe {
     fn unread(&self) -> Option<u64> {

@@ -63,11 +63,17 @@ pub fn hello(revision: Revision, capabilities: &Raw, client_info: &Raw) -> Raw {
         .finish()
 }
 
-/// Writes a call's params for a server; `progress` is the token under which it may report.
+/// Writes a call's params for a server; `progress` is the token under which it may report. What a modern client says in
+/// reply to questions is no part of a legacy request.
 #[must_use]
 pub fn params(call: &Call, progress: Option<Raw>) -> Raw {
     let own: Vec<(&'static str, Raw)> = progress.map(|token| ("progressToken", token)).into_iter().collect();
-    super::with_meta(&call.params, &own)
+    let is_reply = |name: &&str| call.meta.revision.is_modern() && call.params.has(name);
+    if !super::modern::REPLY.iter().any(|name| is_reply(name)) {
+        return super::with_meta(&call.params, &own);
+    }
+    let bare = super::modern::REPLY.iter().fold(call.params.edit(), |edit, name| edit.remove(*name));
+    super::with_meta(&bare.members(), &own)
 }
 
 /// Writes a result for a legacy client: words that only the modern dialect has are taken out.

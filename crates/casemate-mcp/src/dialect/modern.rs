@@ -19,6 +19,21 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// `_meta` of a notification on a listen stream: the id of the request that opened it.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
+/// The params in which a client replies to the questions of an `input_required` result.
+pub const REPLY: [&str; 2] = ["inputResponses", "requestState"];
+
+/// Whether a result is no answer yet, but asks something first.
+#[must_use]
+pub fn asks(result: &Members) -> bool {
+    result.string("resultType").as_deref() == Some("input_required")
+}
+
+/// Requests that may be answered with questions.
+#[must_use]
+pub fn may_be_asked(method: &Method) -> bool {
+    matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
+}
+
 /// The `_meta` of a request that names its revision there, which is what tells the dialects apart.
 #[derive(Debug, Clone)]
 pub struct Named {
@@ -93,7 +108,8 @@ pub fn params(call: &Call, offered: &Raw, progress: Option<Raw>) -> Raw {
     super::with_meta(&call.params, &own)
 }
 
-/// Writes a result for a modern client: every result has a type, and what may be cached says for how long.
+/// Writes a result for a modern client: every result has a type, and what may be cached says for how long. It may be kept for
+/// the one who asked and for nobody else, whatever its server says: what somebody may see depends on who they are.
 #[must_use]
 pub fn result(method: &Method, result: Raw) -> Raw {
     let Some(members) = result.members() else { return result };
@@ -106,7 +122,7 @@ pub fn result(method: &Method, result: Raw) -> Raw {
         if !members.has("ttlMs") {
             edit = edit.set("ttlMs", Raw::of(&0));
         }
-        if !members.has("cacheScope") {
+        if members.string("cacheScope").as_deref() != Some("private") {
             edit = edit.set("cacheScope", Raw::of("private"));
         }
     }

@@ -1,6 +1,6 @@
 //! Incoming messages: answers find their request, reports their call, and questions the one who can answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use casemate_mcp::call::{Answer, Notice};
@@ -8,13 +8,14 @@ use casemate_mcp::dialect::modern::SUBSCRIPTION_ID;
 use casemate_mcp::frame::{ErrorObject, Frame, Id, code, error_text, response_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_mcp::question::Need;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Book, Desk};
+use super::{Book, Desk, Pending, runs};
 use crate::deadline::Activity;
 use crate::{Event, guard};
 
@@ -41,15 +42,27 @@ pub(crate) struct Asked {
     id: Id,
     answer: oneshot::Receiver<Result<Raw, ErrorObject>>,
     withdrawn: CancellationToken,
-    activity: Arc<Activity>,
+    /// Of the call that it belongs to, as soon as that is certain.
+    activity: Arc<OnceLock<Arc<Activity>>>,
+}
+
+/// A question that belongs to one of several calls.
+#[derive(Debug)]
+pub(super) struct Held {
+    id: Id,
+    method: Method,
+    params: Option<Members>,
+    answer: oneshot::Sender<Result<Raw, ErrorObject>>,
+    activity: Arc<OnceLock<Arc<Activity>>>,
 }
 
 impl Asked {
     /// Waits for the client and writes its reply; nothing when the server no longer wants it.
     pub(crate) async fn reply(mut self) -> Option<Bytes> {
         let outcome = tokio::select! {
-            answer = &mut self.answer => answer,
+            biased;
             () = self.withdrawn.cancelled() => return None,
+            answer = &mut self.answer => answer,
         };
         let outcome = outcome.unwrap_or_else(|_| Err(ErrorObject::new(code::INTERNAL, "nobody answered")));
         Some(match outcome {
@@ -61,8 +74,11 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.activity.answered();
-        guard(&self.desk.book).questions.remove(&self.id);
+        let mut book = guard(&self.desk.book);
+        if let Some(activity) = self.activity.get() {
+            activity.answered();
+        }
+        book.questions.remove(&self.id);
     }
 }
 
@@ -86,12 +102,14 @@ impl Desk {
     fn answered(&self, id: Option<Id>, outcome: Result<Raw, ErrorObject>) -> Reaction {
         let entry = {
             let mut book = guard(&self.book);
-            match (&id, &outcome) {
+            let entry = match (&id, &outcome) {
                 (Some(Id::Number(number)), _) => book.open.remove(number),
                 // A server that could not read the request's id; there is no doubt when only one is under way.
                 (None, Err(_)) if book.open.len() == 1 => book.open.drain().map(|(_, open)| open).next(),
                 _ => None,
-            }
+            };
+            book.settle();
+            entry
         };
         let Some(entry) = entry else {
             let line = match (id, outcome) {
@@ -126,7 +144,7 @@ impl Desk {
                 let id = params.and_then(|params| params.get("requestId")).and_then(|raw| id_of(&raw));
                 let question = id.and_then(|id| guard(&self.book).questions.remove(&id));
                 question.map_or(Reaction::Unasked, |question| {
-                    question.cancel();
+                    question.withdrawn.cancel();
                     Reaction::Delivered
                 })
             }
@@ -173,7 +191,9 @@ impl Desk {
 
     fn ask(self: &Arc<Desk>, id: &Id, question: Notice, origin: Option<i64>) -> Result<Asked, ErrorObject> {
         let Notice { method, params } = question;
-        if !self.may_ask(&method) {
+        let need = Need::of(&method, params.as_ref());
+        if !need.is_some_and(|need| need.is_met(&self.offered)) {
+            self.report_unoffered(need, origin);
             let message = format!("{method} was not offered to this server");
             return Err(ErrorObject::new(code::METHOD_NOT_FOUND, message));
         }
@@ -188,28 +208,32 @@ impl Desk {
         if book.questions.contains_key(id) {
             return refused("a question with this id waits for an answer already");
         }
-        let Some(events) = origin.or_else(|| book.only()).and_then(|call| book.call(call)) else {
-            return refused("the question belongs to none of the calls in flight, or to any of several");
-        };
         let (answer, receiver) = oneshot::channel();
-        let (events, activity) = events;
-        if events.try_send(Event::Question { method, params, answer }).is_err() {
-            return refused("the client does not take questions now");
+        let activity = Arc::new(OnceLock::new());
+        let held = Held { id: id.clone(), method, params, answer, activity: Arc::clone(&activity) };
+        let call = origin.or_else(|| book.only());
+        match call.and_then(|call| book.call(call)) {
+            Some(ear) => {
+                if !held.put_to(&ear) {
+                    return refused("the client does not take questions now");
+                }
+            }
+            None if origin.is_none() && book.running().count() > 1 => book.held.push(held),
+            None => return refused("the question belongs to none of the calls in flight"),
         }
-        activity.asked();
         let withdrawn = CancellationToken::new();
-        book.questions.insert(id.clone(), withdrawn.clone());
+        book.questions.insert(id.clone(), Pending { withdrawn: withdrawn.clone(), call });
         drop(book);
         Ok(Asked { desk: Arc::clone(self), id: id.clone(), answer: receiver, withdrawn, activity })
     }
 
-    /// Only what was offered may be asked for.
-    fn may_ask(&self, method: &Method) -> bool {
-        match method {
-            Method::ElicitationCreate => self.offered.has("elicitation"),
-            Method::SamplingCreate => self.offered.has("sampling"),
-            Method::RootsList => self.offered.has("roots"),
-            _ => false,
+    /// Tells the call in which it was asked what its client would have had to declare.
+    fn report_unoffered(&self, need: Option<Need>, origin: Option<i64>) {
+        let book = guard(&self.book);
+        let call = origin.or_else(|| book.only()).and_then(|id| book.call(id));
+        if let (Some(need), Some((events, _))) = (need, call) {
+            // A client that does not read learns less of why its call failed.
+            _ = events.try_send(Event::Unoffered(need));
         }
     }
 }
@@ -227,7 +251,47 @@ pub(crate) fn answered_id(text: &[u8]) -> Option<i64> {
 
 type Ear = (tokio::sync::mpsc::Sender<Event>, Arc<Activity>);
 
+impl Held {
+    /// Puts the question to the call that it belongs to. `false` when that does not listen.
+    fn put_to(self, (events, activity): &Ear) -> bool {
+        let Ok(place) = events.try_reserve() else { return false };
+        // Before anybody can answer: the answer is counted, too.
+        activity.asked();
+        _ = self.activity.set(Arc::clone(activity));
+        place.send(Event::Question { method: self.method, params: self.params, answer: self.answer });
+        true
+    }
+}
+
 impl Book {
+    /// Requests in which a server may ask.
+    fn running(&self) -> impl Iterator<Item = i64> {
+        self.open.iter().filter(|(_, open)| open.is_call() && runs(&open.method)).map(|(id, _)| *id)
+    }
+
+    /// Gives what is held to the only call that is left: the others were answered, and one that waits for a reply is not.
+    fn settle(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut running = self.running();
+        let (first, second) = (running.next(), running.next());
+        drop(running);
+        if second.is_some() {
+            return;
+        }
+        let ear = first.and_then(|id| self.call(id));
+        for held in std::mem::take(&mut self.held).into_iter().filter(|held| !held.answer.is_closed()) {
+            if let Some(ear) = &ear {
+                if let Some(pending) = self.questions.get_mut(&held.id) {
+                    pending.call = first;
+                }
+                // Whoever does not listen does not answer, and the server is told so.
+                _ = held.put_to(ear);
+            }
+        }
+    }
+
     fn call(&self, id: i64) -> Option<Ear> {
         let open = self.open.get(&id).filter(|open| open.is_call())?;
         Some((open.events.clone()?, Arc::clone(&open.activity)))

@@ -137,11 +137,37 @@ async fn questions_reach_the_one_call_in_flight_and_answers_go_back() {
     let text = String::from_utf8(asked.reply().await.unwrap().to_vec()).unwrap();
     assert!(text.contains("nobody answered"), "{text}");
 
-    let (_second, _e) = rig.call(Method::ToolsCall);
-    let refused = reply(rig.receive("{'id':3,'method':'elicitation/create'}"));
-    assert!(refused.contains("any of several"), "{refused}");
     let not_offered = reply(rig.receive("{'id':4,'method':'sampling/createMessage'}"));
     assert!(not_offered.contains("-32601"), "{not_offered}");
+}
+
+#[tokio::test]
+async fn a_question_of_one_of_several_calls_waits_until_it_is_certain_whose_it_is() {
+    let rig = rig(r#"{"elicitation":{}}"#);
+    let (_first, mut first_events) = rig.call(Method::ToolsCall);
+    let (_second, mut second_events) = rig.call(Method::ToolsCall);
+    let Reaction::Ask(asked) = rig.receive("{'id':'q','method':'elicitation/create'}") else {
+        panic!("not asked")
+    };
+    assert!(first_events.try_recv().is_err() && second_events.try_recv().is_err(), "it could be either's");
+    rig.receive("{'id':1,'result':{}}");
+    let Some(Event::Question { answer, .. }) = second_events.recv().await else { panic!("no question") };
+    answer.send(Ok(Raw::EMPTY_OBJECT)).unwrap();
+    assert!(asked.reply().await.unwrap().starts_with(br#"{"jsonrpc":"2.0","id":"q","result":{}"#));
+}
+
+#[tokio::test]
+async fn a_question_is_nobodys_when_the_call_that_asked_may_have_been_given_up() {
+    let rig = rig(r#"{"elicitation":{}}"#);
+    let (first, _events) = rig.call(Method::ToolsCall);
+    let (_second, mut second_events) = rig.call(Method::ToolsCall);
+    let Reaction::Ask(asked) = rig.receive("{'id':'q','method':'elicitation/create'}") else {
+        panic!("not asked")
+    };
+    drop(first);
+    let refused = String::from_utf8(asked.reply().await.unwrap().to_vec()).unwrap();
+    assert!(refused.contains("nobody answered"), "{refused}");
+    assert!(second_events.try_recv().is_err());
 }
 
 #[tokio::test]

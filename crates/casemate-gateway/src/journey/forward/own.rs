@@ -11,11 +11,12 @@ use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
 use super::{LOG_LEVELS, Refusal, down, listen};
-use crate::catalog::{Judged, Kind, Page, Shelf, View};
+use crate::catalog::{Judged, Kind, Page, Shelf, View, shows_apps};
 use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::journey::authorize::TASKS;
 use crate::journey::head::SessionRef;
 use crate::journey::receive::Received;
 use crate::journey::route::{Own, caller, may_see};
@@ -96,7 +97,13 @@ fn open(gate: &Gate, received: &Received, hello: &Meta) -> Result<Arc<Session>, 
 
 /// `server/discover`: the same for a modern client.
 async fn discover(gate: &Gate, received: &Received) -> Result<Raw, Refusal> {
-    let about = about(gate, received).await?;
+    let mut about = about(gate, received).await?;
+    if received.passage.identified.head.endpoint.joins() {
+        // Servers that have tasks give them to those who know the extension.
+        about.capabilities = about.capabilities.members().map_or(about.capabilities, |capabilities| {
+            capabilities.edit().set("extensions", Raw::of(&json!({ TASKS: {} }))).finish()
+        });
+    }
     let revisions: Vec<&str> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
     let empty = Members::empty();
     let meta = empty.edit().set(modern::SERVER_INFO, about.info).finish();
@@ -182,7 +189,8 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     let view = catalog.view(snapshot, &identified.head.endpoint);
     let cursor = received.call.params.string("cursor");
     let revision = received.call.meta.revision;
-    let page = Page { subject: &identified.subject, kind, cursor: cursor.as_deref(), revision };
+    let apps = shows_apps(&received.call.meta.capabilities);
+    let page = Page { subject: &identified.subject, kind, cursor: cursor.as_deref(), revision, apps };
     if let Some(kept) = view.kept(snapshot, page) {
         return Ok(kept);
     }

@@ -1,7 +1,7 @@
 //! What a server's messages hold: hidden text is removed, secrets are masked, and what is found is told.
 
 use casemate_inspect::{Finding, Findings, Inspection, Measure, Place, Severity};
-use casemate_mcp::frame::ErrorObject;
+use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 
@@ -83,6 +83,32 @@ pub(in crate::journey) fn told(
     }
     judge(server, &outcome.findings).ok()?;
     outcome.message.members().map(Some)
+}
+
+/// A client's reply to a question as it may go to the server that asked.
+///
+/// # Errors
+/// What the server is told in its place.
+pub(in crate::journey) fn replied(
+    snapshot: &Snapshot,
+    server: &ServerName,
+    reply: Raw,
+) -> Result<Raw, ErrorObject> {
+    let measures = snapshot.inspecting.measures(server, Place::Arguments);
+    let outcome = snapshot.inspecting.inspection.message(&reply, &measures);
+    if outcome.findings.is_empty() {
+        return Ok(reply);
+    }
+    let line = outcome.findings.line();
+    if outcome.findings.blocking().is_some() {
+        tracing::warn!(server = %server, found = %line, "a reply to a question was held back");
+        return Err(ErrorObject::new(
+            code::INTERNAL,
+            "The reply does not pass: it holds what a rule blocks.",
+        ));
+    }
+    tracing::info!(server = %server, found = %line, "a reply to a question");
+    Ok(outcome.message)
 }
 
 /// The params of a call as they may go to its server.

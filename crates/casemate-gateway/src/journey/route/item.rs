@@ -7,7 +7,7 @@ use casemate_policy::Resource;
 
 use super::{About, Received, Refusal, Target};
 use super::{caller, joined_shelf, known, may_see, no_item, no_resource, shown_target, string_param, unseen};
-use crate::catalog::{Kind, Shelf, Shown, View, unwrap_uri};
+use crate::catalog::{Kind, Shelf, Shown, View, shows_apps, unwrap_uri};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::forward::down;
@@ -18,6 +18,9 @@ pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Resu
     let name = string_param(received, "name")?;
     let shown = find(gate, received, (kind, &name)).await?;
     known(received, &shown.resource(kind), || no_item(kind, &name))?;
+    if shown.item.tool.is_for_apps && !shows_apps(&received.call.meta.capabilities) {
+        return Err(no_item(kind, &name));
+    }
     if let Some(why) = &shown.blocked {
         let message = format!("{name:?} cannot be used: its definition holds what a rule blocks ({why}).");
         return Err(Refusal::new(Code::DefinitionBlocked, message));
