@@ -85,7 +85,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::BadMessage => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
         Code::UnknownRevision => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
-        Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
+        Code::Unknown | Code::BadParams | Code::BadArguments | Code::Guarded | Code::ArgumentsBlocked => {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
         Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
@@ -100,7 +100,11 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::CallLost
         | Code::OverLimit
         | Code::DefinitionBlocked
+        | Code::NameRefused
+        | Code::Unlocked
         | Code::AnswerBlocked
+        | Code::BadStructure
+        | Code::NoStructure
         | Code::NeedsSecret
         | Code::NeedsLogin
         | Code::CannotAsk
