@@ -38,18 +38,20 @@ pub fn read(file: &Path, key: Option<&Path>) -> anyhow::Result<Lock> {
 /// Writes a lock file, and its signature when there is a key.
 pub fn write(lock: &Lock, file: &Path, key: Option<&Path>) -> anyhow::Result<()> {
     let text = lock.to_string();
-    let signed = key.map(|key| {
-        let why = |why| Failure::new(Exit::Failure, format!("{} cannot sign: {why}", key.display()));
-        sign(&text, &self::text(key, SMALL_MAX)?)
-            .map_err(|fault| why(fault).hint("`openssl genpkey -algorithm ed25519` makes a key").into())
-    });
-    let signed: Option<String> = signed.transpose()?;
+    let signed = key.map(|key| signed(&text, key)).transpose()?;
     replace(file, text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
     if let Some(signed) = signed {
         let beside = signature(file);
         replace(&beside, signed.as_bytes()).with_context(|| format!("cannot write {}", beside.display()))?;
     }
     Ok(())
+}
+
+fn signed(text: &str, key: &Path) -> anyhow::Result<String> {
+    sign(text, &self::text(key, SMALL_MAX)?).map_err(|why| {
+        let failure = Failure::new(Exit::Failure, format!("{} cannot sign: {why}", key.display()));
+        failure.hint("`openssl genpkey -algorithm ed25519` makes a key").into()
+    })
 }
 
 /// Where the signature of a file lies.

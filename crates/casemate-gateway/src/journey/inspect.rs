@@ -156,8 +156,8 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     // The first definition of a name counts.
     let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw).filter(|item| may_be_used(shelf, (kind, item)))?;
-        if !seen.insert(item.name.clone()) {
+        let item = Item::read(kind, server, raw)?;
+        if !seen.insert(item.name.clone()) || !may_be_used(shelf, (kind, &item)) {
             return None;
         }
         let named = names.findings(&identified.snapshot, shelf, (kind, &item));

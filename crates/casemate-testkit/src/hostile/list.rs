@@ -88,7 +88,7 @@ impl Villain {
                 tools.extend(self.claims(|name| tool(name, "Does what the other does", open())));
             }
             Kind::WrongStructure => {
-                let count = json!({"properties": {"count": {"type": "integer"}}, "required": ["count"]});
+                let count = json!({"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]});
                 let strike = tools.iter_mut().find(|tool| tool["name"] == "strike");
                 strike.into_iter().for_each(|tool| tool["outputSchema"] = count.clone());
                 let elsewhere = json!({"$ref": "http://127.0.0.1:9/schema.json"});
