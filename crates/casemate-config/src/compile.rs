@@ -6,8 +6,10 @@
 
 mod digest;
 mod front;
+mod guards;
 mod identity;
 mod inspect;
+mod origins;
 mod pace;
 pub(crate) mod policy;
 mod profile;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl, TlsFiles};
-use casemate_gateway::snapshot::{Limits, Snapshot};
+use casemate_gateway::snapshot::{Inspecting, Limits, Snapshot};
 use casemate_net::Destination;
 
 pub use identity::Identity;
@@ -129,7 +131,7 @@ pub(crate) fn compile(
     let servers = compiler.servers();
     let policy = compiler.policy();
     let identity = compiler.identity();
-    let inspecting = compiler.inspecting();
+    let inspecting = Inspecting { origins: origins::of(&servers), ..compiler.inspecting() };
     let snapshot = Snapshot {
         version: 0,
         inspecting,

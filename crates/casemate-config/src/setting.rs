@@ -106,6 +106,8 @@ pub enum Word {
     Path,
     /// Places that may be reached over the network.
     Destination,
+    /// Hosts that an argument may name.
+    Site,
     /// Kinds of personal data.
     Personal,
     /// Addresses, or networks of them.

@@ -354,6 +354,7 @@ impl Kind {
             Kind::Words(Word::Path) => "a list of absolute paths",
             Kind::Words(Word::Scope) => "a list of scopes",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
+            Kind::Words(Word::Site) => "a list of host names or addresses, each with an optional port",
             Kind::Words(Word::Personal) => "a list of `mail`, `phone`, `card`, `iban`, `national-id`",
             Kind::Words(Word::Network) => "a list of addresses or networks",
             Kind::Given => "a text, \"secret:NAME\", \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",

@@ -6,9 +6,11 @@
 
 mod definition;
 mod judged;
+mod names;
 mod pattern;
 mod schema;
 mod shelf;
+mod shelved;
 mod uri;
 mod view;
 
@@ -16,13 +18,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use casemate_mcp::names::ServerName;
 
 pub use definition::{Definitions, Item, Kind, Tool, shows_apps};
-pub use judged::Judged;
 pub(crate) use judged::noted;
-pub use schema::{ArgumentFault, Schema};
+pub use judged::{Blocked, Judged};
+pub use names::{Doubted, Names};
+pub use schema::{Misfit, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};
 pub use view::{Page, Shown, View};
@@ -37,13 +40,15 @@ pub struct Catalog {
     shelves: ArcSwap<BTreeMap<ServerName, Arc<Shelf>>>,
     common: Common,
     views: Mutex<HashMap<Endpoint, Arc<View>>>,
+    names: ArcSwapOption<Names>,
 }
 
 impl Catalog {
     /// A shelf for each server of the snapshot; nothing is started.
     #[must_use]
     pub fn new(snapshot: &Snapshot, host: &Arc<Host>, common: Common) -> Catalog {
-        let catalog = Catalog { shelves: ArcSwap::default(), common, views: Mutex::new(HashMap::new()) };
+        let (shelves, names) = (ArcSwap::default(), ArcSwapOption::empty());
+        let catalog = Catalog { shelves, common, views: Mutex::new(HashMap::new()), names };
         catalog.swap(snapshot, host);
         catalog
     }
@@ -83,6 +88,19 @@ impl Catalog {
         self.shelves.load_full()
     }
 
+    /// All names as they are now, judged anew only when something changed since the last time.
+    #[must_use]
+    pub fn names(&self, snapshot: &Snapshot) -> Arc<Names> {
+        let generation = self.common.generation.load(Ordering::Acquire);
+        let before = self.names.load_full();
+        if let Some(names) = before.as_ref().filter(|names| names.is_of(snapshot, generation)) {
+            return Arc::clone(names);
+        }
+        let names = Arc::new(Names::build(snapshot, &self.shelves.load(), generation, before.as_deref()));
+        self.names.store(Some(Arc::clone(&names)));
+        names
+    }
+
     /// The view of an endpoint, built anew only when something changed since the last time.
     #[must_use]
     pub fn view(&self, snapshot: &Snapshot, endpoint: &Endpoint) -> Arc<View> {
@@ -94,7 +112,8 @@ impl Catalog {
         }
         drop(views);
         // Built outside the lock: two callers may build the same view once, none waits for the other.
-        let view = Arc::new(View::build(snapshot, &self.shelves.load(), endpoint, generation));
+        let names = self.names(snapshot);
+        let view = Arc::new(View::build(snapshot, (&self.shelves.load(), &names), endpoint, generation));
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         views.retain(|kept, _| snapshot_has(snapshot, kept));
         views.insert(endpoint.clone(), Arc::clone(&view));

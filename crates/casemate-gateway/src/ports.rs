@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 use casemate_policy::{Subject, SubjectId};
@@ -79,6 +80,17 @@ pub trait Pins: Send + Sync + Debug {
     /// Where each definition stands that a server declares now, in the order given. What is new and what has changed is
     /// remembered; nothing that has changed is ever approved by this.
     fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing>;
+
+    /// What a server listed the last time, from before it was started: as [`Pins::remember`] was given it.
+    fn remembered(&self, server: &ServerName) -> Option<Bytes> {
+        let _ = server;
+        None
+    }
+
+    /// Keeps what a server lists over restarts. Does not wait: soon is soon enough.
+    fn remember(&self, server: &ServerName, listed: Bytes) {
+        let _ = (server, listed);
+    }
 }
 
 /// A definition that a server declares now.
@@ -114,6 +126,8 @@ pub enum Standing {
     New,
     /// Another definition of that name was approved.
     Changed,
+    /// The gateway is held to a lock file, and it is not in it.
+    Unlocked,
 }
 
 /// Writes down what is about to be done and how it ended.

@@ -201,6 +201,12 @@ codes! {
     DefinitionBlocked = "CM1504", Upstream;
     /// The definition is new, or another than was approved, and waits for a person.
     Unapproved = "CM1505", Policy;
+    /// The name of what is called stands for something else, or its server says that it is another.
+    NameRefused = "CM1507", Upstream;
+    /// An argument is not what a guard demands.
+    Guarded = "CM1508", Policy;
+    /// The definition is not in the lock file that the gateway is held to.
+    Unlocked = "CM1509", Policy;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
@@ -239,6 +245,10 @@ codes! {
     TooManyQuestions = "CM1714", Upstream;
     /// The answer holds something that a rule keeps from passing.
     AnswerBlocked = "CM1801", Upstream;
+    /// The result is not what the tool's output schema says.
+    BadStructure = "CM1802", Upstream;
+    /// The result lacks what the tool's output schema promises.
+    NoStructure = "CM1803", Upstream;
     /// Something failed inside the gateway.
     Internal = "CM1901", Us;
     /// The gateway is stopping.

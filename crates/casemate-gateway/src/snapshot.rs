@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::authorization::Authorization;
 use crate::front::PublicUrl;
-use casemate_inspect::{Inspection, Measures, Place, Policy};
+use casemate_inspect::guard::Guards;
+use casemate_inspect::{Inspection, Measure, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 pub use casemate_upstream::entry::{
     Approval, Carrier, ClientSecret, CommandSource, Enclosure, Exposed, Grant, HttpSource, ImageSource,
@@ -53,6 +54,10 @@ pub struct Inspecting {
     pub policies: BTreeMap<ServerName, Policy>,
     /// What holds for a server that is not among them.
     pub otherwise: Policy,
+    /// Where servers come from, for who says that they are another: `npm:NAME`, `host:NAME`.
+    pub origins: BTreeMap<ServerName, Arc<str>>,
+    /// What is demanded of the arguments of tools, beyond their schemas.
+    pub guards: BTreeMap<ServerName, Guards>,
 }
 
 impl Inspecting {
@@ -60,6 +65,18 @@ impl Inspecting {
     #[must_use]
     pub fn measures(&self, server: &ServerName, place: Place) -> Measures<'_> {
         self.policies.get(server).unwrap_or(&self.otherwise).at(place)
+    }
+
+    /// What is done about a server's names that stand for something else.
+    #[must_use]
+    pub fn names(&self, server: &ServerName) -> Measure {
+        self.policies.get(server).unwrap_or(&self.otherwise).names
+    }
+
+    /// What is done about results of a server that are not what its tools declared.
+    #[must_use]
+    pub fn output(&self, server: &ServerName) -> Measure {
+        self.policies.get(server).unwrap_or(&self.otherwise).output
     }
 }
 

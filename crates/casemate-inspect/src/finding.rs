@@ -20,6 +20,8 @@ pub enum Class {
     Signal,
     /// Markup that makes a client fetch something.
     Markup,
+    /// A name that stands for something else.
+    Name,
     /// The message itself: what cannot be made harmless.
     Form,
 }
@@ -100,7 +102,8 @@ impl Findings {
         self.0.iter().find(|finding| finding.measure == Measure::Block)
     }
 
-    pub(crate) fn add(&mut self, found: Finding) {
+    /// Adds a find; one more of what was found already counts with it.
+    pub fn add(&mut self, found: Finding) {
         let same = |old: &&mut Finding| {
             old.class == found.class && old.rule == found.rule && old.measure == found.measure
         };

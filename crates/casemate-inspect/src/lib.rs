@@ -1,4 +1,5 @@
-//! What passes through is looked at: hidden text, secrets, personal data, and signs that a text talks to the model.
+//! What passes through is looked at: hidden text, secrets, personal data, signs that a text talks to the model, and
+//! names that stand for something else.
 //!
 //! Knows: which characters are not seen and where they are legitimate, what secrets look like and in which forms they
 //! travel, how a JSON text is changed without being broken, and what of it a server's settings ask for.
@@ -7,9 +8,11 @@
 
 mod exact;
 mod finding;
+pub mod guard;
 mod hidden;
 mod inspection;
 mod marks;
+pub mod names;
 mod needles;
 mod policy;
 mod rules;

@@ -64,6 +64,10 @@ pub struct Policy {
     pub signals: Measure,
     /// Hidden text in definitions.
     pub definitions: Measure,
+    /// Names that stand for something else: off, told of, or blocked where that is as good as certain.
+    pub names: Measure,
+    /// Results that are not what their tools declared.
+    pub output: Measure,
 }
 
 impl Default for Policy {
@@ -76,6 +80,8 @@ impl Default for Policy {
             personal_found: Measure::Clean,
             signals: Measure::Flag,
             definitions: Measure::Block,
+            names: Measure::Block,
+            output: Measure::Block,
         }
     }
 }
@@ -120,7 +126,7 @@ impl Measures<'_> {
             Class::Personal if self.kinds.contains(&Personal::of(rule)) => self.personal,
             Class::Personal => Measure::Off,
             Class::Signal | Class::Markup => self.signals,
-            Class::Hidden | Class::Exact | Class::Form => Measure::Clean,
+            Class::Hidden | Class::Exact | Class::Form | Class::Name => Measure::Clean,
         };
         if rule.only_flags { measure.min(Measure::Flag) } else { measure }
     }

@@ -4,7 +4,8 @@
 //! fetched once, with everything that it depends on, into a tree that only can be read ([`Packages`]), and how such a
 //! tree is told from one that was changed.
 //!
-//! It also knows what a definition comes to in 32 bytes, and what changed between two of them ([`pins`]).
+//! It also knows what a definition comes to in 32 bytes, what changed between two of them ([`pins`]),
+//! and how what was approved is written down for people to review and for a gateway to be held to ([`lock`]).
 //!
 //! It does not know what a server is for, which one may run, or how its cell looks like beyond the tree and the runtime
 //! ([`Prepared`]). It reads no environment and no configuration: where registries are is an argument ([`Sources`]).
@@ -13,6 +14,7 @@ mod asked;
 mod clock;
 mod errand;
 mod error;
+pub mod lock;
 mod nearness;
 mod npm;
 mod package;

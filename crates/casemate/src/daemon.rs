@@ -14,6 +14,7 @@ use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
 use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
+use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
@@ -31,6 +32,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
 use crate::wiring::ledger::StoredLedger;
+use crate::wiring::locked;
 use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
 use ledgers::Ledgers;
@@ -98,6 +100,8 @@ pub struct Start {
     pub store: Store,
     /// Its secrets.
     pub vault: Arc<Vault>,
+    /// What the gateway is held to, if to anything.
+    pub lock: Option<Lock>,
 }
 
 impl Daemon {
@@ -129,7 +133,7 @@ impl Daemon {
             ledger: (Arc::clone(&memory.keepers.ledger) as _, memory.spent),
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
-            pins: Arc::clone(&ledgers.pins) as _,
+            pins: locked::over(start.lock, &ledgers.pins),
             host,
             notices,
         });

@@ -22,6 +22,7 @@ pub mod exit;
 pub mod failure;
 pub mod launch;
 pub mod link;
+pub mod lock_file;
 pub mod log;
 pub mod output;
 pub mod packages;

@@ -3,6 +3,8 @@
 pub mod desk;
 pub mod identities;
 pub mod ledger;
+pub mod lists;
+pub mod locked;
 pub mod logins;
 pub mod nowhere;
 pub mod pins;

@@ -23,7 +23,9 @@ impl Compiler<'_> {
         let scope = self.scope("servers");
         let named = scope.names().into_iter().filter_map(|name| Some((ServerName::parse(name).ok()?, name)));
         let policies = named.map(|(server, name)| (server, policy(&scope.child(name).below("inspect"))));
-        Inspecting { inspection, policies: policies.collect(), otherwise: Policy::default() }
+        let policies = policies.collect();
+        let guards = self.guards();
+        Inspecting { inspection, policies, guards, ..Inspecting::default() }
     }
 
     /// Remembers a secret that a server is given, so that it is masked wherever it shows up.
@@ -84,5 +86,7 @@ fn policy(at: &Scope<'_>) -> Policy {
         personal_found: measure("personal_found", default.personal_found),
         signals: measure("signals", default.signals),
         definitions: measure("definitions", default.definitions),
+        names: measure("names", default.names),
+        output: measure("output", default.output),
     }
 }

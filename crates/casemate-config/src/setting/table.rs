@@ -4,6 +4,7 @@ mod cells;
 mod confirmed;
 mod front;
 mod gateway;
+mod guards;
 mod identity;
 mod inspect;
 mod limits;
@@ -30,6 +31,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SERVERS,
         confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
+        guards::SETTINGS,
         packages::SETTINGS,
         inspect::SETTINGS,
         limits::ROLES,

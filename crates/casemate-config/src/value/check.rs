@@ -4,6 +4,7 @@ use std::path::Path;
 
 use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
 use casemate_inspect::Personal;
+use casemate_inspect::guard::{HostFault, Hosts};
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
 use casemate_policy::{Entry, Pattern, ServerDef};
@@ -114,6 +115,7 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Scope => scope(text),
         Word::Path => path(text),
         Word::Destination => destination(text),
+        Word::Site => site(text),
         Word::Personal => personal(text),
         Word::Network => network(text),
     }
@@ -161,6 +163,14 @@ fn personal(text: &str) -> Result<(), Fault> {
     let known: Vec<&str> = Personal::ALL.iter().map(|kind| kind.as_str()).collect();
     let fault = || Fault::new(format!("{} is no kind of personal data", quoted(text)));
     Personal::parse(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
+}
+
+fn site(text: &str) -> Result<(), Fault> {
+    let refused = |(host, why): (&str, HostFault)| {
+        let fault = Fault::new(format!("{}: {why}", quoted(host)));
+        fault.hint("a host as addresses name it: \"example.com\", \"*.example.com\", \"127.0.0.1:8080\"")
+    };
+    Hosts::new(&[text], &[]).map(drop).map_err(|(host, why)| refused((&host, why)))
 }
 
 fn destination(text: &str) -> Result<(), Fault> {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use casemate_inspect::names::{Look, words};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::{QualifiedName, ServerName};
 
+use super::names::OwnNames;
 use super::{Schema, uri};
 use crate::ports::{Declared, Pinned, Standing};
 
@@ -77,6 +79,17 @@ impl Kind {
         }
     }
 
+    /// What stands before the name of one of them on the command line: `tool:push`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Tools => "tool",
+            Kind::Prompts => "prompt",
+            Kind::Resources => "resource",
+            Kind::Templates => "template",
+        }
+    }
+
     /// What of that kind is pinned; nothing, when there may be millions that come and go.
     #[must_use]
     pub fn pinned(self) -> Option<Pinned> {
@@ -112,12 +125,15 @@ pub struct Item {
     pub joined: Raw,
     /// What only tools have.
     pub tool: Tool,
+    looks: OnceLock<[Look; 2]>,
+    words: OnceLock<Vec<Look>>,
 }
 
 /// What only tools have. Empty for everything else.
 #[derive(Debug, Default)]
 pub struct Tool {
     schema: OnceLock<Option<Result<Schema, String>>>,
+    output: OnceLock<Option<Result<Schema, String>>>,
     /// `x-mcp-header` annotations: the header's name after `Mcp-Param-` and the path to the argument.
     pub param_headers: Vec<(Box<str>, Vec<Box<str>>)>,
     /// The server says that calling it changes nothing, or that calling it twice is calling it once.
@@ -151,7 +167,18 @@ impl Item {
         }
         let joined = joined.finish();
         let tool = if kind == Kind::Tools { Tool::read(&raw) } else { Tool::default() };
-        Some(Item { name, raw, joined_name, joined, tool })
+        let (looks, words) = Default::default();
+        Some(Item { name, raw, joined_name, joined, tool, looks, words })
+    }
+
+    /// What its name looks like at the joined endpoint, and what its own does.
+    pub(super) fn looks(&self) -> &[Look; 2] {
+        self.looks.get_or_init(|| [&self.joined_name, &self.name].map(|name| Look::of(name)))
+    }
+
+    /// The words of its texts that could be names of tools.
+    pub(super) fn words(&self) -> &[Look] {
+        self.words.get_or_init(|| words(self.raw.raw()))
     }
 
     /// The input schema as the server wrote it.
@@ -169,6 +196,14 @@ impl Item {
     /// The compiled input schema. `None` when the tool declares none.
     pub fn schema(&self) -> Option<&Result<Schema, String>> {
         self.tool.schema.get_or_init(|| self.raw.get("inputSchema").map(|raw| Schema::compile(&raw))).as_ref()
+    }
+
+    /// The compiled output schema. `None` when the tool declares none.
+    pub fn output(&self) -> Option<&Result<Schema, String>> {
+        self.tool
+            .output
+            .get_or_init(|| self.raw.get("outputSchema").map(|raw| Schema::compile(&raw)))
+            .as_ref()
     }
 }
 
@@ -200,6 +235,7 @@ impl Tool {
             |hint| hints.as_ref().and_then(|hints| hints.get(hint)).is_some_and(|raw| raw.as_str() == "true");
         Tool {
             schema: OnceLock::new(),
+            output: OnceLock::new(),
             param_headers,
             says_repeatable: says("readOnlyHint") || says("idempotentHint"),
             is_for_apps: is_for_apps(raw),
@@ -239,6 +275,12 @@ pub struct Definitions {
     by_name: [HashMap<Box<str>, Arc<Item>>; 4],
     /// Those that may not be used, and why.
     held: HashMap<(Kind, Box<str>), Standing>,
+    /// Definitions of a name that had another one.
+    pub(super) doubled: Vec<(Kind, Box<str>)>,
+    /// What is to be said of its names.
+    pub(super) names: Arc<OwnNames>,
+    /// What the server says it is.
+    pub(super) info: Option<Raw>,
     /// For how long the server says that its lists hold.
     pub(super) holds_for: Option<Duration>,
 }
@@ -252,9 +294,13 @@ impl Definitions {
         else {
             return;
         };
-        if !names.contains_key(&item.name) {
-            names.insert(item.name.clone(), Arc::clone(&item));
-            list.push(item);
+        match names.get(&item.name) {
+            Some(first) if first.raw.raw() != item.raw.raw() => self.doubled.push((kind, item.name.clone())),
+            Some(_) => {}
+            None => {
+                names.insert(item.name.clone(), Arc::clone(&item));
+                list.push(item);
+            }
         }
     }
 
@@ -304,6 +350,9 @@ impl Definitions {
             held: held.map(|((kind, item), standing)| ((*kind, item.name.into()), standing)).collect(),
             lists: self.lists.clone(),
             by_name: self.by_name.clone(),
+            doubled: self.doubled.clone(),
+            names: Arc::clone(&self.names),
+            info: self.info.clone(),
             holds_for: self.holds_for,
         }
     }
@@ -311,10 +360,20 @@ impl Definitions {
     /// Whether two sets of definitions say the same to the letter, and stand where the other stands.
     #[must_use]
     pub fn same(&self, other: &Definitions) -> bool {
+        self.same_pinned(other) && self.lists_same(other, Kind::Resources)
+    }
+
+    /// The same, whatever the resources are.
+    pub(super) fn same_pinned(&self, other: &Definitions) -> bool {
+        let kinds = [Kind::Tools, Kind::Prompts, Kind::Templates];
         self.held == other.held
-            && self.lists.iter().zip(&other.lists).all(|(ours, theirs)| {
-                ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
-            })
+            && self.names == other.names
+            && kinds.into_iter().all(|kind| self.lists_same(other, kind))
+    }
+
+    fn lists_same(&self, other: &Definitions, kind: Kind) -> bool {
+        let (ours, theirs) = (self.list(kind), other.list(kind));
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.raw.raw() == b.raw.raw())
     }
 }
 

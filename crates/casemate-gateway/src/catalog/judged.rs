@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use casemate_inspect::{Findings, Place};
+use casemate_inspect::{Class, Findings, Place};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 
+use crate::refusal::{Code, Refusal};
 use crate::snapshot::Inspecting;
 
 /// The member of `_meta` in which clients are told what was found in a definition or a result.
@@ -17,24 +18,48 @@ pub struct Judged {
     /// The definition, without secrets and with a note where something was found; the same bytes otherwise.
     pub raw: Raw,
     /// Why it is not shown at all.
-    pub blocked: Option<Arc<str>>,
+    pub blocked: Option<Blocked>,
+}
+
+/// Why something is neither shown nor used.
+#[derive(Debug, Clone)]
+pub struct Blocked {
+    /// What kind of reason it is.
+    pub code: Code,
+    /// The rules that say so.
+    pub why: Arc<str>,
+}
+
+impl Blocked {
+    /// The refusal of a call of what has this name.
+    #[must_use]
+    pub fn refusal(&self, name: &str) -> Refusal {
+        let why = match self.code {
+            Code::NameRefused => "is refused, for its name or that of its server",
+            _ => "cannot be used: its definition holds what a rule blocks",
+        };
+        Refusal::new(self.code, format!("{name:?} {why} ({}).", self.why))
+    }
 }
 
 impl Judged {
-    /// Judges a definition by what its server's settings ask for.
+    /// Judges a definition by what its server's settings ask for, and by what was found about its name.
     #[must_use]
-    pub fn of(inspecting: &Inspecting, server: &ServerName, raw: Raw) -> Judged {
+    pub fn of(inspecting: &Inspecting, server: &ServerName, (raw, named): (Raw, Findings)) -> Judged {
         let measures = inspecting.measures(server, Place::Definition);
-        let outcome = inspecting.inspection.message(&raw, &measures);
+        let mut outcome = inspecting.inspection.message(&raw, &measures);
+        outcome.findings.extend(named);
         if outcome.findings.is_empty() {
             return Judged { raw, blocked: None };
         }
         let line = outcome.findings.line();
         let name = raw.members().and_then(|raw| raw.string("name").or_else(|| raw.string("uri")));
         let name: String = name.unwrap_or_default().chars().take(64).collect();
-        if outcome.findings.blocking().is_some() {
+        if let Some(blocking) = outcome.findings.blocking() {
             tracing::warn!(server = %server, item = ?name, found = %line, "a definition is blocked");
-            return Judged { raw: Raw::EMPTY_OBJECT, blocked: Some(line.into()) };
+            let code =
+                if blocking.class == Class::Name { Code::NameRefused } else { Code::DefinitionBlocked };
+            return Judged { raw: Raw::EMPTY_OBJECT, blocked: Some(Blocked { code, why: line.into() }) };
         }
         tracing::debug!(server = %server, item = ?name, found = %line, "a definition is flagged");
         Judged { raw: noted(outcome.message, &outcome.findings), blocked: None }

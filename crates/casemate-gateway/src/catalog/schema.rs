@@ -1,4 +1,4 @@
-//! A tool's input schema, compiled once: JSON Schema 2020-12 without the network, bounded, linear-time patterns.
+//! A tool's input or output schema, compiled once: JSON Schema 2020-12 without the network, bounded, linear-time patterns.
 
 mod cost;
 
@@ -33,9 +33,18 @@ pub struct Schema {
     cost: Cost,
 }
 
-/// Why arguments were not accepted; says which one, what is wrong, and what was expected.
+/// Why a value was not accepted; says where, what is wrong, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArgumentFault(pub String);
+pub struct Misfit(pub String);
+
+/// What is held against a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checked {
+    /// The arguments of a call. Whoever sent them is told what is wrong, value by value.
+    Arguments,
+    /// The structured content of a result. What stands in it was not looked at yet, so none of it is told.
+    Result,
+}
 
 impl Schema {
     /// Compiles a schema.
@@ -60,26 +69,62 @@ impl Schema {
     ///
     /// # Errors
     /// What is wrong with them, in words that help a model to do better.
-    pub fn check(&self, arguments: &Raw) -> Result<(), ArgumentFault> {
-        let value: Value = arguments.parse().map_err(|fault| ArgumentFault(fault.to_string()))?;
+    pub fn check(&self, arguments: &Raw) -> Result<(), Misfit> {
+        self.hold(arguments, Checked::Arguments)
+    }
+
+    /// Checks the structured content of a result.
+    ///
+    /// # Errors
+    /// Which demands it does not meet. Nothing of the content is told.
+    pub fn check_result(&self, content: &Raw) -> Result<(), Misfit> {
+        self.hold(content, Checked::Result)
+    }
+
+    fn hold(&self, raw: &Raw, what: Checked) -> Result<(), Misfit> {
+        let value: Value = raw.parse().map_err(|fault| Misfit(fault.to_string()))?;
         let steps = self.cost.for_value(&value);
         if steps > STEPS_MAX {
-            let why = "The arguments are too deep or too many for the tool's schema: it would take too long to check them.";
-            return Err(ArgumentFault(why.to_owned()));
+            return Err(Misfit(what.too_long().to_owned()));
         }
         if self.validator.is_valid(&value) {
             return Ok(());
         }
-        let mut text = String::from("The arguments do not fit the tool's schema.");
+        let mut text = String::from(what.unfit());
         if steps > TOLD_STEPS_MAX {
-            return Err(ArgumentFault(text));
+            return Err(Misfit(text));
         }
         for fault in self.validator.iter_errors(&value).take(FAULTS_MAX) {
             let place = fault.instance_path().to_string();
+            let place = if place.is_empty() { "arguments" } else { place.as_str() };
             // Writing to a string cannot fail.
-            _ = write!(text, "\n- {}: {fault}", if place.is_empty() { "arguments" } else { place.as_str() });
+            _ = match what {
+                Checked::Arguments => write!(text, "\n- {place}: {fault}"),
+                // Which demand of the schema it is stands in the schema, which was approved.
+                Checked::Result => write!(text, "\n- {}", fault.schema_path()),
+            };
         }
-        Err(ArgumentFault(bounded(text)))
+        Err(Misfit(bounded(text)))
+    }
+}
+
+impl Checked {
+    fn too_long(self) -> &'static str {
+        match self {
+            Checked::Arguments => {
+                "The arguments are too deep or too many for the tool's schema: it would take too long to check them."
+            }
+            Checked::Result => {
+                "It is too deep or too large for the tool's output schema: it would take too long to check it."
+            }
+        }
+    }
+
+    fn unfit(self) -> &'static str {
+        match self {
+            Checked::Arguments => "The arguments do not fit the tool's schema.",
+            Checked::Result => "It does not fit the tool's output schema, by what stands there at",
+        }
     }
 }
 

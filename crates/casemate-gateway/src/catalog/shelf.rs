@@ -11,7 +11,8 @@ use casemate_mcp::revision::Revision;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{Definitions, Item, Kind};
+use super::names::OwnNames;
+use super::{Definitions, Item, Kind, shelved};
 use crate::clock;
 use crate::ports::{Declared, Pins, Standing};
 use crate::snapshot::Approval;
@@ -66,13 +67,23 @@ pub struct Common {
 struct Loaded {
     definitions: Arc<Definitions>,
     at: Instant,
+    from: From,
+}
+
+/// Where definitions come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// The server listed them to us.
+    Server,
+    /// It listed them to a gateway before us; whether it has resources besides.
+    Memory { has_resources: bool },
 }
 
 /// How old what is known may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Age {
-    /// For a list: as old as it is, as long as nobody said that it changed.
-    Any,
+    /// For a list of this kind: as old as it is, as long as nobody said that it changed.
+    Any(Kind),
     /// For a call: it holds still.
     Holding,
 }
@@ -80,9 +91,24 @@ enum Age {
 type LoadEnd = Result<(), Arc<Fault>>;
 
 impl Shelf {
-    /// An empty shelf.
+    /// A shelf with what the server listed the last time, if that is known. Nothing is started for it.
     #[must_use]
     pub fn new(server: Arc<Server>, host: Arc<Host>, common: Common) -> Shelf {
+        let shelf = Shelf::empty(server, host, common);
+        let entry = shelf.server.entry();
+        let remembered = (entry.approval != Approval::OwnPart)
+            .then(|| shelf.common.pins.remembered(&entry.name))
+            .flatten()
+            .and_then(|text| shelved::read(entry, text));
+        if let Some(remembered) = remembered {
+            let definitions = Arc::new(shelf.judged(&remembered.definitions));
+            let from = From::Memory { has_resources: remembered.has_resources };
+            shelf.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant(), from })));
+        }
+        shelf
+    }
+
+    fn empty(server: Arc<Server>, host: Arc<Host>, common: Common) -> Shelf {
         Shelf {
             server,
             host,
@@ -121,7 +147,7 @@ impl Shelf {
         if definitions.same(&loaded.definitions) {
             return;
         }
-        let anew = Arc::new(Loaded { definitions, at: loaded.at });
+        let anew = Arc::new(Loaded { definitions, at: loaded.at, from: loaded.from });
         // A load that ended meanwhile has judged by the same pins.
         let before = self.current.compare_and_swap(&Some(Arc::clone(&loaded)), Some(anew));
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
@@ -177,9 +203,9 @@ impl Shelf {
 
     /// For lists over many servers: what is known, or what can be loaded until `deadline`. A server that failed the
     /// last time is tried again, but nobody waits for it.
-    pub async fn listed(self: &Arc<Self>, caller: &Caller, deadline: Instant) {
+    pub async fn listed(self: &Arc<Self>, caller: &Caller, (kind, deadline): (Kind, Instant)) {
         let failed_before = self.last_load_failed();
-        if self.fresh(caller, Age::Any).is_some() {
+        if self.fresh(caller, Age::Any(kind)).is_some() {
             return;
         }
         let mut load = self.begin(caller);
@@ -192,10 +218,10 @@ impl Shelf {
         }
     }
 
-    /// Whether nobody has to wait for the definitions.
+    /// Whether nobody has to wait for a list of the definitions.
     #[must_use]
-    pub fn is_fresh(self: &Arc<Self>, caller: &Caller) -> bool {
-        self.fresh(caller, Age::Any).is_some()
+    pub fn is_fresh(self: &Arc<Self>, caller: &Caller, kind: Kind) -> bool {
+        self.fresh(caller, Age::Any(kind)).is_some()
     }
 
     /// What is known when nobody has to wait; an old shelf is renewed in the background.
@@ -203,6 +229,11 @@ impl Shelf {
         let loaded = self.current.load_full()?;
         if self.stale.load(Ordering::Acquire) {
             return None;
+        }
+        if let From::Memory { has_resources } = loaded.from {
+            // Enough for a list, and no server is started for it. A call is judged by what the server says now.
+            let is_enough = matches!(age, Age::Any(kind) if kind != Kind::Resources || !has_resources);
+            return is_enough.then(|| Arc::clone(&loaded.definitions));
         }
         let holds_for = loaded.definitions.holds_for.unwrap_or(HOLDS_MAX).clamp(HOLDS_MIN, HOLDS_MAX);
         let old = clock::instant().duration_since(loaded.at);
@@ -242,20 +273,39 @@ impl Shelf {
         self.stale.store(false, Ordering::Release);
         let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
         let new = self.judged(&new);
-        let old = self.known();
-        let is_first = old.is_none();
+        let before = self.current.load_full();
+        let old = before.as_ref().map(|before| Arc::clone(&before.definitions));
         let changed = old.as_ref().is_none_or(|old| !old.same(&new));
+        // What was remembered has no resources, so nobody was told that there are none.
+        let is_news = before.is_some_and(|before| match before.from {
+            From::Server => changed,
+            From::Memory { .. } => !before.definitions.same_pinned(&new),
+        });
         let definitions = match old {
             Some(old) if !changed => old,
             _ => Arc::new(new),
         };
-        self.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant() })));
-        if changed && (self.missed.swap(false, Ordering::AcqRel) || !is_first) {
+        self.remember(&definitions);
+        let (at, from) = (clock::instant(), From::Server);
+        self.current.store(Some(Arc::new(Loaded { definitions, at, from })));
+        if changed && (self.missed.swap(false, Ordering::AcqRel) || is_news) {
             self.tell_changed();
         } else if changed {
             self.common.generation.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
+    }
+
+    /// Keeps what the server lists for the next start of the gateway.
+    fn remember(&self, definitions: &Definitions) {
+        let entry = self.server.entry();
+        if entry.approval == Approval::OwnPart {
+            return;
+        }
+        let Some(text) = shelved::written(entry, definitions) else { return };
+        if self.common.pins.remembered(&entry.name).as_ref() != Some(&text) {
+            self.common.pins.remember(&entry.name, text);
+        }
     }
 
     async fn fetch(&self, caller: &Caller) -> Result<Definitions, Fault> {
@@ -277,6 +327,8 @@ impl Shelf {
                 definitions.add(kind, item);
             }
         }
+        definitions.info = hello.server_info.clone();
+        definitions.names = Arc::new(OwnNames::of(&definitions));
         Ok(definitions)
     }
 

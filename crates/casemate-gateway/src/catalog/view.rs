@@ -12,7 +12,7 @@ use casemate_policy::{Action, Effect, Request, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
-use super::{Definitions, Item, Judged, Kind, Shelf};
+use super::{Blocked, Definitions, Item, Judged, Kind, Names, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::ports::Standing;
@@ -47,7 +47,7 @@ pub struct Shown {
     /// Whether it may be used. What may not is not listed either.
     pub standing: Standing,
     /// Why it is not shown after all, and cannot be used.
-    pub blocked: Option<Arc<str>>,
+    pub blocked: Option<Blocked>,
 }
 
 impl Shown {
@@ -102,7 +102,7 @@ pub struct Page<'a> {
 impl View {
     pub(super) fn build(
         snapshot: &Snapshot,
-        shelves: &BTreeMap<ServerName, Arc<Shelf>>,
+        (shelves, names): (&BTreeMap<ServerName, Arc<Shelf>>, &Names),
         endpoint: &Endpoint,
         generation: u64,
     ) -> View {
@@ -121,7 +121,7 @@ impl View {
         for (_, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
             view.shelves.push(Arc::clone(shelf));
             if let Some(definitions) = shelf.known() {
-                let scope = Scope { shelf, snapshot, joined: endpoint.joins(), profile };
+                let scope = Scope { shelf, snapshot, names, joined: endpoint.joins(), profile };
                 view.add(&scope, &definitions);
             }
         }
@@ -226,6 +226,7 @@ impl View {
 struct Scope<'a> {
     shelf: &'a Arc<Shelf>,
     snapshot: &'a Snapshot,
+    names: &'a Names,
     joined: bool,
     profile: Option<&'a Arc<Profile>>,
 }
@@ -235,7 +236,8 @@ impl Scope<'_> {
         let plain = !self.joined;
         let name = &self.shelf.server().entry().name;
         let raw = if plain { item.raw.raw().clone() } else { item.joined.clone() };
-        let judged = Judged::of(&self.snapshot.inspecting, name, raw);
+        let named = self.names.findings(self.snapshot, self.shelf, (kind, item));
+        let judged = Judged::of(&self.snapshot.inspecting, name, (raw, named));
         let mut shown = Shown {
             name: if plain { item.name.clone() } else { item.joined_name.clone() },
             shelf: Arc::clone(self.shelf),

@@ -2,13 +2,15 @@
 
 mod params;
 
+use casemate_inspect::Measure;
+use casemate_inspect::guard::Breach;
 use casemate_mcp::json::{Members, Raw};
 
 use super::head::Claims;
 use super::inspect::content;
 use super::receive::Received;
 use super::route::{Routed, Target};
-use crate::catalog::{Item, Kind};
+use crate::catalog::{Item, Kind, Shelf};
 use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
@@ -29,7 +31,7 @@ struct Seal;
 /// Checks the arguments and rewrites what the endpoint shows differently from the server.
 ///
 /// # Errors
-/// [`Code::Unapproved`], [`Code::BadArguments`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`],
+/// [`Code::Unapproved`], [`Code::Unlocked`], [`Code::BadArguments`], [`Code::Guarded`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`],
 /// [`Code::HeaderMismatch`].
 pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     let Routed { mut received, target, .. } = routed;
@@ -37,10 +39,11 @@ pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
     let mut param_headers = Vec::new();
     let params = &received.call.params;
     let rewritten = match &target {
-        Target::Item { kind: Kind::Tools, item, fixed, .. } => {
+        Target::Item { shelf, kind: Kind::Tools, item, fixed, .. } => {
             let filled = fill_in(params, fixed.as_deref())?;
             let arguments = filled.get("arguments").unwrap_or(Raw::EMPTY_OBJECT);
             fits(item, &arguments)?;
+            guarded(&received, (shelf, item), &arguments)?;
             param_headers = params::headers(item, &arguments);
             if let Some(claims) = modern_claims(&received) {
                 params::agree(claims, &param_headers)?;
@@ -71,6 +74,13 @@ fn approved(target: &Target) -> Result<(), Refusal> {
     let (server, noun) = (&shelf.server().entry().name, kind.noun());
     let what = match standing {
         Standing::Approved => return Ok(()),
+        Standing::Unlocked => {
+            let message = format!(
+                "The {noun} {:?} of the server {server} is not in the lock file that this gateway is held to.",
+                item.name
+            );
+            return Err(Refusal::new(Code::Unlocked, message));
+        }
         Standing::New => {
             format!("The {noun} {:?} of the server {server} waits for a person's approval", item.name)
         }
@@ -113,5 +123,25 @@ fn fits(item: &Item, arguments: &Raw) -> Result<(), Refusal> {
             Code::BadSchema,
             format!("The tool {:?} cannot be called: its input schema cannot be used ({why}).", item.name),
         )),
+    }
+}
+
+/// What an entry demands of the arguments, and that the result can be held against what the tool declares: once the call
+/// is made, it has had its effect.
+fn guarded(received: &Received, (shelf, item): (&Shelf, &Item), arguments: &Raw) -> Result<(), Refusal> {
+    let (inspecting, server) =
+        (&received.passage.identified.snapshot.inspecting, &shelf.server().entry().name);
+    if let Some(guards) = inspecting.guards.get(server) {
+        guards.judge(&item.name, arguments).map_err(|Breach { place, why }| {
+            let message = format!("The argument {place} of {:?} is refused: {why}.", item.name);
+            Refusal::new(Code::Guarded, message)
+        })?;
+    }
+    match item.output() {
+        Some(Err(why)) if inspecting.output(server) == Measure::Block => Err(Refusal::new(
+            Code::BadSchema,
+            format!("The tool {:?} cannot be called: its output schema cannot be used ({why}).", item.name),
+        )),
+        _ => Ok(()),
     }
 }

@@ -3,7 +3,9 @@
 pub(super) mod content;
 mod joined;
 pub(super) mod questions;
+mod structure;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
@@ -64,7 +66,8 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// see, and gives resources the names that the joined endpoint knows.
 ///
 /// # Errors
-/// [`Code::AnswerTooLarge`], [`Code::AnswerBlocked`], [`Code::CannotAsk`].
+/// [`Code::AnswerTooLarge`], [`Code::BadStructure`], [`Code::NoStructure`], [`Code::AnswerBlocked`],
+/// [`Code::CannotAsk`].
 pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
     let Answered { received, target, answer, opened, is_question, .. } = answered;
     let answer = match answer {
@@ -82,7 +85,9 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             // What we wrote ourselves asks nothing and says no error.
             let members = target.shelf().and_then(|_| result.members()).map(content::unclaimed);
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
-            let looked_at = content::result(&received, &target, result.clone())?;
+            let unfit = |members| structure::judged(&received, &target, members);
+            let found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            let looked_at = content::result(&received, (&target, found), result.clone())?;
             let is_same = looked_at.as_bytes().as_ptr() == result.as_bytes().as_ptr();
             let members = if is_same { members } else { looked_at.members() };
             let result = looked_at;
@@ -135,7 +140,7 @@ fn own_tasks(gate: &Gate, (received, target): (&Received, &Target), result: Raw)
 fn cleared(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -> Raw {
     let joins = received.passage.identified.head.endpoint.joins();
     match (target, Kind::of(&received.call.method)) {
-        (Target::Relay { .. }, Some(kind)) => visible(received, target, (kind, result)),
+        (Target::Relay { .. }, Some(kind)) => visible(gate, (received, target), (kind, result)),
         (Target::Own(_), _) => result,
         (target, _) if joins => match target.shelf() {
             Some(shelf) => {
@@ -174,18 +179,23 @@ fn task_renamed(gate: &Gate, (received, server): (&Received, &ServerName), resul
 
 /// The list of a transparent endpoint without what the subject may not see, and without definitions that are blocked; the
 /// same bytes when that is nothing.
-fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) -> Raw {
+fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result): (Kind, Raw)) -> Raw {
     let identified = &received.passage.identified;
     let (Some(members), Some(shelf)) = (result.members(), target.shelf()) else { return result };
     let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
     let server = &shelf.server().entry().name;
     let apps = shows_apps(&received.call.meta.capabilities);
+    let names = gate.catalog().names(&identified.snapshot);
+    // The first definition of a name counts.
+    let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw).filter(|item| may_be_used(shelf, (kind, item)))?;
-        if item.tool.is_for_apps && !apps {
+        let item = Item::read(kind, server, raw)?;
+        let is_first = seen.insert(item.name.clone());
+        if !is_first || !may_be_used(shelf, (kind, &item)) || (item.tool.is_for_apps && !apps) {
             return None;
         }
-        let judged = Judged::of(&identified.snapshot.inspecting, server, raw.clone());
+        let named = names.findings(&identified.snapshot, shelf, (kind, &item));
+        let judged = Judged::of(&identified.snapshot.inspecting, server, (raw.clone(), named));
         let shown = Shown {
             name: item.name.clone(),
             shelf: Arc::clone(shelf),

@@ -123,7 +123,16 @@ pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed
             None => return Err(no_method(method)),
         },
     };
+    honest(gate, &received, &target)?;
     Ok(Routed { received, target, _seal: Seal })
+}
+
+/// A server that says it is another is not used, whatever is asked of it.
+fn honest(gate: &Gate, received: &Received, target: &Target) -> Result<(), Refusal> {
+    let Some(shelf) = target.shelf() else { return Ok(()) };
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
+    let blocked = gate.catalog().names(snapshot).blocked(snapshot, server);
+    blocked.map_or(Ok(()), |blocked| Err(blocked.refusal(server.as_str())))
 }
 
 /// Whether the caller's dialect has a method. What neither dialect knows is for the server to judge.

@@ -89,6 +89,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::Unknown
         | Code::BadParams
         | Code::BadArguments
+        | Code::Guarded
         | Code::ArgumentsBlocked
         | Code::BadState
         | Code::ForeignState
@@ -106,7 +107,11 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::CallLost
         | Code::OverLimit
         | Code::DefinitionBlocked
+        | Code::NameRefused
+        | Code::Unlocked
         | Code::AnswerBlocked
+        | Code::BadStructure
+        | Code::NoStructure
         | Code::NeedsSecret
         | Code::NeedsLogin
         | Code::CannotAsk

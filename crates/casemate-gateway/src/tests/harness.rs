@@ -68,6 +68,11 @@ impl Harness {
         Harness::with_limits(servers, Limits::default()).await
     }
 
+    /// The same, with what an earlier one learned of definitions.
+    pub(super) async fn with_pins(servers: Vec<ServerEntry>, pins: Arc<Book>) -> Harness {
+        Harness::over((servers, pins), Limits::default(), Shell::default()).await
+    }
+
     pub(super) async fn with_limits(servers: Vec<ServerEntry>, limits: Limits) -> Harness {
         Harness::with(servers, limits, Shell::default()).await
     }
@@ -77,11 +82,14 @@ impl Harness {
     }
 
     pub(super) async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
+        Harness::over((servers, Arc::default()), limits, shell).await
+    }
+
+    async fn over((servers, pins): (Vec<ServerEntry>, Arc<Book>), limits: Limits, shell: Shell) -> Harness {
         let (notices, inbox) = mpsc::channel(64);
         let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
         let keys = Arc::new(Keys::default());
-        let pins = Arc::new(Book::default());
         let links = Arc::new(Links::default());
         let host = Host {
             launcher: Arc::clone(&links) as Arc<dyn Launcher>,

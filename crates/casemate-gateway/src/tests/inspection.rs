@@ -30,7 +30,7 @@ fn inspecting(harness: &Harness, policy: Policy) {
     snapshot.inspecting = Inspecting {
         inspection: Arc::new(Inspection::new(&secrets, &[])),
         policies: [(ServerName::parse("bad").unwrap(), policy)].into(),
-        otherwise: Policy::default(),
+        ..Inspecting::default()
     };
     harness.gate.swap(snapshot);
 }

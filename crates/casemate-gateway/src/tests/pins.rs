@@ -1,15 +1,16 @@
 //! Definitions that change after somebody approved of them, and the book that this is kept in here.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use casemate_mcp::names::ServerName;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
-use super::harness::{Harness, http_entry, http_server};
+use super::harness::{Harness, http_entry, http_server, stdio_entry};
 use crate::ports::{Declared, Pinned, Pins, Standing};
 use crate::snapshot::{Approval, ServerEntry};
 
@@ -20,6 +21,7 @@ type Place = (String, Pinned, String);
 pub(super) struct Book {
     approved: Mutex<HashMap<Place, String>>,
     seen: Mutex<HashMap<Place, String>>,
+    listed: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Book {
@@ -47,6 +49,84 @@ impl Pins for Book {
         };
         declared.iter().map(judge).collect()
     }
+
+    fn remembered(&self, server: &ServerName) -> Option<Bytes> {
+        self.listed.lock().unwrap().get(server.as_str()).cloned()
+    }
+
+    fn remember(&self, server: &ServerName, listed: Bytes) {
+        self.listed.lock().unwrap().insert(server.to_string(), listed);
+    }
+}
+
+/// A gateway that begins anew, with what the one before remembered.
+async fn again(before: Harness, servers: Vec<ServerEntry>) -> Harness {
+    let pins = Arc::clone(&before.pins);
+    drop(before);
+    Harness::with_pins(servers, pins).await
+}
+
+/// How many instances of a server run.
+fn running(harness: &Harness, server: &str) -> usize {
+    harness.gate.catalog().shelf(server).unwrap().server().status().instances.len()
+}
+
+#[tokio::test]
+async fn what_is_known_is_listed_before_a_server_starts_and_the_first_call_starts_it() {
+    let servers = || vec![stdio_entry("one", "dual")];
+    let harness = Harness::start(servers()).await;
+    let first = harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    let prompts = harness.modern("/mcp").request("prompts/list", json!({})).await.unwrap();
+    assert_eq!(running(&harness, "one"), 1);
+
+    let harness = again(harness, servers()).await;
+    let listed = harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    assert_eq!(listed["tools"], first["tools"], "the same, in the same order");
+    let listed = harness.modern("/mcp").request("prompts/list", json!({})).await.unwrap();
+    assert_eq!(listed["prompts"], prompts["prompts"]);
+    assert_eq!(running(&harness, "one"), 0, "nobody called it");
+    harness.modern("/mcp").call("one__echo", json!({"message": "m"})).await.unwrap();
+    assert_eq!(running(&harness, "one"), 1);
+    let listed = harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    assert_eq!(listed["tools"], first["tools"]);
+
+    // Resources are not kept, so a server that has some is asked.
+    let harness = again(harness, servers()).await;
+    let listed = harness.modern("/mcp").request("resources/list", json!({})).await.unwrap();
+    assert!(!listed["resources"].as_array().unwrap().is_empty());
+    assert_eq!(running(&harness, "one"), 1);
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_judged_by_the_pins_and_calls_by_what_the_server_says_now() {
+    // It changes after its first call; its next gateway remembers what it said before.
+    let (entry, _guard) = mutating(1).await;
+    let harness = Harness::start(vec![entry.clone()]).await;
+    let client = harness.legacy("/mcp").await;
+    assert_eq!(names(&client.request("tools/list", json!({})).await.unwrap()), ["one__echo", "one__strike"]);
+    let strike = json!({"name": "one__strike", "arguments": {}});
+    client.request("tools/call", strike.clone()).await.unwrap();
+
+    let harness = again(harness, vec![entry.clone()]).await;
+    let client = harness.legacy("/mcp").await;
+    assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__strike"));
+    let refused = client.request("tools/call", strike).await.unwrap_err().to_string();
+    assert!(refused.contains("another than was approved"), "{refused}");
+
+    // Remembered as it is now, and as little approved as before.
+    let harness = again(harness, vec![entry]).await;
+    let client = harness.legacy("/mcp").await;
+    assert_eq!(names(&client.request("tools/list", json!({})).await.unwrap()), ["one__echo"]);
+}
+
+#[tokio::test]
+async fn what_another_server_listed_under_a_name_is_not_believed_of_this_one() {
+    let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
+    harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    let (entry, _guard) = mutating(9).await;
+    let harness = again(harness, vec![entry]).await;
+    let listed = harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    assert_eq!(names(&listed), ["one__strike"], "asked anew; `echo` is another than was approved");
 }
 
 /// A server whose `strike` is described otherwise after so many calls.

@@ -33,8 +33,8 @@ struct Flags {
     /// `--hostile mutates`: change after this many calls.
     #[arg(long, value_name = "N", default_value_t = 1)]
     after: u64,
-    /// `--hostile claims-uri`: claim this resource; may be given several times.
-    #[arg(long, value_name = "URI")]
+    /// `--hostile claims-uri`, `claims-tools` and `claims-server`: claim this; may be given several times.
+    #[arg(long, value_name = "CLAIM")]
     claim: Vec<String>,
     /// `--hostile says`: say this.
     #[arg(long, value_name = "TEXT", default_value = "")]

@@ -1,6 +1,7 @@
 //! Running the gateway and reaching it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use casemate_mcp::names::{ProfileName, ServerName};
@@ -11,6 +12,12 @@ pub struct Up {
     /// Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's, else 127.0.0.1:7332]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Use nothing of servers but what this lock file has, as `casemate pin export` writes it
+    #[arg(long, value_name = "FILE")]
+    pub locked: Option<PathBuf>,
+    /// Only if FILE.sig is its signature with the private half of this key: a public Ed25519 key in PEM
+    #[arg(long, value_name = "KEY", requires = "locked")]
+    pub lock_key: Option<PathBuf>,
     /// Say on stdout when ready, then keep quiet and log to a file: this is how `connect` starts a gateway
     #[arg(long, hide = true)]
     pub background: bool,

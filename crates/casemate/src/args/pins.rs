@@ -1,5 +1,7 @@
 //! What servers declare, and the approval of it.
 
+use std::path::PathBuf;
+
 use casemate_mcp::names::ServerName;
 use casemate_store::PinKind;
 use clap::Subcommand;
@@ -17,6 +19,20 @@ pub enum Pin {
     Revoke(Revoke),
     /// Forget everything that a server ever declared: the next time is the first
     Forget(Forget),
+    /// Write what was approved as a lock file, which people review and `casemate up --locked` is held to
+    Export(Export),
+}
+
+/// `casemate pin export`
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Sign it with this private Ed25519 key in PEM, as `openssl genpkey -algorithm ed25519` makes it; the signature goes to
+    /// FILE.sig
+    #[arg(long, value_name = "KEY", requires = "output")]
+    pub sign: Option<PathBuf>,
 }
 
 /// `casemate pin list`

@@ -220,6 +220,7 @@ impl Report for Servers {
             if let Some(error) = server.state.as_ref().and_then(|state| state.error.as_ref()) {
                 page.labelled(Tone::Warning, &format!("{}:", server.name), error);
             }
+            lay_out_names(&format!("{}:", server.name), server.state.as_ref(), page);
         }
         if !self.gateway {
             page.line(&page.toned(Tone::Quiet, "No gateway runs; `casemate up` starts one."));
@@ -248,6 +249,7 @@ impl Report for Shown {
         if let Some(state) = &self.server.state {
             lay_out_state(state, page);
         }
+        lay_out_names("names:", self.server.state.as_ref(), page);
         match &self.tools {
             None => page
                 .line(&page.toned(Tone::Quiet, "Its tools are shown when a gateway runs and it is enabled.")),
@@ -262,6 +264,16 @@ impl Report for Shown {
                 page.table(&[], &tools.iter().map(row).collect::<Vec<_>>());
             }
         }
+    }
+}
+
+/// What is wrong with a server's names.
+fn lay_out_names(label: &str, state: Option<&ServerState>, page: &mut Page) {
+    for one in state.iter().flat_map(|state| &state.names) {
+        let tone = if one.refused { Tone::Error } else { Tone::Warning };
+        let verdict = if one.refused { "refused" } else { "told of" };
+        let item = one.item.as_deref().unwrap_or("the server");
+        page.labelled(tone, label, &format!("{item} is {verdict}: {}", one.why));
     }
 }
 

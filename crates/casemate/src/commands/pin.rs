@@ -1,6 +1,8 @@
 //! `casemate pin`: what servers declare, and the approval of it. Works whether or not a gateway runs; one that does
 //! notices at once.
 
+mod export;
+mod names;
 mod shown;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -16,7 +18,9 @@ use crate::control::wire::{Done, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Form;
+use crate::wiring::lists;
 use crate::wiring::recorder::Log;
+use names::Names;
 use shown::{Acted, Listed, Reviewed, Waiting, hex};
 
 /// Does what was asked with the pins.
@@ -31,6 +35,7 @@ pub fn run(context: &Context, pin: &Pin) -> anyhow::Result<Exit> {
             Pin::Approve(approve) => desk.approve(approve).await,
             Pin::Revoke(revoke) => desk.revoke(revoke).await,
             Pin::Forget(forget) => desk.forget(forget).await,
+            Pin::Export(export) => export::run(desk.context, &desk.store, export).await,
         }
     })
 }
@@ -49,8 +54,10 @@ impl Desk<'_> {
     }
 
     async fn review(&self, review: &Review) -> anyhow::Result<Exit> {
-        let mut pins = self.pins(review.server.as_ref().map(|server| server.as_str())).await?;
-        pins.retain(|pin| !pin.is_approved());
+        let mut pins = self.pins(None).await?;
+        let names = Names::of(self.context, &pins);
+        let server = review.server.as_ref().map(|server| server.as_str());
+        pins.retain(|pin| !pin.is_approved() && server.is_none_or(|server| pin.server == server));
         let mut waiting = Vec::with_capacity(pins.len());
         for pin in &pins {
             waiting.extend(self.store.pins().get(&pin.server, pin.kind, &pin.name).await?);
@@ -59,14 +66,16 @@ impl Desk<'_> {
             && std::io::stdin().is_terminal()
             && std::io::stdout().is_terminal();
         if !asks {
-            self.context.output.print(&Reviewed(waiting.iter().map(Waiting::of).collect()))?;
+            self.context
+                .output
+                .print(&Reviewed(waiting.iter().map(|pin| Waiting::of(pin, &names)).collect()))?;
             return Ok(Exit::Success);
         }
         if waiting.is_empty() {
             self.context.output.print(&Reviewed(Vec::new()))?;
         }
         for pin in &waiting {
-            self.context.output.print(&Waiting::of(pin))?;
+            self.context.output.print(&Waiting::of(pin, &names))?;
             match ask()? {
                 Reply::Yes => drop(self.approve_one(pin).await?),
                 Reply::No => {}
@@ -135,6 +144,7 @@ impl Desk<'_> {
             return Err(failure.hint("`casemate pin list` shows what is").into());
         }
         self.record("pin forget", server, None)?;
+        self.store.state().remove(lists::NAMESPACE, server).await?;
         self.store.pins().forget(server).await?;
         self.announce().await?;
         self.context.output.print(&Acted { act: "forgotten", items: pins.iter().map(object).collect() })?;

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::daemon::{Daemon, Start};
 use crate::exit::Exit;
 use crate::launch::Word;
+use crate::lock_file;
 use crate::output::{Form, Page, Report, Tone};
 use crate::secrets::Held;
 use crate::{paths, secrets};
@@ -45,6 +46,7 @@ pub fn run(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
 
 fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let input = configuration::read(context, up.listen)?;
+    let lock = up.locked.as_ref().map(|file| lock_file::read(file, up.lock_key.as_deref())).transpose()?;
     // Before any other thread, and never ended: what it starts dies with its thread.
     let spawner = Spawner::start().context("cannot start the thread that starts servers")?;
     let store = secrets::open(context)?;
@@ -57,8 +59,8 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     if let Err(error) = casemate_sandbox::raise_open_files() {
         tracing::warn!(%error, "the limit on open files stays; many servers and clients may reach it");
     }
-    let start =
-        Start { loaded, text: input.file.map(|file| file.text), listen: up.listen, spawner, store, vault };
+    let text = input.file.map(|file| file.text);
+    let start = Start { loaded, text, listen: up.listen, spawner, store, vault, lock };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     runtime.block_on(async {

@@ -223,6 +223,21 @@ pub struct ServerState {
     /// Why it last failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What is wrong with its names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<DoubtedName>,
+}
+
+/// A name that may stand for something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoubtedName {
+    /// The item, `tool:push`; absent when it is about the server itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// What is wrong with it.
+    pub why: String,
+    /// Whether it is refused for that, or only told of.
+    pub refused: bool,
 }
 
 /// One running instance of a server.

@@ -5,7 +5,7 @@ mod people;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_gateway::catalog::Shelf;
+use casemate_gateway::catalog::{Doubted, Shelf};
 use casemate_gateway::upstream::{Caller, InstanceStatus, State};
 use casemate_mcp::json::Members;
 use casemate_policy::SubjectId;
@@ -16,7 +16,12 @@ use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::clock;
 use crate::control::server::Handler;
-use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
+use crate::control::wire::{
+    Action, Answer, Done, DoubtedName, Fault, Instance, Request, ServerState, Status,
+};
+
+/// Doubts about names that are told of one server; an attacker makes the others.
+const NAMES_MAX: usize = 100;
 
 /// Answers the command line.
 #[derive(Debug)]
@@ -57,8 +62,15 @@ impl Operator {
     }
 
     fn servers(&self) -> Vec<ServerState> {
-        let shelves = self.live.gate().catalog().shelves();
-        shelves.values().map(|shelf| state(shelf)).collect()
+        let gate = self.live.gate();
+        let snapshot = gate.snapshot();
+        let names = gate.catalog().names(&snapshot);
+        let shelves = gate.catalog().shelves();
+        let state = |shelf: &Arc<Shelf>| ServerState {
+            names: names.doubted(&snapshot, shelf).into_iter().take(NAMES_MAX).map(doubted).collect(),
+            ..state(shelf)
+        };
+        shelves.values().map(state).collect()
     }
 
     fn shelf(&self, server: &str) -> Result<Arc<Shelf>, Fault> {
@@ -164,7 +176,13 @@ fn state(shelf: &Shelf) -> ServerState {
         instances: status.instances.iter().map(|one| instance(one, now)).collect(),
         restarts: status.restarts,
         error: status.last_error,
+        names: Vec::new(),
     }
+}
+
+fn doubted(one: Doubted) -> DoubtedName {
+    let item = one.item.map(|(kind, name)| format!("{}:{name}", kind.word()));
+    DoubtedName { item, why: one.why, refused: one.is_refused }
 }
 
 fn instance(status: &InstanceStatus, now: Instant) -> Instance {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use casemate_gateway::gate::Gate;
 use casemate_gateway::ports::{Declared, Pinned, Pins, Standing};
 use casemate_gateway::snapshot::Approval;
@@ -16,11 +17,12 @@ use casemate_store::{PinKind, Seen, Store, StoreFault, Version};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::lists::Lists;
 use crate::clock;
 
 /// The largest definition that can be approved, in bytes. A model reads all of it; the largest real one that was found
 /// has 40 KiB.
-const DEFINITION_BYTES_MAX: usize = 1 << 20;
+pub(super) const DEFINITION_BYTES_MAX: usize = 1 << 20;
 
 /// Names that are remembered of one server. One that invents new ones at each list stops being listened to here.
 const NAMES_MAX: usize = 20_000;
@@ -32,6 +34,7 @@ const FIRST_USE: &str = "first use";
 #[derive(Debug)]
 pub struct Book {
     store: Store,
+    lists: Lists,
     pages: Mutex<Pages>,
     unwritten: Notify,
 }
@@ -64,7 +67,8 @@ impl Entry {
 impl Book {
     /// Reads the pins of the store.
     pub async fn open(store: Store) -> Result<Book, StoreFault> {
-        let book = Book { store, pages: Mutex::default(), unwritten: Notify::new() };
+        let lists = Lists::open(&store).await?;
+        let book = Book { store, lists, pages: Mutex::default(), unwritten: Notify::new() };
         book.read().await?;
         Ok(book)
     }
@@ -128,6 +132,7 @@ impl Book {
     }
 
     async fn write(&self) {
+        self.lists.write(&self.store).await;
         let unwritten = std::mem::take(&mut self.pages().unwritten);
         if unwritten.is_empty() {
             return;
@@ -201,6 +206,15 @@ impl Pins for Book {
         }
         standings
     }
+
+    fn remembered(&self, server: &ServerName) -> Option<Bytes> {
+        self.lists.get(server)
+    }
+
+    fn remember(&self, server: &ServerName, listed: Bytes) {
+        self.lists.put(server, listed);
+        self.unwritten.notify_one();
+    }
 }
 
 /// Puts what was seen later behind what was seen before, of which only what was approved by being first is still needed.
@@ -212,13 +226,13 @@ fn put(waiting: &mut Vec<Seen>, later: Seen) {
 fn tell(seen: &Seen, standing: Standing) {
     let (server, kind, name) = (&seen.server, seen.kind.as_str(), &seen.name);
     match standing {
-        Standing::Approved => {}
+        Standing::Approved | Standing::Unlocked => {}
         Standing::New => tracing::warn!(server, kind, name, "a new definition waits for a person's approval"),
         Standing::Changed => tracing::warn!(server, kind, name, "a definition is another than was approved"),
     }
 }
 
-fn kind(pinned: Pinned) -> PinKind {
+pub(super) fn kind(pinned: Pinned) -> PinKind {
     match pinned {
         Pinned::Instructions => PinKind::Instructions,
         Pinned::Tool => PinKind::Tool,

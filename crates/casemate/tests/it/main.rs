@@ -17,6 +17,7 @@ mod keys;
 mod learning;
 mod limits;
 mod logins;
+mod names;
 mod packages;
 mod people;
 mod pins;

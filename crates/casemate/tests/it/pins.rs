@@ -1,5 +1,6 @@
 //! Approvals, with a server that changes its mind.
 
+use casemate_testkit::client::McpHttp;
 use expect_test::expect;
 use serde_json::Value;
 
@@ -109,4 +110,65 @@ fn where_a_review_is_wanted_nothing_is_used_before_it_and_approvals_survive_a_re
     drop(gateway);
     assert!(home.run(&["pin", "forget", "turncoat"]).ok().contains("turncoat/tool:echo"));
     assert!(home.run(&["pin", "forget", "turncoat"]).shown().contains("nothing is known"));
+}
+
+/// Stops a gateway in order, so that what it learned is written down.
+fn down(home: &Home, mut gateway: Gateway) {
+    home.run(&["down"]).ok();
+    gateway.wait();
+}
+
+#[test]
+fn a_gateway_that_is_held_to_a_lock_uses_nothing_else_whatever_is_approved() {
+    let home = home("");
+    let gateway = Gateway::start(&home);
+    strike(&home).ok();
+    down(&home, gateway);
+    home.run(&["pin", "revoke", "turncoat", "tool:echo"]).ok();
+    let file = home.path().join("casemate.lock").display().to_string();
+    let written = home.run(&["pin", "export", "--output", &file]).ok();
+    assert!(written.contains("casemate.lock with 1 definitions"), "{written}");
+    let text = home.read("casemate.lock");
+    assert!(text.contains("\"tool:strike\"") && !text.contains("tool:echo"), "{text}");
+    assert_eq!(home.run(&["pin", "export"]).ok(), text, "the same to standard output, and each time");
+    home.run(&["pin", "approve", "turncoat", "tool:echo"]).ok();
+
+    let locked = ["up", "--listen", "127.0.0.1:0", "--json", "--locked", &file];
+    let gateway = Gateway::start_by(&home, home.command(&locked));
+    let refused = home.run(&["call", "turncoat", "echo", r#"{"message":"m"}"#]).shown();
+    assert!(refused.contains("CM1509") && refused.contains("not in the lock file"), "{refused}");
+    strike(&home).ok();
+    down(&home, gateway);
+
+    home.write("casemate.lock", &text.replace("Does what", "Does not what"));
+    let refused = home.run(&["up", "--locked", &file]).shown();
+    assert!(refused.contains("turncoat/tool:strike is not what its sha256 says"), "{refused}");
+    let unsigned = home.run(&["up", "--locked", &file, "--lock-key", &file]).shown();
+    assert!(unsigned.contains("casemate.lock.sig"), "a key wants a signature: {unsigned}");
+}
+
+#[tokio::test]
+async fn tools_are_listed_after_a_restart_without_starting_their_server() {
+    let home = home("");
+    let gateway = Gateway::start(&home);
+    let listed = async |gateway: &Gateway| {
+        let client = gateway.client(gateway.endpoint()).modern(serde_json::json!({}));
+        client.request("tools/list", serde_json::json!({})).await.unwrap()["tools"].clone()
+    };
+    let before = listed(&gateway).await;
+    let key = std::fs::read_to_string(gateway.ready["key_file"].as_str().unwrap()).unwrap();
+    down(&home, gateway);
+
+    let gateway = Gateway::start(&home);
+    let client = McpHttp::new(gateway.endpoint()).bearer(key.trim()).modern(serde_json::json!({}));
+    let after = client.request("tools/list", serde_json::json!({})).await.unwrap()["tools"].clone();
+    assert_eq!(after, before);
+    assert_eq!(after.as_array().unwrap().len(), 2);
+    let list: Value = serde_json::from_str(&home.run(&["list", "--json"]).ok()).unwrap();
+    assert_eq!(list["servers"][0]["state"]["instances"].as_array().unwrap().len(), 0, "{list}");
+    strike(&home).ok();
+    let list: Value = serde_json::from_str(&home.run(&["list", "--json"]).ok()).unwrap();
+    assert_eq!(list["servers"][0]["state"]["instances"].as_array().unwrap().len(), 1, "{list}");
+    drop(gateway);
+    home.run(&["pin", "forget", "turncoat"]).ok();
 }

@@ -19,6 +19,8 @@ arguments = "mask"
 personal = ["card", "national-id"]
 personal_found = "block"
 signals = "off"
+names = "off"
+output = "flag"
 [servers.two]
 command = "y"
 "#;
@@ -71,6 +73,8 @@ fn each_setting_arrives_and_the_defaults_are_those_of_the_policy() {
             personal_found: Measure::Block,
             signals: Measure::Off,
             definitions: Measure::Flag,
+            names: Measure::Off,
+            output: Measure::Flag,
         }
     );
 }

@@ -66,6 +66,24 @@ pub(super) const SERVER_SETTINGS: &[Setting] = &[
                  such rules are wrong too often to decide (SPECIFICATION.md). `block` is for those of high severity.",
         example: "\"block\"",
     },
+    Setting {
+        key: "servers.NAME.inspect.names",
+        kind: Kind::Choice(&["block", "flag", "off"]),
+        default: Some("\"block\""),
+        effect: Live,
+        reason: "What is done about names that stand for something else: letters that look like others, reserved beginnings, \
+                 the name or package of another server (docs/names.md). What is only odd is told of either way.",
+        example: "\"flag\"",
+    },
+    Setting {
+        key: "servers.NAME.inspect.output",
+        kind: Kind::Choice(&["block", "flag", "off"]),
+        default: Some("\"block\""),
+        effect: Live,
+        reason: "What is done about a result whose structured content is not what the tool's output schema says, or lacks. The \
+                 protocol says that servers MUST keep to it, and official clients refuse such results as well.",
+        example: "\"flag\"",
+    },
 ];
 
 pub(super) const SETTINGS: &[Setting] = &[Setting {

@@ -146,15 +146,21 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
         });
     };
     let hello = shelf.server().hello(&caller(received)).await.map_err(|fault| down(&shelf, &fault))?;
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
+    let names = gate.catalog().names(snapshot);
+    let said = hello.server_info.as_ref();
+    if let Some(blocked) = said.and_then(|info| names.unmasked(snapshot, server, info)) {
+        return Err(blocked.refusal(server.as_str()));
+    }
     // What a server says of itself is a definition like its tools: blocked, it is left out.
-    let inspecting = &received.passage.identified.snapshot.inspecting;
     let judged = |raw: &Raw| {
-        let judged = Judged::of(inspecting, &shelf.server().entry().name, raw.clone());
+        let mentioned = names.mentioned(snapshot, &shelf, raw);
+        let judged = Judged::of(&snapshot.inspecting, server, (raw.clone(), mentioned));
         judged.blocked.is_none().then_some(judged.raw)
     };
     Ok(About {
         capabilities: hello.capabilities.raw().clone(),
-        info: hello.server_info.as_ref().and_then(judged).unwrap_or(own_info),
+        info: said.and_then(judged).unwrap_or(own_info),
         instructions: hello.instructions.as_ref().filter(|raw| approved(&shelf, raw)).and_then(judged),
     })
 }
@@ -194,7 +200,7 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     if let Some(kept) = view.kept(snapshot, page) {
         return Ok(kept);
     }
-    load(received, &view).await;
+    load(received, (&view, kind)).await;
     let view = catalog.view(snapshot, &identified.head.endpoint);
     view.page(snapshot, page).ok_or_else(|| {
         let message = "The cursor is not valid (any more): begin the list anew.";
@@ -203,13 +209,14 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
 }
 
 /// Loads the definitions that are missing or known to have changed, side by side and within the list's time.
-async fn load(received: &Received, view: &View) {
+async fn load(received: &Received, (view, kind): (&View, Kind)) {
     let caller = caller(received);
     let deadline = clock::instant() + received.passage.identified.snapshot.limits.list_time_max;
     let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
-    for shelf in view.shelves().iter().filter(|shelf| may_see(received, shelf) && !shelf.is_fresh(&caller)) {
+    let waits = |shelf: &&Arc<Shelf>| may_see(received, shelf) && !shelf.is_fresh(&caller, kind);
+    for shelf in view.shelves().iter().filter(waits) {
         let (shelf, caller) = (Arc::clone(shelf), caller.clone());
-        loads.spawn(async move { shelf.listed(&caller, deadline).await });
+        loads.spawn(async move { shelf.listed(&caller, (kind, deadline)).await });
     }
     while loads.join_next().await.is_some() {}
 }

@@ -11,11 +11,15 @@ use crate::journey::route::Target;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Snapshot;
 
-/// A result as it may pass; the same bytes when there is nothing to change or to tell.
+/// A result as it may pass, with a note of what was found besides; the same bytes when there is nothing to change or to tell.
 ///
 /// # Errors
 /// [`Code::AnswerBlocked`].
-pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Result<Raw, Refusal> {
+pub(super) fn result(
+    received: &Received,
+    (target, found): (&Target, Findings),
+    result: Raw,
+) -> Result<Raw, Refusal> {
     // What we wrote ourselves was judged when it was put together, and so are definitions, one by one.
     let Some(shelf) = target.shelf().filter(|_| Kind::of(&received.call.method).is_none()) else {
         return Ok(result);
@@ -23,7 +27,8 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     let snapshot = &received.passage.identified.snapshot;
     let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Result);
-    let outcome = snapshot.inspecting.inspection.message(&result, &measures);
+    let mut outcome = snapshot.inspecting.inspection.message(&result, &measures);
+    outcome.findings.extend(found);
     judge(server, &outcome.findings)?;
     let message = with_opaque((&snapshot.inspecting.inspection, &result), outcome.message);
     Ok(noted(message, &outcome.findings))

@@ -21,9 +21,8 @@ pub(super) async fn target(gate: &Gate, received: &Received, kind: Kind) -> Resu
     if shown.item.tool.is_for_apps && !shows_apps(&received.call.meta.capabilities) {
         return Err(no_item(kind, &name));
     }
-    if let Some(why) = &shown.blocked {
-        let message = format!("{name:?} cannot be used: its definition holds what a rule blocks ({why}).");
-        return Err(Refusal::new(Code::DefinitionBlocked, message));
+    if let Some(blocked) = &shown.blocked {
+        return Err(blocked.refusal(&name));
     }
     Ok(shown_target(kind, &shown))
 }

@@ -1,9 +1,11 @@
 //! Pins as people and programs see them.
 
+use casemate_inspect::names::{Doubt, Verdict};
 use casemate_registry::pins::differences;
 use casemate_store::Pin;
 use serde::Serialize;
 
+use super::names::Names;
 use crate::args::pins::Item;
 use crate::clock;
 use crate::output::{Entry, Page, Report, Tone};
@@ -100,7 +102,17 @@ pub(super) struct Waiting {
     state: State,
     fingerprint: String,
     seen: String,
+    /// What is wrong with its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    names: Vec<Doubted>,
     differences: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+struct Doubted {
+    rule: &'static str,
+    why: String,
+    refused: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +123,7 @@ struct Place {
 }
 
 impl Waiting {
-    pub(super) fn of(pin: &Pin) -> Waiting {
+    pub(super) fn of(pin: &Pin, names: &Names) -> Waiting {
         let before = pin.approved.as_ref().map(|(version, _)| version.definition.as_slice());
         let places = differences(before, &pin.seen.definition).into_iter();
         Waiting {
@@ -120,11 +132,16 @@ impl Waiting {
             state: State::of(pin),
             fingerprint: hex(&pin.seen.fingerprint),
             seen: clock::date_time(pin.seen.at),
+            names: names.doubts(pin).into_iter().map(doubted).collect(),
             differences: places
                 .map(|one| Place { place: one.place, before: one.before, after: one.after })
                 .collect(),
         }
     }
+}
+
+fn doubted(doubt: Doubt) -> Doubted {
+    Doubted { rule: doubt.rule, why: doubt.why, refused: doubt.verdict == Verdict::Refused }
 }
 
 impl Report for Waiting {
@@ -139,6 +156,10 @@ impl Report for Waiting {
             &self.server,
             &format!("{} {what}, seen {}, fingerprint {short}", self.item, self.seen),
         );
+        for one in &self.names {
+            let tone = if one.refused { Tone::Error } else { Tone::Warning };
+            page.labelled(tone, "  !", &one.why);
+        }
         for one in &self.differences {
             if let Some(before) = &one.before {
                 page.labelled(Tone::Error, "  -", &format!("{}: {before}", one.place));

@@ -1,0 +1,60 @@
+//! Whether a tool's result is what the tool declared that it would be.
+//!
+//! The protocol says that servers MUST keep to their output schemas, and programs read structured content without looking.
+
+use casemate_inspect::{Class, Finding, Findings, Measure, Severity};
+use casemate_mcp::json::Members;
+
+use crate::catalog::Kind;
+use crate::journey::receive::Received;
+use crate::journey::route::Target;
+use crate::refusal::{Code, Refusal, Retry};
+
+/// Holds a result against the output schema of its tool. What a setting only tells of is found.
+///
+/// # Errors
+/// [`Code::BadStructure`], [`Code::NoStructure`].
+pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> Result<Findings, Refusal> {
+    let mut findings = Findings::default();
+    let Target::Item { shelf, kind: Kind::Tools, item, .. } = target else { return Ok(findings) };
+    let server = &shelf.server().entry().name;
+    let measure = received.passage.identified.snapshot.inspecting.output(server);
+    let Some(schema) = item.output().filter(|_| measure > Measure::Off && is_final(result)) else {
+        return Ok(findings);
+    };
+    let (code, rule, why) = match (result.get("structuredContent"), schema) {
+        // The protocol has no word for it, and clients judge it all the same.
+        (Some(content), Ok(schema)) => match schema.check_result(&content) {
+            Ok(()) => return Ok(findings),
+            Err(misfit) => (Code::BadStructure, "structured-content-misfit", misfit.0),
+        },
+        (None, Ok(_)) if says_error(result) => return Ok(findings),
+        (None, Ok(_)) => {
+            let why = "It has no structured content, which the tool's output schema promises.";
+            (Code::NoStructure, "structured-content-missing", why.to_owned())
+        }
+        // With `block` the call was refused before it was made.
+        (_, Err(why)) => (Code::BadStructure, "output-schema-unusable", why.clone()),
+    };
+    if measure == Measure::Block {
+        let message = format!("The answer of {:?} on the server {server} does not pass. {why}", item.name);
+        return Err(Refusal::new(code, message).with_retry(Retry::Check));
+    }
+    findings.add(Finding {
+        class: Class::Form,
+        rule: rule.into(),
+        severity: Severity::Medium,
+        measure: Measure::Flag,
+        count: 1,
+    });
+    Ok(findings)
+}
+
+/// Whether it is the tool's result, and neither a question nor the beginning of a task.
+fn is_final(result: &Members) -> bool {
+    result.string("resultType").is_none_or(|kind| kind == "complete") && !result.has("task")
+}
+
+fn says_error(result: &Members) -> bool {
+    result.get("isError").is_some_and(|raw| raw.as_str() == "true")
+}
