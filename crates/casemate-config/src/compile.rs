@@ -11,6 +11,7 @@ mod inspect;
 mod pace;
 pub(crate) mod policy;
 mod profile;
+mod quarantine;
 mod room;
 mod server;
 #[cfg(test)]
@@ -139,6 +140,7 @@ pub(crate) fn compile(
         limits: compiler.limits(),
         public_url: compiler.public_url(),
         authorization: Arc::clone(&identity.authorization),
+        quarantine: compiler.quarantine(),
     };
     let process = compiler.process();
     let front = compiler.front();

@@ -106,6 +106,8 @@ pub enum Word {
     Destination,
     /// Kinds of personal data.
     Personal,
+    /// What puts something in quarantine without a person.
+    Trigger,
     /// Addresses, or networks of them.
     Network,
 }

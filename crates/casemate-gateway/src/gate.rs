@@ -1,5 +1,7 @@
 //! The gateway as a whole: what all calls share.
 
+mod confinement;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +23,13 @@ use crate::clock;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
-use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
+use crate::quarantine::rules::Escapes;
+use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::turned_away::{Noted, TurnedAways};
-use crate::upstream::{Host, Server, ServerNotice};
+use crate::upstream::{Alarm, Host, Server, ServerNotice};
 
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -49,6 +53,10 @@ pub struct Parts {
     pub seals: Arc<Seals>,
     /// Which definitions were approved.
     pub pins: Arc<dyn Pins>,
+    /// Where it is kept what rules put in quarantine, and what was in it before.
+    pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
+    /// Where alarms are raised, and where they are heard.
+    pub alarms: (mpsc::Sender<Alarm>, mpsc::Receiver<Alarm>),
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -70,6 +78,11 @@ pub struct Gate {
     admissions: Admissions,
     limiter: Limiter,
     approvals: Approvals,
+    quarantine: Arc<Quarantine>,
+    wards: Arc<dyn Wards>,
+    escapes: Escapes,
+    /// The version of the quarantine that servers and sessions follow.
+    enforced: AtomicU64,
     seals: Arc<Seals>,
     turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
@@ -87,14 +100,27 @@ impl Gate {
         // Without randomness call ids are unique in this run only; nothing depends on more.
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
+        let quarantine = Arc::new(Quarantine::new(parts.wards.1));
+        let (alarms, heard) = parts.alarms;
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
                 &parts.snapshot,
                 &parts.host,
-                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
+                Common {
+                    generation: Arc::new(AtomicU64::new(1)),
+                    changes,
+                    pins: parts.pins,
+                    quarantine: Arc::clone(&quarantine),
+                    alarms,
+                },
             ),
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
+            // Nothing runs yet that could have to end.
+            enforced: AtomicU64::new(quarantine.version()),
+            quarantine,
+            wards: parts.wards.0,
+            escapes: Escapes::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
@@ -110,7 +136,7 @@ impl Gate {
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
         });
-        gate.host.tracker.spawn(Arc::clone(&gate).follow(parts.notices, changed));
+        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), heard));
         gate
     }
 
@@ -278,14 +304,17 @@ impl Gate {
     /// Brings what servers say outside of calls to the clients that want it.
     async fn follow(
         self: Arc<Self>,
-        mut notices: mpsc::Receiver<ServerNotice>,
-        mut changed: mpsc::Receiver<Arc<Server>>,
+        (mut notices, mut changed): (mpsc::Receiver<ServerNotice>, mpsc::Receiver<Arc<Server>>),
+        mut alarms: mpsc::Receiver<Alarm>,
     ) {
+        let mut turns = self.quarantine.turns();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
                 _ = sweep.tick() => self.sweep().await,
+                Ok(()) = turns.changed() => self.enforce(),
+                Some(alarm) = alarms.recv() => self.hear(&alarm),
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -300,11 +329,15 @@ impl Gate {
     async fn sweep(&self) {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
+        self.quarantine.sweep();
         self.approvals.sweep().await;
     }
 
-    /// A subject as it is now; `None` when its credential was withdrawn.
+    /// A subject as it is now; `None` when its credential was withdrawn, or it is in quarantine.
     pub(crate) fn current(&self, subject: &SubjectId) -> Option<Arc<Subject>> {
+        if self.quarantine.of_subject(subject).is_some() {
+            return None;
+        }
         self.identities.current(subject, clock::unix_now().as_secs())
     }
 

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod journey;
 pub mod limits;
 pub mod ports;
+pub mod quarantine;
 pub mod refusal;
 pub mod snapshot;
 mod turned_away;

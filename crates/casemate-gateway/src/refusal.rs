@@ -190,6 +190,8 @@ codes! {
     DefinitionBlocked = "CM1504", Upstream;
     /// The definition is new, or another than was approved, and waits for a person.
     Unapproved = "CM1505", Policy;
+    /// The server or tool is in quarantine.
+    Quarantined = "CM1506", Policy;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.
@@ -198,6 +200,8 @@ codes! {
     InsufficientScope = "CM1603", Policy;
     /// A person was asked and did not approve.
     NotApproved = "CM1604", Policy;
+    /// The subject, or the whole gateway, is in quarantine.
+    SubjectQuarantined = "CM1606", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.

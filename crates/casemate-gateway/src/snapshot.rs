@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::authorization::Authorization;
 use crate::front::PublicUrl;
+use crate::quarantine::rules::Rules;
 use casemate_inspect::{Inspection, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 pub use casemate_upstream::entry::{
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub authorization: Arc<Authorization>,
     /// What is looked for in what passes through.
     pub inspecting: Inspecting,
+    /// What puts something in quarantine without a person.
+    pub quarantine: Rules,
 }
 
 /// What is looked for in what passes through.

@@ -198,6 +198,20 @@ impl Server {
         finish(instances).await;
     }
 
+    /// Ends all instances at once, whatever they work on; the next call starts a new one, unless the server was stopped.
+    pub fn cut(&self) {
+        let instances = {
+            let mut room = guard(&self.shared.room);
+            let was_halted = room.is_halted();
+            let instances = room.halt();
+            if !was_halted {
+                room.resume();
+            }
+            instances
+        };
+        instances.iter().for_each(|instance| instance.life.stop());
+    }
+
     /// Ends all instances, with the same grace; the next call starts a new one. Forgets past failures.
     pub async fn restart(&self) {
         self.stop().await;

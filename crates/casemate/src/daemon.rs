@@ -12,7 +12,9 @@ use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
+use casemate_gateway::upstream::{
+    ALARMS_MAX, Alarm, Credentials, Host, Launcher, Masks, ServerNotice,
+};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
@@ -113,9 +115,11 @@ impl Daemon {
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
-        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
+        let wards = (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?);
+        let alarms = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = cells(&context, (start.spawner, sources), life)?;
+        let cells = cells(&context, (start.spawner, sources), (life, alarms.0.clone()))?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
@@ -130,6 +134,8 @@ impl Daemon {
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
             pins: Arc::clone(&ledgers.pins) as _,
+            wards,
+            alarms,
             host,
             notices,
         });
@@ -267,12 +273,12 @@ fn watch(context: &Context) -> Option<Watch> {
 fn cells(
     context: &Context,
     (spawner, sources): (Spawner, &PackageSources),
-    life: Life,
+    (life, alarms): (Life, mpsc::Sender<Alarm>),
 ) -> anyhow::Result<Arc<Cells>> {
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
     let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
-    let cells = Arc::new(cells.preparing(packages).recording(log));
+    let cells = Arc::new(cells.preparing(packages).recording(log).alarming(alarms));
     tracker.spawn(Arc::clone(&cells).sweep());
     Ok(cells)
 }

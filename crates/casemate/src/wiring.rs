@@ -7,3 +7,4 @@ pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;
+pub mod wards;

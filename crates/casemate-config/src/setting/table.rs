@@ -9,6 +9,7 @@ mod inspect;
 mod limits;
 mod oauth;
 mod packages;
+mod quarantine;
 mod rules;
 mod servers;
 
@@ -32,6 +33,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         inspect::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
+        quarantine::SETTINGS,
         identity::SETTINGS,
     ];
     parts.into_iter().flatten()

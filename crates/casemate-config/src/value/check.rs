@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
+use casemate_gateway::quarantine::rules::Trigger;
 use casemate_inspect::Personal;
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
@@ -99,6 +100,7 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Path => path(text),
         Word::Destination => destination(text),
         Word::Personal => personal(text),
+        Word::Trigger => trigger(text),
         Word::Network => network(text),
     }
 }
@@ -139,6 +141,12 @@ fn network(text: &str) -> Result<(), Fault> {
         }
     };
     text.parse::<Network>().map(drop).map_err(refused)
+}
+
+fn trigger(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Trigger::ALL.iter().map(|trigger| trigger.as_str()).collect();
+    let fault = || Fault::new(format!("{text:?} puts nothing in quarantine"));
+    Trigger::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn personal(text: &str) -> Result<(), Fault> {

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::{Definitions, Item, Kind};
 use crate::clock;
 use crate::ports::{Declared, Pins, Standing};
+use crate::quarantine::Quarantine;
 use crate::snapshot::Approval;
-use crate::upstream::{Caller, Fault, Host, Server};
+use crate::upstream::{Alarm, Caller, Fault, Host, Server};
 
 /// No call is judged by definitions that are older than this, or than their server says that they hold.
 const HOLDS_MAX: Duration = Duration::from_secs(60);
@@ -60,6 +61,10 @@ pub struct Common {
     pub changes: mpsc::Sender<Arc<Server>>,
     /// Knows which definitions may be used.
     pub pins: Arc<dyn Pins>,
+    /// Nothing in it is started.
+    pub quarantine: Arc<Quarantine>,
+    /// Told of definitions that are others than were approved.
+    pub alarms: mpsc::Sender<Alarm>,
 }
 
 #[derive(Debug)]
@@ -238,6 +243,9 @@ impl Shelf {
     }
 
     async fn load(&self, caller: &Caller) -> Result<(), Fault> {
+        if self.common.quarantine.of_server(self.server.entry().name.as_str()).is_some() {
+            return Err(Fault::Stopping);
+        }
         // Cleared before asking: a change that is announced while we read counts as a change after it.
         self.stale.store(false, Ordering::Release);
         let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
@@ -245,6 +253,11 @@ impl Shelf {
         let old = self.known();
         let is_first = old.is_none();
         let changed = old.as_ref().is_none_or(|old| !old.same(&new));
+        if changed && let Some(item) = new.drifted().next() {
+            let server = self.server.entry().name.clone();
+            // Whoever hears nothing of it now hears of the next; what has changed is blocked in any case.
+            _ = self.common.alarms.try_send(Alarm::Drift { server, item: item.to_owned() });
+        }
         let definitions = match old {
             Some(old) if !changed => old,
             _ => Arc::new(new),

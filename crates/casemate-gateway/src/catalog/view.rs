@@ -16,6 +16,7 @@ use super::{Definitions, Item, Judged, Kind, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::ports::Standing;
+use crate::quarantine::Quarantine;
 use crate::snapshot::{Profile, ProfileTool, Snapshot};
 
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
@@ -51,6 +52,17 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Whether it is not in quarantine, alone or with its server.
+    #[must_use]
+    pub fn is_free(&self, quarantine: &Quarantine, kind: Kind) -> bool {
+        let server = self.shelf.server().entry().name.as_str();
+        let kept = match kind {
+            Kind::Tools => quarantine.of_tool(server, &self.item.name),
+            Kind::Prompts | Kind::Resources | Kind::Templates => quarantine.of_server(server),
+        };
+        kept.is_none()
+    }
+
     /// The item as policy sees it: by its server and the server's own name.
     #[must_use]
     pub fn resource(&self, kind: Kind) -> Resource<'_> {
@@ -63,11 +75,21 @@ impl Shown {
     }
 }
 
+/// What a view was put together from. Another one of either makes another view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Age {
+    /// Of the definitions.
+    pub(super) generation: u64,
+    /// Of what is in quarantine.
+    pub(super) quarantine: u64,
+}
+
 /// Everything that one endpoint shows, before anybody's rights are looked at.
 #[derive(Debug)]
 pub struct View {
     snapshot: u64,
-    generation: u64,
+    age: Age,
+    quarantine: Arc<Quarantine>,
     shelves: Vec<Arc<Shelf>>,
     lists: [Vec<Shown>; 4],
     by_name: [HashMap<Box<str>, usize>; 4],
@@ -101,11 +123,12 @@ impl View {
         snapshot: &Snapshot,
         shelves: &BTreeMap<ServerName, Arc<Shelf>>,
         endpoint: &Endpoint,
-        generation: u64,
+        (age, quarantine): (Age, &Arc<Quarantine>),
     ) -> View {
         let mut view = View {
             snapshot: snapshot.version,
-            generation,
+            age,
+            quarantine: Arc::clone(quarantine),
             shelves: Vec::new(),
             lists: Default::default(),
             by_name: Default::default(),
@@ -143,8 +166,8 @@ impl View {
         }
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
+    pub(super) fn age(&self) -> Age {
+        self.age
     }
 
     pub(super) fn snapshot(&self) -> u64 {
@@ -202,6 +225,7 @@ impl View {
         let may_list = |shown: &&Shown| {
             let decision = snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind)));
             let is_fit = shown.standing == Standing::Approved && shown.blocked.is_none();
+            let is_fit = is_fit && shown.is_free(&self.quarantine, kind);
             is_fit && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);

@@ -4,6 +4,7 @@ mod params;
 
 use casemate_mcp::json::{Members, Raw};
 
+use super::cordon::Free;
 use super::head::Claims;
 use super::inspect::content;
 use super::receive::Received;
@@ -31,8 +32,8 @@ struct Seal;
 /// # Errors
 /// [`Code::Unapproved`], [`Code::BadArguments`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`],
 /// [`Code::HeaderMismatch`].
-pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
-    let Routed { mut received, target, .. } = routed;
+pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
+    let Routed { mut received, target, .. } = free.into_routed();
     approved(&target)?;
     let mut param_headers = Vec::new();
     let params = &received.call.params;

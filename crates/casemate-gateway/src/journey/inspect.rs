@@ -87,7 +87,7 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             }
             failed = says_error(&target, members.as_ref());
             let result = own_tasks(gate, (&received, &target), result);
-            Answer::Result(cleared(&received, &target, result))
+            Answer::Result(cleared(gate, (&received, &target), result))
         }
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
@@ -127,10 +127,10 @@ fn own_tasks(gate: &Gate, (received, target): (&Received, &Target), result: Raw)
     members.edit().set("tasks", Raw::array(tasks.iter().filter(is_own))).finish()
 }
 
-fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {
+fn cleared(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -> Raw {
     let joins = received.passage.identified.head.endpoint.joins();
     match (target, Kind::of(&received.call.method)) {
-        (Target::Relay { .. }, Some(kind)) => visible(received, target, (kind, result)),
+        (Target::Relay { .. }, Some(kind)) => visible(gate, (received, target), (kind, result)),
         (Target::Own(_), _) => result,
         (target, _) if joins => match target.shelf() {
             Some(shelf) => joined::renamed(&shelf.server().entry().name, result),
@@ -142,7 +142,7 @@ fn cleared(received: &Received, target: &Target, result: Raw) -> Raw {
 
 /// The list of a transparent endpoint without what the subject may not see, and without definitions that are blocked; the
 /// same bytes when that is nothing.
-fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) -> Raw {
+fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result): (Kind, Raw)) -> Raw {
     let identified = &received.passage.identified;
     let (Some(members), Some(shelf)) = (result.members(), target.shelf()) else { return result };
     let Some(list) = members.get(kind.member()).and_then(|list| list.elements()) else { return result };
@@ -161,7 +161,8 @@ fn visible(received: &Received, target: &Target, (kind, result): (Kind, Raw)) ->
         };
         let listed = Request::new(Action::List, shown.resource(kind));
         let decision = identified.snapshot.policy.decide(&identified.subject, &listed);
-        (decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
+        let is_free = shown.is_free(gate.quarantine(), kind);
+        (is_free && decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
     if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }

@@ -32,14 +32,16 @@ use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
     ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
-    Spent, TurnedAway,
+    Spent, TurnedAway, Wards,
 };
+use crate::quarantine;
+use crate::quarantine::rules::Rules;
 use crate::snapshot::{
     Approval, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program, Resilience,
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
-use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
+use crate::upstream::{ALARMS_MAX, Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -101,6 +103,8 @@ impl Harness {
             desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
             seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
+            wards: (Arc::clone(&records) as Arc<dyn Wards>, Vec::new()),
+            alarms: mpsc::channel(ALARMS_MAX),
             host: Arc::new(host),
             notices: inbox,
         });
@@ -171,6 +175,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         inspecting: Inspecting::default(),
         public_url: None,
         authorization: Arc::default(),
+        quarantine: Rules::default(),
     }
 }
 
@@ -320,6 +325,13 @@ impl Desk for Records {
             self.kept.lock().unwrap().remove(id);
             Ok(())
         })
+    }
+}
+
+impl Wards for Records {
+    fn keep(&self, entry: &quarantine::Entry) {
+        let line = format!("quarantine {} by {}: {}", entry.ward, entry.by, entry.reason);
+        self.lines.send_modify(|lines| lines.push(line));
     }
 }
 

@@ -151,7 +151,7 @@ impl Server {
             None => Entry::new("-", Tone::Quiet),
             Some(state) => match state.state.as_str() {
                 "running" => Entry::new("running", Tone::Good),
-                "backoff" | "circuit-open" => Entry::new(&state.state, Tone::Error),
+                "backoff" | "circuit-open" | "quarantined" => Entry::new(&state.state, Tone::Error),
                 other => Entry::new(other, Tone::Normal),
             },
         }

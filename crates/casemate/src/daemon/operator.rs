@@ -58,7 +58,15 @@ impl Operator {
 
     fn servers(&self) -> Vec<ServerState> {
         let shelves = self.live.gate().catalog().shelves();
-        shelves.values().map(|shelf| state(shelf)).collect()
+        let quarantine = self.live.gate().quarantine();
+        let of = |shelf: &Arc<Shelf>| {
+            let state = state(shelf);
+            match quarantine.of_server(&state.name) {
+                Some(_) => ServerState { state: "quarantined".to_owned(), retry_ms: None, ..state },
+                None => state,
+            }
+        };
+        shelves.values().map(of).collect()
     }
 
     fn shelf(&self, server: &str) -> Result<Arc<Shelf>, Fault> {
@@ -71,6 +79,14 @@ impl Operator {
     async fn control(&self, server: &str, action: Action) -> Result<Answer, Fault> {
         let shelf = self.shelf(server)?;
         let upstream = shelf.server();
+        if action != Action::Stop
+            && let Some(entry) = self.live.gate().quarantine().of_server(server)
+        {
+            return Err(Fault {
+                message: format!("{} is in quarantine: {}", entry.ward, entry.reason),
+                hint: Some(format!("`casemate quarantine lift {}` lets it go", entry.ward)),
+            });
+        }
         match action {
             Action::Stop => upstream.stop().await,
             Action::Start => self.start(server, &shelf).await?,
@@ -111,6 +127,13 @@ impl Operator {
             .map_err(|fault| Fault { message: fault.to_string(), hint: None })
     }
 
+    async fn reload_quarantine(&self) -> Result<Answer, Fault> {
+        let reloaded = self.ledgers.wards.reload(self.live.gate()).await;
+        reloaded
+            .map(|()| Answer::Done(Done {}))
+            .map_err(|fault| Fault { message: fault.to_string(), hint: None })
+    }
+
     async fn reload_keys(&self) -> Result<Answer, Fault> {
         let reloaded = self.ledgers.papers.reload().await;
         reloaded
@@ -135,6 +158,7 @@ impl Handler for Operator {
                 people::decide(self.live.gate(), &id, verdict).await.map(Answer::Decided)
             }
             Request::ReloadPins => self.reload_pins().await,
+            Request::ReloadQuarantine => self.reload_quarantine().await,
             Request::Stop { grace } => {
                 // One order waits at most; a second stop is already on its way.
                 let _ = self.orders.try_send(Order::Stop { grace });
