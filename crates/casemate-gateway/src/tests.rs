@@ -10,6 +10,7 @@ mod inspection;
 mod limits;
 mod lists;
 mod pins;
+mod quarantine;
 mod sessions;
 mod strangers;
 mod tokens;

@@ -256,7 +256,8 @@ impl Identities for Keys {
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
-        self.key("owner").ok()
+        let owner = self.key("owner").ok()?;
+        Some(Arc::new(Subject { authentication: Authentication::Local, ..Subject::clone(&owner) }))
     }
 }
 

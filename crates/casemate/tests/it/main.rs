@@ -21,6 +21,7 @@ mod packages;
 mod people;
 mod pins;
 mod policy;
+mod quarantine;
 mod real;
 mod running;
 mod secrets;
