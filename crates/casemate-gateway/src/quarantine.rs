@@ -218,9 +218,6 @@ impl Table {
     }
 
     fn is_empty(&self) -> bool {
-        self.gateway.is_none()
-            && self.servers.is_empty()
-            && self.tools.is_empty()
-            && self.subjects.is_empty()
+        self.gateway.is_none() && self.servers.is_empty() && self.tools.is_empty() && self.subjects.is_empty()
     }
 }

@@ -33,7 +33,10 @@ impl std::fmt::Debug for Decoy {
 #[must_use]
 pub fn decoys(seed: &[u8; SEED_BYTES], server: &str) -> Vec<Decoy> {
     let bytes = |variable: &'static str| Stream::new(seed, (server, variable));
-    let of = |variable: &'static str, value: fn(Stream) -> String| Decoy { variable, value: value(bytes(variable)) };
+    let of = |variable: &'static str, value: fn(Stream) -> String| Decoy {
+        variable,
+        value: value(bytes(variable)),
+    };
     vec![
         of("BACKUP_AWS_ACCESS_KEY_ID", |mut stream| format!("AKIA{}", stream.text(BASE32, 16))),
         of("BACKUP_AWS_SECRET_ACCESS_KEY", |mut stream| stream.text(BASE62, 40)),
@@ -121,7 +124,11 @@ mod tests {
             let [key, secret, token, url] = made.as_slice() else { panic!("{made:?}") };
             assert!(key.value.starts_with("AKIA") && key.value.len() == 20);
             assert_eq!(secret.value.len(), 40);
-            assert_eq!(Check::Crc32Base62.test(token.value.as_bytes()), Verdict::Holds, "its checksum is right");
+            assert_eq!(
+                Check::Crc32Base62.test(token.value.as_bytes()),
+                Verdict::Holds,
+                "its checksum is right"
+            );
             assert_eq!(token.value.len(), 40);
             assert!(url.value.starts_with("postgres://backup:"));
             assert!(!format!("{made:?}").contains(&key.value));

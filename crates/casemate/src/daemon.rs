@@ -12,9 +12,7 @@ use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{
-    ALARMS_MAX, Alarm, Credentials, Host, Launcher, Masks, ServerNotice,
-};
+use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};

@@ -8,7 +8,8 @@ impl Compiler<'_> {
     pub(super) fn quarantine(&self) -> Rules {
         let at = self.scope("quarantine");
         let default = Rules::default();
-        let on = at.texts("automatic").map(|words| words.iter().filter_map(|word| Trigger::find(word)).collect());
+        let on =
+            at.texts("automatic").map(|words| words.iter().filter_map(|word| Trigger::find(word)).collect());
         Rules {
             on: on.unwrap_or(default.on),
             refused_for: at.time("refused_for").unwrap_or(default.refused_for),

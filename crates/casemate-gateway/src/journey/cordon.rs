@@ -76,7 +76,8 @@ impl<'g> Cordon<'g> {
         while turns.changed().await.is_ok() {
             let kept = self.admit().err().or_else(|| self.kept());
             if let Some(refusal) = kept {
-                let message = format!("{} It was in flight already, and may have had its effect.", refusal.message);
+                let message =
+                    format!("{} It was in flight already, and may have had its effect.", refusal.message);
                 return Refusal { message, ..refusal }.with_retry(Retry::Check);
             }
         }

@@ -28,8 +28,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Trigger; 4] =
-        [Trigger::Drift, Trigger::Refusals, Trigger::Escapes, Trigger::Honeytokens];
+    pub const ALL: [Trigger; 4] = [Trigger::Drift, Trigger::Refusals, Trigger::Escapes, Trigger::Honeytokens];
 
     /// Its name in the configuration and in records.
     #[must_use]

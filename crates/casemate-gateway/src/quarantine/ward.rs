@@ -86,7 +86,8 @@ mod tests {
             assert_eq!(Ward::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Ward::parse("subject:key:3fd1a2"), Ward::parse("key:3fd1a2"), "a key is a subject");
-        for wrong in ["", "git", "server:", "server:a b", "tool:git", "tool:git/", "tool:/x", "subject:", "key:"]
+        for wrong in
+            ["", "git", "server:", "server:a b", "tool:git", "tool:git/", "tool:/x", "subject:", "key:"]
         {
             assert_eq!(Ward::parse(wrong), Err(WardFault), "{wrong}");
         }

@@ -89,7 +89,9 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
         Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
-        Code::Denied | Code::InsufficientScope | Code::SubjectQuarantined => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::Denied | Code::InsufficientScope | Code::SubjectQuarantined => {
+            (StatusCode::FORBIDDEN, code::INVALID_REQUEST)
+        }
         Code::BadSchema
         | Code::Unapproved
         | Code::Quarantined

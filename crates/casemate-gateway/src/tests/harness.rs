@@ -41,7 +41,9 @@ use crate::snapshot::{
     ServerEntry, Sharing, Snapshot, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
-use crate::upstream::{ALARMS_MAX, Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
+use crate::upstream::{
+    ALARMS_MAX, Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon,
+};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {

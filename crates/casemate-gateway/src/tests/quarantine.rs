@@ -71,7 +71,9 @@ async fn a_server_in_quarantine_is_not_listed_and_not_called_and_the_others_are(
     assert!(!refused.contains("the reason"), "why is for the operator: {refused}");
     client.call("two__echo", echo()).await.unwrap();
     let read = json!({"uri": "casemate://one/test://static-text"});
-    for (method, params) in [("resources/read", read), ("prompts/get", json!({"name": "one__test_simple_prompt"}))] {
+    for (method, params) in
+        [("resources/read", read), ("prompts/get", json!({"name": "one__test_simple_prompt"}))]
+    {
         let refused = client.request(method, params).await.unwrap_err().to_string();
         assert!(refused.contains("in quarantine"), "{method}: {refused}");
     }
@@ -113,7 +115,10 @@ async fn one_tool_in_quarantine_leaves_its_server_the_others() {
     confine(&harness, &["tool:one/echo"]);
     let client = harness.modern("/mcp");
     let listed = client.request("tools/list", json!({})).await.unwrap();
-    assert!(!names(&listed).contains(&"one__echo") && names(&listed).contains(&"one__test_simple_text"), "{listed}");
+    assert!(
+        !names(&listed).contains(&"one__echo") && names(&listed).contains(&"one__test_simple_text"),
+        "{listed}"
+    );
     assert!(names(&listed).contains(&"two__echo"), "another server's tool of that name is another tool");
     let refused = client.call("one__echo", echo()).await.unwrap_err().to_string();
     assert!(refused.contains("The tool \"echo\" of the server one is in quarantine"), "{refused}");
@@ -297,7 +302,10 @@ async fn drift_puts_a_server_in_where_that_is_wanted_and_only_there() {
         let again = client.request("tools/call", json!({"name": "one__strike", "arguments": {}})).await;
         again.unwrap_err();
         if on {
-            harness.records.wait_for("quarantine server:one by rule:drift: strike is another than was approved").await;
+            harness
+                .records
+                .wait_for("quarantine server:one by rule:drift: strike is another than was approved")
+                .await;
         }
         let other = client.request("tools/call", json!({"name": "one__echo", "arguments": echo()})).await;
         assert_eq!(other.is_err(), on, "{other:?}");

@@ -44,7 +44,10 @@ async fn add(context: &Context, store: &Store, add: &Add) -> anyhow::Result<Exit
     store.quarantine().put(wards::confined(&held)).await?;
     let told = announce(context).await;
     record(context, "quarantine add", (&held.ward, Some(&wards::detail(&held)))).map_err(|error| {
-        error.context(Failure::new(Exit::Failure, format!("{} is in quarantine, but that is on no record", held.ward)))
+        error.context(Failure::new(
+            Exit::Failure,
+            format!("{} is in quarantine, but that is on no record", held.ward),
+        ))
     })?;
     told?;
     warn_of_strangers(context, store, &held.ward).await?;

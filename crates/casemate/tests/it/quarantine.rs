@@ -76,7 +76,8 @@ fn what_is_put_in_without_a_gateway_binds_the_next_one_and_is_let_go_while_it_ru
 fn a_call_in_flight_is_given_up_and_its_server_ends() {
     let home = home("quarantined-in-flight");
     let _gateway = Gateway::start(&home);
-    let call = home.command(&["call", "hangs", "strike"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let call =
+        home.command(&["call", "hangs", "strike"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let call = call.unwrap();
     // Nothing else tells that the server has the call.
     while state(&home, "hangs")["instances"][0]["in_flight"] != 1 {}
@@ -113,7 +114,10 @@ fn the_owner_of_a_gateway_in_quarantine_still_has_the_command_line() {
 fn what_cannot_be_meant_is_said() {
     let home = home("quarantined-nothing");
     let shown = home.run(&["quarantine", "add", "server:godo", "--reason", "r"]).shown();
-    assert!(shown.contains("exit 0") && shown.contains("nothing is known by that name: server:godo"), "{shown}");
+    assert!(
+        shown.contains("exit 0") && shown.contains("nothing is known by that name: server:godo"),
+        "{shown}"
+    );
     let past = home.run(&["quarantine", "add", "key:abc", "--reason", "r", "--until", "1970-01-02"]).shown();
     assert!(past.contains("it would be over already"), "{past}");
     let shown = home.run(&["quarantine", "add", "good", "--reason", "r"]).shown();

@@ -149,7 +149,8 @@ fn addressee(gate: &Gate, received: &Received, shown: &str) -> Option<(Arc<Shelf
         )
         .effect;
     let is_free = gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
-    (is_free && allowed == Effect::Allow && may_see(received, &shelf)).then(|| (Arc::clone(&shelf), uri.to_owned()))
+    (is_free && allowed == Effect::Allow && may_see(received, &shelf))
+        .then(|| (Arc::clone(&shelf), uri.to_owned()))
 }
 
 fn wrong() -> Refusal {

@@ -197,10 +197,16 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
 /// Loads the definitions that are missing or known to have changed, side by side and within the list's time.
 async fn load(gate: &Gate, received: &Received, view: &View) {
     let caller = caller(received);
-    let free = |shelf: &&Arc<Shelf>| gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
+    let free =
+        |shelf: &&Arc<Shelf>| gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
     let deadline = clock::instant() + received.passage.identified.snapshot.limits.list_time_max;
     let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
-    for shelf in view.shelves().iter().filter(free).filter(|shelf| may_see(received, shelf) && !shelf.is_fresh(&caller)) {
+    for shelf in view
+        .shelves()
+        .iter()
+        .filter(free)
+        .filter(|shelf| may_see(received, shelf) && !shelf.is_fresh(&caller))
+    {
         let (shelf, caller) = (Arc::clone(shelf), caller.clone());
         loads.spawn(async move { shelf.listed(&caller, deadline).await });
     }
