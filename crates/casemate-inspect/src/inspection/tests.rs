@@ -359,7 +359,8 @@ fn planted() -> (Inspection, Vec<crate::Decoy>) {
 fn what_was_planted_is_masked_like_any_secret_and_known_for_whose_it_is() {
     use base64::Engine;
     let (inspection, decoys) = planted();
-    let measures = Policy::default().at(Place::Result);
+    let policy = Policy::default();
+    let measures = policy.at(Place::Result);
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
     for decoy in &decoys {
