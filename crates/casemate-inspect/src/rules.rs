@@ -11,8 +11,6 @@ use std::sync::{Arc, OnceLock};
 use regex::bytes::{Regex, RegexBuilder};
 
 pub use check::Check;
-#[cfg(test)]
-pub(crate) use check::Verdict;
 pub(crate) use check::crc32;
 pub use pack::{Pack, PackFault};
 
