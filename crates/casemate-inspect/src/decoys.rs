@@ -102,7 +102,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::rules::{Check, Verdict};
+    use crate::rules::Check;
 
     #[test]
     fn each_server_has_its_own_and_keeps_them() {
@@ -124,11 +124,8 @@ mod tests {
             let [key, secret, token, url] = made.as_slice() else { panic!("{made:?}") };
             assert!(key.value.starts_with("AKIA") && key.value.len() == 20);
             assert_eq!(secret.value.len(), 40);
-            assert_eq!(
-                Check::Crc32Base62.test(token.value.as_bytes()),
-                Verdict::Holds,
-                "its checksum is right"
-            );
+            let checked = format!("{:?}", Check::Crc32Base62.test(token.value.as_bytes()));
+            assert_eq!(checked, "Holds", "its checksum is right");
             assert_eq!(token.value.len(), 40);
             assert!(url.value.starts_with("postgres://backup:"));
             assert!(!format!("{made:?}").contains(&key.value));

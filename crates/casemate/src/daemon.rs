@@ -17,7 +17,7 @@ use casemate_mcp::json::Raw;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
-use casemate_transport::listener::Listener;
+use casemate_transport::listener::{Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -114,10 +114,9 @@ impl Daemon {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
-        let wards = (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?);
-        let alarms = mpsc::channel(ALARMS_MAX);
+        let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = cells(&context, (start.spawner, sources), (life, alarms.0.clone()))?;
+        let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
         let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
@@ -132,8 +131,8 @@ impl Daemon {
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
             pins: Arc::clone(&ledgers.pins) as _,
-            wards,
-            alarms,
+            wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
+            alarms: (alarms, heard),
             host,
             notices,
         });
@@ -156,10 +155,7 @@ impl Daemon {
                 logins,
             },
         ));
-        let (ordered, orders) = mpsc::channel(1);
-        ledgers.follow(&gate, &stop);
-        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
-        tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
+        let orders = obey(&live, (ledgers, &stop), &endpoint, (seat.control, &listening));
         Ok(Daemon {
             live,
             gate,
@@ -223,6 +219,20 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Follows what is written to the store, and answers the command line; its orders are received where they can be followed.
+fn obey(
+    live: &Arc<Live>,
+    (ledgers, stop): (Ledgers, &CancellationToken),
+    endpoint: &str,
+    (socket, listening): (UnixSocket, &CancellationToken),
+) -> mpsc::Receiver<Order> {
+    ledgers.follow(live.gate(), stop);
+    let (ordered, orders) = mpsc::channel(1);
+    let operator = Operator::new(Arc::clone(live), ledgers, ordered, endpoint.to_owned());
+    live.gate().tracker().spawn(control::server::serve(socket, Arc::new(operator), listening.clone()));
+    orders
 }
 
 /// Takes the address that clients connect to.

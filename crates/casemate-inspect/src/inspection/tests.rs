@@ -357,11 +357,10 @@ fn planted() -> (Inspection, Vec<crate::Decoy>) {
 
 #[test]
 fn what_was_planted_is_masked_like_any_secret_and_known_for_whose_it_is() {
-    use base64::Engine;
     let (inspection, decoys) = planted();
     let policy = Policy::default();
     let measures = policy.at(Place::Result);
-    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let base64 = |text: &str| STANDARD.encode(text);
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
     for decoy in &decoys {
         let value = &decoy.value;
