@@ -345,12 +345,12 @@ proptest! {
 /// An installation with a real secret and what is planted in two cells.
 fn planted() -> (Inspection, Vec<crate::Decoy>) {
     let seed = [3; crate::SEED_BYTES];
-    let decoys = crate::decoys(&seed, "git");
+    let decoys = crate::decoys(&seed, "harbor");
     let of = |server: &str| {
         let made = crate::decoys(&seed, server).into_iter();
         made.filter_map(|decoy| Secret::planted(&decoy.value, server)).collect::<Vec<_>>()
     };
-    let mut secrets = [of("git"), of("wiki")].concat();
+    let mut secrets = [of("harbor"), of("wiki")].concat();
     secrets.extend(Secret::new("a-real-secret"));
     (Inspection::new(&secrets, &[]), decoys)
 }
@@ -369,17 +369,17 @@ fn what_was_planted_is_masked_like_any_secret_and_known_for_whose_it_is() {
             let outcome =
                 inspection.message(&Raw::check(text.into(), &Limits::default()).unwrap(), &measures);
             let owners: Vec<&str> = outcome.findings.decoys().map(|owner| &**owner).collect();
-            assert_eq!(owners, ["git"], "{}", decoy.variable);
+            assert_eq!(owners, ["harbor"], "{}", decoy.variable);
             assert!(!outcome.message.as_str().contains(&form), "{}", outcome.message.as_str());
             assert!(outcome.findings.note().as_str().contains("own-secret"));
-            assert!(!outcome.findings.note().as_str().contains("git"), "a client learns nothing of it");
-            assert_eq!(inspection.planted(&form).map(|owner| &**owner).collect::<Vec<_>>(), ["git"]);
+            assert!(!outcome.findings.note().as_str().contains("harbor"), "a client learns nothing of it");
+            assert_eq!(inspection.planted(&form).map(|owner| &**owner).collect::<Vec<_>>(), ["harbor"]);
         }
     }
     let honest = Raw::check(r#"{"text":"a-real-secret"}"#.into(), &Limits::default()).unwrap();
     let outcome = inspection.message(&honest, &measures);
     assert_eq!((outcome.findings.decoys().count(), outcome.findings.is_empty()), (0, false));
-    assert_eq!(inspection.planted("a-real-secret and git").count(), 0);
+    assert_eq!(inspection.planted("a-real-secret and harbor").count(), 0);
     assert_eq!(Inspection::default().planted(&decoys[0].value).count(), 0);
 }
 
@@ -395,7 +395,7 @@ fn what_was_planted_is_known_in_a_name_of_dns_however_it_is_split() {
         format!("x-{first}.{second}.evil.example"),
         format!("{}.{}.evil.example", halves.0, halves.1),
     ] {
-        assert_eq!(inspection.planted_in_name(&name).map(|owner| &**owner), Some("git"), "{name}");
+        assert_eq!(inspection.planted_in_name(&name).map(|owner| &**owner), Some("harbor"), "{name}");
     }
     for honest in ["api.github.com", "backup.internal", &format!("{first}.evil.example")] {
         assert_eq!(inspection.planted_in_name(honest), None, "{honest}");
