@@ -1,10 +1,11 @@
 //! Decisions that need no context, remembered for as long as the policy lives.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
 
 use casemate_mcp::names::ServerName;
+use foldhash::quality::RandomState;
 
 use crate::decision::Decision;
 use crate::request::{Action, Resource, Thing};
@@ -22,6 +23,7 @@ const NAME_MAX: usize = 512;
 /// What was decided before.
 #[derive(Debug)]
 pub(crate) struct Memo {
+    /// Seeded by chance, and quick. Two questions that meet in one hash cost a decision that is made again, nothing else.
     hasher: RandomState,
     shards: [Mutex<HashMap<u64, Kept>>; SHARDS as usize],
 }
@@ -38,7 +40,7 @@ struct Kept {
 
 impl Default for Memo {
     fn default() -> Self {
-        Memo { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        Memo { hasher: RandomState::default(), shards: std::array::from_fn(|_| Mutex::default()) }
     }
 }
 
