@@ -24,7 +24,7 @@ use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
-use crate::quarantine::rules::Escapes;
+use crate::quarantine::rules::{Escapes, Touches};
 use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -55,8 +55,8 @@ pub struct Parts {
     pub pins: Arc<dyn Pins>,
     /// Where it is kept what rules put in quarantine, and what was in it before.
     pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
-    /// Where alarms are raised, and where they are heard.
-    pub alarms: (mpsc::Sender<Alarm>, mpsc::Receiver<Alarm>),
+    /// The other end of the host's alarms.
+    pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -81,6 +81,7 @@ pub struct Gate {
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
     escapes: Escapes,
+    touches: Touches,
     /// The version of the quarantine that servers and sessions follow.
     enforced: AtomicU64,
     seals: Arc<Seals>,
@@ -101,7 +102,6 @@ impl Gate {
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
         let quarantine = Arc::new(Quarantine::new(parts.wards.1));
-        let (alarms, heard) = parts.alarms;
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
                 &parts.snapshot,
@@ -111,7 +111,6 @@ impl Gate {
                     changes,
                     pins: parts.pins,
                     quarantine: Arc::clone(&quarantine),
-                    alarms,
                 },
             ),
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
@@ -121,6 +120,7 @@ impl Gate {
             quarantine,
             wards: parts.wards.0,
             escapes: Escapes::default(),
+            touches: Touches::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
@@ -136,7 +136,7 @@ impl Gate {
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
         });
-        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), heard));
+        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), parts.alarms));
         gate
     }
 

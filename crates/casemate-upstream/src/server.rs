@@ -64,7 +64,11 @@ impl Server {
     #[must_use]
     pub fn new(entry: Arc<ServerEntry>, host: Arc<Host>) -> Arc<Server> {
         let shared = Shared {
-            outlet: Arc::new(Outlet::new(entry.name.clone(), host.notices.clone(), Arc::clone(&host.masks))),
+            outlet: Arc::new(Outlet::new(
+                entry.name.clone(),
+                host.notices.clone(),
+                (Arc::clone(&host.masks), host.alarms.clone()),
+            )),
             door: http::Door::of(&entry, &host),
             stop: host.stop.child_token(),
             room: Mutex::new(Room::new(entry.resilience)),

@@ -29,6 +29,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SERVERS,
         confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
+        quarantine::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
         limits::ROLES,

@@ -57,9 +57,7 @@ pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
         received.call.params = params;
     }
     if let Some(shelf) = target.shelf() {
-        let snapshot = &received.passage.identified.snapshot;
-        let server = &shelf.server().entry().name;
-        if let Some(params) = content::arguments(snapshot, server, &received.call.params)? {
+        if let Some(params) = content::arguments(&received, shelf, &received.call.params)? {
             received.call.params = params;
         }
     }

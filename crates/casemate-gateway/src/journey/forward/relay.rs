@@ -94,8 +94,7 @@ fn is_list(method: &Method) -> bool {
 
 /// Brings a message of the running call to the client.
 async fn pass(gate: &Gate, (received, shelf): (&Received, &Shelf), event: Event) {
-    let snapshot = &received.passage.identified.snapshot;
-    let told = |params| content::told(snapshot, &shelf.server().entry().name, params);
+    let told = |params| content::told(received, shelf, params);
     match event {
         Event::Notice(Notice { method, params }) => {
             let Some(params) = told(params) else { return };
