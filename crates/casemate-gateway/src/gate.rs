@@ -20,6 +20,7 @@ use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::flows::Flows;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
@@ -78,6 +79,7 @@ pub struct Gate {
     admissions: Admissions,
     limiter: Limiter,
     approvals: Approvals,
+    flows: Flows,
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
     escapes: Escapes,
@@ -120,6 +122,7 @@ impl Gate {
             quarantine,
             wards: parts.wards.0,
             escapes: Escapes::default(),
+            flows: Flows::default(),
             touches: Touches::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
@@ -247,6 +250,10 @@ impl Gate {
     #[must_use]
     pub fn approvals(&self) -> &Approvals {
         &self.approvals
+    }
+
+    pub(crate) fn flows(&self) -> &Flows {
+        &self.flows
     }
 
     /// Random for each run.

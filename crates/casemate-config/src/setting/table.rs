@@ -2,6 +2,7 @@
 
 mod cells;
 mod confirmed;
+mod flows;
 mod front;
 mod gateway;
 mod identity;
@@ -30,11 +31,13 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
         quarantine::SERVERS,
+        flows::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
         quarantine::SETTINGS,
+        flows::SETTINGS,
         identity::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -180,6 +180,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         public_url: None,
         authorization: Arc::default(),
         quarantine: Rules::default(),
+        flows: Default::default(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{LOG_LEVELS, Refusal, down};
 use crate::catalog::Shelf;
 use crate::client::{Session, Watch};
 use crate::gate::Gate;
+use crate::journey::flow;
 use crate::journey::inspect::content;
 use crate::journey::inspect::questions::capability;
 use crate::journey::receive::Received;
@@ -56,7 +57,10 @@ pub(super) async fn answer(
     let answer = loop {
         tokio::select! {
             biased;
-            Some(event) = inbox.recv() => pass(gate, (received, shelf), event).await,
+            Some(event) = inbox.recv() => {
+                flow::seen(gate, received, target);
+                pass(gate, (received, shelf), event).await;
+            }
             answer = &mut call => break answer,
         }
     };
