@@ -8,6 +8,7 @@ mod configuration;
 mod connecting;
 mod enclosed;
 mod explaining;
+mod flows;
 mod gateway;
 mod help;
 mod home;
