@@ -139,6 +139,7 @@ impl Gate {
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
         });
+        gate.confine_servers();
         gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), parts.alarms));
         gate
     }
@@ -147,6 +148,8 @@ impl Gate {
     pub fn swap(&self, snapshot: Snapshot) {
         self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
+        // A server whose entry changed is another one, and in quarantine all the same.
+        self.confine_servers();
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {

@@ -27,15 +27,21 @@ impl Gate {
         if self.enforced.swap(version, Ordering::AcqRel) == version {
             return;
         }
-        for (name, shelf) in self.catalog.shelves().iter() {
-            if self.quarantine.of_server(name.as_str()).is_some() {
-                shelf.server().cut();
-            }
-        }
+        self.confine_servers();
         self.sessions.revoke(|session| self.quarantine.of_subject(&session.subject).is_some());
         for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);
+            }
+        }
+    }
+
+    /// Ends the servers that are in quarantine, and lets the others start.
+    pub(super) fn confine_servers(&self) {
+        for (name, shelf) in self.catalog.shelves().iter() {
+            match self.quarantine.of_server(name.as_str()) {
+                Some(_) => shelf.server().confine(),
+                None => shelf.server().release(),
             }
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_inspect::{Inspection, Secret};
+use casemate_mcp::json::Members;
+use casemate_policy::SubjectId;
 use casemate_testkit::client::McpStdio;
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
@@ -16,8 +18,8 @@ use crate::edge::lines;
 use crate::endpoint::Endpoint;
 use crate::quarantine::rules::{Rules, Trigger};
 use crate::quarantine::{Entry, Ward};
-use crate::snapshot::{Limits, Rate, Snapshot};
-use crate::upstream::{Alarm, State};
+use crate::snapshot::{Limits, Rate, ServerEntry, Snapshot};
+use crate::upstream::{Alarm, Caller, Fault, State};
 
 fn entry(ward: &str) -> Entry {
     let ward = Ward::parse(ward).unwrap();
@@ -109,6 +111,31 @@ async fn a_server_in_quarantine_is_not_started_by_anybody() {
     assert_eq!(shelf.server().status().state, State::Stopped);
     confine(&harness, &[]);
     client.call("one__echo", echo()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_had_passed_every_check_starts_no_server_that_was_put_in_meanwhile() {
+    let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
+    confine(&harness, &["server:one"]);
+    let shelf = harness.gate.catalog().shelf("one").unwrap();
+    let caller = Caller {
+        subject: SubjectId::key("owner"),
+        capabilities: Members::empty(),
+        timeout: None,
+        replay_safe: false,
+        param_headers: Vec::new(),
+    };
+    assert_eq!(shelf.server().start(&caller).await.unwrap_err(), Fault::Stopping);
+    // Another entry makes another server.
+    let mut snapshot = Snapshot::clone(&harness.gate.snapshot());
+    let mut changed = ServerEntry::clone(&snapshot.servers["one"]);
+    changed.digest = [9; 32];
+    snapshot.servers.insert(changed.name.clone(), Arc::new(changed));
+    harness.gate.swap(Snapshot { version: snapshot.version + 1, ..snapshot });
+    let shelf = harness.gate.catalog().shelf("one").unwrap();
+    assert_eq!(shelf.server().start(&caller).await.unwrap_err(), Fault::Stopping);
+    confine(&harness, &[]);
+    shelf.server().start(&caller).await.unwrap();
 }
 
 #[tokio::test]

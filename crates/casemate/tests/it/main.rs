@@ -6,6 +6,7 @@
 mod cells;
 mod configuration;
 mod connecting;
+mod demonstration;
 mod enclosed;
 mod explaining;
 mod flows;
