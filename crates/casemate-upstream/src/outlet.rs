@@ -122,7 +122,9 @@ impl Outlet {
         let line = casemate_inspect::removed(&line, |_| {});
         for owner in self.masks.planted(&line) {
             // Whoever hears nothing of it now hears of the next.
-            _ = self.alarms.try_send(Alarm::Honeytoken { owner, seen: format!("what {} wrote down", self.server) });
+            _ = self
+                .alarms
+                .try_send(Alarm::Honeytoken { owner, seen: format!("what {} wrote down", self.server) });
         }
         let line = self.masks.masked(&line);
         let kept = line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default().as_bytes();

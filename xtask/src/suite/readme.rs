@@ -86,7 +86,11 @@ impl Shell<'_> {
         let mut command = self.command(&example.command)?;
         let printed = if example.prints.iter().any(|line| line.starts_with(REFUSED)) {
             let ended = command.output()?;
-            ensure!(!ended.status.success(), "it is not refused, but prints:\n{}", String::from_utf8_lossy(&ended.stdout));
+            ensure!(
+                !ended.status.success(),
+                "it is not refused, but prints:\n{}",
+                String::from_utf8_lossy(&ended.stdout)
+            );
             String::from_utf8(ended.stderr)?
         } else {
             process::capture(&mut command)?

@@ -250,7 +250,9 @@ impl<'a> Compiler<'a> {
         let Some(seed) = seed else { return variables };
         for decoy in casemate_inspect::decoys(&seed, name.as_str()) {
             // What the entry says counts.
-            if let std::collections::btree_map::Entry::Vacant(free) = variables.entry(decoy.variable.to_owned()) {
+            if let std::collections::btree_map::Entry::Vacant(free) =
+                variables.entry(decoy.variable.to_owned())
+            {
                 self.secrets.extend(casemate_inspect::Secret::planted(&decoy.value, name.as_str()));
                 free.insert(decoy.value.into());
             }

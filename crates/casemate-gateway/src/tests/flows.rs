@@ -143,7 +143,8 @@ async fn what_was_never_answered_was_not_seen_and_what_is_over_does_not_count() 
     client.call("files__nothing", said("m")).await.unwrap_err();
     client.call("files__echo", json!({"no": "message"})).await.unwrap_err();
     client.call("mail__echo", said("out")).await.unwrap();
-    let (harness, _guards) = self::harness(Verdict::Deny, |flows| flows.window = std::time::Duration::ZERO).await;
+    let (harness, _guards) =
+        self::harness(Verdict::Deny, |flows| flows.window = std::time::Duration::ZERO).await;
     let client = harness.modern("/mcp");
     client.call("pages__echo", said("m")).await.unwrap();
     client.call("files__echo", said("m")).await.unwrap();

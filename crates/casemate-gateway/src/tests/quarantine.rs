@@ -364,7 +364,9 @@ async fn what_was_planted_and_comes_back_in_an_answer_is_masked_recorded_and_put
     assert!(!text.contains(&decoy), "{text}");
     harness.records.wait_for("alarm server:two: honeytoken in what one answered key:owner").await;
     let lines = harness.records.lines.subscribe();
-    let put_in = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with("quarantine server:two by rule:honeytokens"));
+    let put_in = |lines: &Vec<String>| {
+        lines.iter().any(|line| line.starts_with("quarantine server:two by rule:honeytokens"))
+    };
     lines.clone().wait_for(put_in).await.unwrap();
     let refused = harness.modern("/mcp").call("two__echo", echo()).await.unwrap_err().to_string();
     assert!(refused.contains("The server two is in quarantine"), "{refused}");

@@ -47,7 +47,9 @@ pub fn show(context: &Context, name: &ServerName) -> anyhow::Result<Exit> {
     let running = states(context)?;
     let tools = match (&running, entry.enabled) {
         (Some(_), true) => match tools(context, name) {
-            Ok(tools) => Some(tools.into_iter().map(|tool| tool.judged(&loaded.snapshot.flows, name)).collect()),
+            Ok(tools) => {
+                Some(tools.into_iter().map(|tool| tool.judged(&loaded.snapshot.flows, name)).collect())
+            }
             Err(error) => {
                 context.output.warn(&format!("its tools are not known: {error:#}"));
                 None

@@ -49,7 +49,8 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let spawner = Spawner::start().context("cannot start the thread that starts servers")?;
     let store = secrets::open(context)?;
     let vault = secrets::vault_asking(context, store.clone())?;
-    let (held, seed) = context.small_runtime()?.block_on(async { (Held::of(&vault).await, seed::of(&store).await) });
+    let (held, seed) =
+        context.small_runtime()?.block_on(async { (Held::of(&vault).await, seed::of(&store).await) });
     _ = context.seed.set(seed?);
     let loaded = configuration::compile(context, &input, 1, &held)?
         .map_err(|problems| configuration::failure(context, &problems))?;

@@ -48,7 +48,9 @@ fn a_person_lets_one_call_out() {
     assert!(asked.shown().contains("CM1602"), "{}", asked.shown());
     let open: Value = serde_json::from_str(&home.run(&["approvals", "--json"]).ok()).unwrap();
     let id = open[0]["id"].as_str().unwrap();
-    assert!(home.run(&["approvals", "show", id]).ok().contains("flows: private and untrusted, then outbound"));
+    assert!(
+        home.run(&["approvals", "show", id]).ok().contains("flows: private and untrusted, then outbound")
+    );
     home.run(&["approvals", "allow", id, "--once"]).ok();
     echo(&home, "mail", "to ann").ok();
     assert!(echo(&home, "mail", "to eve").shown().contains("CM1602"));
@@ -59,5 +61,8 @@ fn labels_are_words_that_mean_something() {
     let home = Home::new();
     home.write("cm/casemate.toml", "[servers.a]\nurl = \"https://a.example/mcp\"\nlabels = [\"secret\"]\n");
     let shown = home.run(&["config", "check"]).shown();
-    assert!(shown.contains("\"secret\" is no label") && shown.contains("private, untrusted, outbound"), "{shown}");
+    assert!(
+        shown.contains("\"secret\" is no label") && shown.contains("private, untrusted, outbound"),
+        "{shown}"
+    );
 }

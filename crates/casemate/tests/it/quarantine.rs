@@ -135,7 +135,8 @@ fn what_cannot_be_meant_is_said() {
 fn home_with_honeytokens(settings: &str) -> Home {
     let home = Home::new();
     let program = fixture().display().to_string();
-    let server = |name| format!("[servers.{name}]\ncommand = [{program:?}, \"--stdio\"]\nhoneytokens = true\n");
+    let server =
+        |name| format!("[servers.{name}]\ncommand = [{program:?}, \"--stdio\"]\nhoneytokens = true\n");
     home.write("cm/casemate.toml", &[settings, &server("shows"), &server("honest")].concat());
     home
 }
@@ -160,7 +161,10 @@ fn a_server_that_shows_what_was_planted_in_its_cell_is_put_in() {
     let records = std::fs::read_dir(home.root().join("data/records")).unwrap();
     let records: String =
         records.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect();
-    assert!(records.contains("\"act\":\"alarm\"") && records.contains("\"by\":\"rule:honeytokens\""), "{records}");
+    assert!(
+        records.contains("\"act\":\"alarm\"") && records.contains("\"by\":\"rule:honeytokens\""),
+        "{records}"
+    );
     assert!(!records.contains("AKIA"), "{records}");
 }
 
