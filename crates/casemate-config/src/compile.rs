@@ -5,6 +5,7 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod flows;
 mod front;
 mod guards;
 mod identity;
@@ -13,6 +14,7 @@ mod origins;
 mod pace;
 pub(crate) mod policy;
 mod profile;
+mod quarantine;
 mod room;
 mod server;
 #[cfg(test)]
@@ -141,6 +143,8 @@ pub(crate) fn compile(
         limits: compiler.limits(),
         public_url: compiler.public_url(),
         authorization: Arc::clone(&identity.authorization),
+        quarantine: compiler.quarantine(),
+        flows: compiler.flows(),
     };
     let process = compiler.process();
     let front = compiler.front();

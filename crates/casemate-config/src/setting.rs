@@ -110,6 +110,10 @@ pub enum Word {
     Site,
     /// Kinds of personal data.
     Personal,
+    /// What puts something in quarantine without a person.
+    Trigger,
+    /// What a server or tool touches.
+    Label,
     /// Addresses, or networks of them.
     Network,
 }

@@ -355,6 +355,8 @@ impl Kind {
             Kind::Words(Word::Scope) => "a list of scopes",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
             Kind::Words(Word::Site) => "a list of host names or addresses, each with an optional port",
+            Kind::Words(Word::Label) => "a list of `private`, `untrusted`, `outbound`",
+            Kind::Words(Word::Trigger) => "a list of `drift`, `refusals`, `escapes`, `honeytokens`",
             Kind::Words(Word::Personal) => "a list of `mail`, `phone`, `card`, `iban`, `national-id`",
             Kind::Words(Word::Network) => "a list of addresses or networks",
             Kind::Given => "a text, \"secret:NAME\", \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",

@@ -28,6 +28,7 @@ pub use names::{Doubted, Names};
 pub use schema::{Misfit, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};
+use view::Age;
 pub use view::{Page, Shown, View};
 
 use crate::endpoint::Endpoint;
@@ -104,8 +105,12 @@ impl Catalog {
     /// The view of an endpoint, built anew only when something changed since the last time.
     #[must_use]
     pub fn view(&self, snapshot: &Snapshot, endpoint: &Endpoint) -> Arc<View> {
-        let generation = self.common.generation.load(Ordering::Acquire);
-        let fresh = |view: &Arc<View>| view.generation() == generation && view.snapshot() == snapshot.version;
+        let quarantine = &self.common.quarantine;
+        let age = Age {
+            generation: self.common.generation.load(Ordering::Acquire),
+            quarantine: quarantine.version(),
+        };
+        let fresh = |view: &Arc<View>| view.age() == age && view.snapshot() == snapshot.version;
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(view) = views.get(endpoint).filter(|view| fresh(view)) {
             return Arc::clone(view);
@@ -113,7 +118,9 @@ impl Catalog {
         drop(views);
         // Built outside the lock: two callers may build the same view once, none waits for the other.
         let names = self.names(snapshot);
-        let view = Arc::new(View::build(snapshot, (&self.shelves.load(), &names), endpoint, generation));
+        let shelves = self.shelves.load();
+        let from = (&**shelves, &*names, quarantine);
+        let view = Arc::new(View::build(snapshot, from, endpoint, age));
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         views.retain(|kept, _| snapshot_has(snapshot, kept));
         views.insert(endpoint.clone(), Arc::clone(&view));

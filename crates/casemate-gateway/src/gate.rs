@@ -1,5 +1,7 @@
 //! The gateway as a whole: what all calls share.
 
+mod confinement;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,15 +20,18 @@ use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::flows::Flows;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::parked::{Ground, Parked};
-use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent};
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
+use crate::quarantine::rules::{Escapes, Touches};
+use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::turned_away::{Noted, TurnedAways};
-use crate::upstream::{Host, Server, ServerNotice};
+use crate::upstream::{Alarm, Host, Server, ServerNotice};
 
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -50,6 +55,10 @@ pub struct Parts {
     pub seals: Arc<Seals>,
     /// Which definitions were approved.
     pub pins: Arc<dyn Pins>,
+    /// Where it is kept what rules put in quarantine, and what was in it before.
+    pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
+    /// The other end of the host's alarms.
+    pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -72,6 +81,13 @@ pub struct Gate {
     limiter: Limiter,
     approvals: Approvals,
     parked: Parked,
+    flows: Flows,
+    quarantine: Arc<Quarantine>,
+    wards: Arc<dyn Wards>,
+    escapes: Escapes,
+    touches: Touches,
+    /// The version of the quarantine that servers and sessions follow.
+    enforced: AtomicU64,
     seals: Arc<Seals>,
     turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
@@ -89,14 +105,27 @@ impl Gate {
         // Without randomness call ids are unique in this run only; nothing depends on more.
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
+        let quarantine = Arc::new(Quarantine::new(parts.wards.1));
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
                 &parts.snapshot,
                 &parts.host,
-                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
+                Common {
+                    generation: Arc::new(AtomicU64::new(1)),
+                    changes,
+                    pins: parts.pins,
+                    quarantine: Arc::clone(&quarantine),
+                },
             ),
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
+            // Nothing runs yet that could have to end.
+            enforced: AtomicU64::new(quarantine.version()),
+            quarantine,
+            wards: parts.wards.0,
+            escapes: Escapes::default(),
+            flows: Flows::default(),
+            touches: Touches::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
@@ -113,7 +142,8 @@ impl Gate {
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
         });
-        gate.host.tracker.spawn(Arc::clone(&gate).follow(parts.notices, changed));
+        gate.confine_servers();
+        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), parts.alarms));
         gate
     }
 
@@ -121,6 +151,8 @@ impl Gate {
     pub fn swap(&self, snapshot: Snapshot) {
         self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
+        // A server whose entry changed is another one, and in quarantine all the same.
+        self.confine_servers();
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {
@@ -237,6 +269,10 @@ impl Gate {
         Ground { tracker: self.host.tracker.clone(), closing: self.closing.clone() }
     }
 
+    pub(crate) fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
     /// Random for each run.
     pub(crate) fn run(&self) -> u64 {
         self.run
@@ -292,14 +328,17 @@ impl Gate {
     /// Brings what servers say outside of calls to the clients that want it.
     async fn follow(
         self: Arc<Self>,
-        mut notices: mpsc::Receiver<ServerNotice>,
-        mut changed: mpsc::Receiver<Arc<Server>>,
+        (mut notices, mut changed): (mpsc::Receiver<ServerNotice>, mpsc::Receiver<Arc<Server>>),
+        mut alarms: mpsc::Receiver<Alarm>,
     ) {
+        let mut turns = self.quarantine.turns();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
                 _ = sweep.tick() => self.sweep().await,
+                Ok(()) = turns.changed() => self.enforce(),
+                Some(alarm) = alarms.recv() => self.hear(&alarm),
                 Some(notice) = notices.recv() => self.told(&notice),
                 Some(server) = changed.recv() => self.tell_changed(&server, &[
                     Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged,
@@ -315,11 +354,15 @@ impl Gate {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
+        self.quarantine.sweep();
         self.approvals.sweep().await;
     }
 
-    /// A subject as it is now; `None` when its credential was withdrawn.
+    /// A subject as it is now; `None` when its credential was withdrawn, or it is in quarantine.
     pub(crate) fn current(&self, subject: &SubjectId) -> Option<Arc<Subject>> {
+        if self.quarantine.of_subject(subject).is_some() {
+            return None;
+        }
         self.identities.current(subject, clock::unix_now().as_secs())
     }
 

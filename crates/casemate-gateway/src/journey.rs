@@ -10,7 +10,9 @@ mod answer;
 mod authorize;
 mod check;
 mod consent;
+mod cordon;
 mod exchange;
+mod flow;
 mod forward;
 mod head;
 mod identify;
@@ -37,6 +39,7 @@ use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
 use answer::Ticket;
 use consent::Consent;
+use cordon::Cordon;
 use receive::{Message, Received};
 use record::Record;
 
@@ -65,11 +68,16 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);
+    // Listening begins before anything is judged, so that whatever is put in quarantine meanwhile is noticed.
+    let turns = gate.quarantine().turns();
+    let cordon = Cordon::around(gate, &received);
     // Pinned where it is made: a future that is handed on by value is copied at every hand.
     let outcome = {
         let journey = pin!(async {
+            cordon.admit()?;
             let routed = route::target(gate, received).await?;
-            let checked = check::arguments(routed)?;
+            let free = cordon.pass(routed)?;
+            let checked = check::arguments(free)?;
             let judged = authorize::decide(gate, checked)?;
             let permitted = match consent::given(gate, judged).await? {
                 Consent::Given(permitted) => permitted,
@@ -85,10 +93,12 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
             biased;
             outcome = caught(journey) => outcome,
             () = cancelled => Err(Refusal::new(Code::Canceled, "The call was given up by the client.")),
+            refusal = cordon.struck(turns) => Err(refusal),
         }
     };
     let outcome = invite::offer(gate, &ticket, outcome).await;
     let outcome = outcome.map_err(|refusal| refusal.under(record.call()));
+    gate.note_refusal(record.subject(), &outcome);
     record.close(&outcome);
     answer::deliver(&ticket, outcome)
 }

@@ -49,6 +49,7 @@ struct Rules {
     key: Arc<Pacer>,
     server: Arc<Pacer>,
     tool: Arc<Pacer>,
+    refusals: Arc<Pacer>,
     roles: HashMap<RoleName, Arc<Pacer>>,
     servers: HashMap<ServerName, Arc<Pacer>>,
     /// By server and tool.
@@ -160,6 +161,12 @@ impl Limiter {
         self.budgets.spend(&purses)
     }
 
+    /// Counts a refusal of a subject that reached for what is not its own, and says whether it was one too many.
+    pub(crate) fn refused(&self, subject: &Subject) -> bool {
+        let who = self.hasher.hash_one(("refused", &subject.id));
+        self.rules.load().refusals.take(who, NonZeroU32::MIN).is_err()
+    }
+
     /// What stands for an address; `None` for local connections, which have none.
     fn address(&self, peer: &Peer) -> Option<u64> {
         let Peer::Tcp(address) = peer else { return None };
@@ -230,6 +237,7 @@ impl Rules {
             key: keep(pace.key.rate, old.map(|old| &old.key)),
             server: keep(pace.server, old.map(|old| &old.server)),
             tool: keep(pace.tool.rate, old.map(|old| &old.tool)),
+            refusals: keep(pace.refusals, old.map(|old| &old.refusals)),
             roles,
             servers,
             tools,

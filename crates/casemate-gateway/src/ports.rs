@@ -12,6 +12,7 @@ use casemate_policy::{Subject, SubjectId};
 use crate::approvals;
 use crate::endpoint::Endpoint;
 use crate::front::PublicUrl;
+use crate::quarantine;
 use crate::snapshot::Approval;
 use crate::upstream::Soon;
 
@@ -174,6 +175,15 @@ pub trait Desk: Send + Sync + Debug {
 
     /// Forgets what is kept under a name. It is gone from the disk when this ends.
     fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>>;
+}
+
+/// Keeps over restarts what rules put in quarantine. What people put in comes from outside and is kept there.
+pub trait Wards: Send + Sync + Debug {
+    /// Something was put in and is in force already: to be recorded now and kept soon. Does not wait.
+    fn keep(&self, entry: &quarantine::Entry);
+
+    /// Something happened that nobody honest does, whatever comes of it: to be recorded now. Does not wait.
+    fn alarm(&self, object: &str, what: &str);
 }
 
 /// A question was asked or answered.

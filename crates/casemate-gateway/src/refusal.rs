@@ -201,6 +201,8 @@ codes! {
     DefinitionBlocked = "CM1504", Upstream;
     /// The definition is new, or another than was approved, and waits for a person.
     Unapproved = "CM1505", Policy;
+    /// The server or tool is in quarantine.
+    Quarantined = "CM1506", Policy;
     /// The name of what is called stands for something else, or its server says that it is another.
     NameRefused = "CM1507", Upstream;
     /// An argument is not what a guard demands.
@@ -215,6 +217,10 @@ codes! {
     InsufficientScope = "CM1603", Policy;
     /// A person was asked and did not approve.
     NotApproved = "CM1604", Policy;
+    /// The subject, or the whole gateway, is in quarantine.
+    SubjectQuarantined = "CM1606", Policy;
+    /// Nothing may go out of a conversation in which private data and untrusted text have both been seen.
+    FlowDenied = "CM1607", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.

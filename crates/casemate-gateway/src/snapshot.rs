@@ -3,6 +3,7 @@
 //! Plain structs, no serde: casemate-config parses what a person wrote and compiles it to this; the gateway
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
+mod flows;
 mod pace;
 mod questions;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use crate::authorization::Authorization;
 use crate::front::PublicUrl;
+use crate::quarantine::rules::Rules;
 use casemate_inspect::guard::Guards;
 use casemate_inspect::{Inspection, Measure, Measures, Place, Policy};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
@@ -21,6 +23,7 @@ pub use casemate_upstream::entry::{
     SocketSource, Source, Timeouts, ToolEntry,
 };
 
+pub use flows::{Flows, Follow, ServerLabels, Verdict};
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 pub use questions::QuestionLimits;
 
@@ -43,6 +46,10 @@ pub struct Snapshot {
     pub authorization: Arc<Authorization>,
     /// What is looked for in what passes through.
     pub inspecting: Inspecting,
+    /// What puts something in quarantine without a person.
+    pub quarantine: Rules,
+    /// What may flow within a conversation.
+    pub flows: Flows,
 }
 
 /// What is looked for in what passes through.

@@ -1,7 +1,8 @@
 //! The secrets that we hand out ourselves, in the forms in which they travel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -21,6 +22,8 @@ const LINE_BYTES_MIN: usize = 24;
 #[derive(Clone)]
 pub struct Secret {
     value: String,
+    /// Whose decoy it is, when it is one.
+    decoy: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Secret {
@@ -35,7 +38,13 @@ impl Secret {
     pub fn new(value: &str) -> Option<Secret> {
         (SECRET_BYTES_MIN..=SECRET_BYTES_MAX)
             .contains(&value.len())
-            .then(|| Secret { value: value.to_owned() })
+            .then(|| Secret { value: value.to_owned(), decoy: None })
+    }
+
+    /// A value that was planted in a server's cell: masked like any other, and told of where it is found.
+    #[must_use]
+    pub fn planted(value: &str, server: &str) -> Option<Secret> {
+        Some(Secret { decoy: Some(server.into()), ..Secret::new(value)? })
     }
 }
 
@@ -51,12 +60,58 @@ pub(crate) enum Cover {
     Hex,
 }
 
-/// All forms of all secrets.
-pub(crate) fn needles(secrets: &[Secret]) -> Vec<Needle<Cover>> {
+/// A form of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// How it is covered.
+    pub(crate) cover: Cover,
+    /// Whose decoy it is, by number.
+    pub(crate) decoy: Option<u16>,
+}
+
+/// All forms of all secrets, and whose decoys there are among them.
+pub(crate) fn needles(secrets: &[Secret]) -> (Vec<Needle<Form>>, Vec<Arc<str>>) {
+    let mut owners: Vec<Arc<str>> = Vec::new();
+    let mut values: BTreeMap<String, Option<u16>> = BTreeMap::new();
+    for secret in secrets {
+        let number = secret.decoy.as_ref().map(|owner| number(&mut owners, owner));
+        values.extend(parts(&secret.value).into_iter().map(|part| (part, number)));
+    }
     let mut forms = Forms::default();
-    let values: BTreeSet<String> = secrets.iter().flat_map(|secret| parts(&secret.value)).collect();
-    values.iter().for_each(|value| forms.add(value));
-    forms.needles
+    for (value, decoy) in &values {
+        forms.decoy = *decoy;
+        forms.add(value);
+    }
+    (forms.needles, owners)
+}
+
+/// The number of an owner; those beyond what can be counted share the last one.
+fn number(owners: &mut Vec<Arc<str>>, owner: &Arc<str>) -> u16 {
+    let known = owners.iter().position(|known| known == owner);
+    let at = known.unwrap_or_else(|| {
+        owners.push(Arc::clone(owner));
+        owners.len() - 1
+    });
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+/// The values that were planted, each with whose it is, as they look in a name of DNS: of one case, without what no name
+/// has.
+pub(crate) fn spelled(secrets: &[Secret]) -> Vec<(String, Arc<str>)> {
+    let of = |secret: &Secret| {
+        let owner = secret.decoy.clone()?;
+        let forms = parts(&secret.value).into_iter().flat_map(|part| {
+            let hex = part.bytes().map(|byte| format!("{byte:02x}")).collect();
+            [plain(&part), hex]
+        });
+        Some(forms.map(|form| (form, Arc::clone(&owner))).collect::<Vec<_>>())
+    };
+    secrets.iter().filter_map(of).flatten().collect()
+}
+
+/// A text of one case, without what is no letter and no digit.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The value itself and what is secret by itself within it.
@@ -99,7 +154,9 @@ fn password(value: &str) -> Option<&str> {
 #[derive(Default)]
 struct Forms {
     known: BTreeSet<Vec<u8>>,
-    needles: Vec<Needle<Cover>>,
+    needles: Vec<Needle<Form>>,
+    /// Whose decoy is added.
+    decoy: Option<u16>,
 }
 
 impl Forms {
@@ -112,9 +169,9 @@ impl Forms {
         self.put(hex.as_bytes(), Case::Ignored, Cover::Hex);
     }
 
-    fn put(&mut self, bytes: &[u8], case: Case, of: Cover) {
+    fn put(&mut self, bytes: &[u8], case: Case, cover: Cover) {
         if self.known.insert(bytes.to_vec()) {
-            self.needles.push(Needle::new(bytes, case, of));
+            self.needles.push(Needle::new(bytes, case, Form { cover, decoy: self.decoy }));
         }
     }
 

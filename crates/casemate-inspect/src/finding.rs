@@ -75,6 +75,8 @@ pub struct Finding {
     pub measure: Measure,
     /// How often it was found.
     pub count: u32,
+    /// Whose planted value it is, when it is one. Told to nobody but the operator.
+    pub decoy: Option<Arc<str>>,
 }
 
 /// Different finds that are told of in one message; an attacker writes the others.
@@ -102,18 +104,27 @@ impl Findings {
         self.0.iter().find(|finding| finding.measure == Measure::Block)
     }
 
+    /// The servers whose planted values were found.
+    pub fn decoys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().filter_map(|finding| finding.decoy.as_ref())
+    }
+
     /// Adds a find; one more of what was found already counts with it.
     pub fn add(&mut self, found: Finding) {
         let same = |old: &&mut Finding| {
-            old.class == found.class && old.rule == found.rule && old.measure == found.measure
+            old.class == found.class
+                && old.rule == found.rule
+                && old.measure == found.measure
+                && old.decoy == found.decoy
         };
-        let has_room = self.0.len() < FINDINGS_MAX || found.measure == Measure::Block;
+        let has_room =
+            self.0.len() < FINDINGS_MAX || found.measure == Measure::Block || found.decoy.is_some();
         match self.0.iter_mut().find(same) {
             Some(old) => {
                 old.count = old.count.saturating_add(found.count);
                 old.severity = old.severity.max(found.severity);
             }
-            // What blocks is never left out.
+            // What blocks is never left out, and neither is what was planted, of which there are as many as servers.
             None if has_room => self.0.push(found),
             None => {}
         }
@@ -136,7 +147,8 @@ impl Findings {
                 (Measure::Block, _) => "blocked",
                 _ => "flagged",
             };
-            note.entry(done).or_default().insert(&finding.rule, finding.count);
+            // A planted secret is told of as any other, and counted with them.
+            *note.entry(done).or_default().entry(&finding.rule).or_default() += finding.count;
         }
         Raw::of(&note)
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use casemate_mcp::json::{Limits, Raw};
 
-use crate::exact::{self, Cover, Secret};
+use crate::exact::{self, Cover, Form, Secret};
 use crate::finding::{Class, Finding, Findings, Measure, Severity};
 use crate::hidden;
 use crate::marks::Marks;
@@ -47,13 +47,17 @@ pub struct Inspection {
     /// The rules that are tried on every text where they are wanted: personal data has no words of its own.
     wordless: Vec<usize>,
     base64_cover: char,
+    /// Whose planted values there are, by number.
+    owners: Vec<Arc<str>>,
+    /// The planted values as names of DNS could carry them.
+    spelled: Vec<(String, Arc<str>)>,
 }
 
 /// What a word is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// It is a secret.
-    Exact(Cover),
+    Exact(Form),
     /// A rule wants to see the text.
     Rule(u32),
     /// It is how another word looks inside of JSON; there is something to unescape.
@@ -97,7 +101,7 @@ impl Inspection {
     }
 
     fn of(secrets: &[Secret], rules: Vec<Arc<Rule>>) -> Inspection {
-        let exact = exact::needles(secrets);
+        let (exact, owners) = exact::needles(secrets);
         // A cover must not be taken for a secret itself, or it would be covered again.
         let base64_cover = "xAz0"
             .chars()
@@ -122,7 +126,15 @@ impl Inspection {
         let declared = words(&|rule| rule.looks_at(Place::Definition));
         let wordless =
             (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.keywords.is_empty()));
-        Inspection { passing, declared, wordless: wordless.collect(), rules, base64_cover }
+        Inspection {
+            passing,
+            declared,
+            wordless: wordless.collect(),
+            rules,
+            base64_cover,
+            owners,
+            spelled: exact::spelled(secrets),
+        }
     }
 
     fn needles(&self, place: Place) -> &Needles<Use> {
@@ -140,10 +152,13 @@ impl Inspection {
         }
         let rewritten = strings::rewritten(text, &marks, |part| match part {
             Part::Name(text) | Part::Value(text) => self.changed(text, measures, &mut findings),
-            Part::Number(text) => self.is_exact(text).then(|| {
-                findings.add(exact_finding());
-                NOTE.to_owned()
-            }),
+            Part::Number(text) => {
+                let seen = self.seen(text, Place::Result);
+                (!seen.exact.is_empty()).then(|| {
+                    seen.owners.iter().for_each(|owner| findings.add(self.exact_finding(*owner)));
+                    NOTE.to_owned()
+                })
+            }
         });
         let message = match rewritten.map(|text| Raw::check(text.into(), &CHANGED)) {
             None => raw.clone(),
@@ -156,6 +171,7 @@ impl Inspection {
                     severity: Severity::High,
                     measure: Measure::Block,
                     count: 1,
+                    decoy: None,
                 });
                 Raw::NULL
             }
@@ -188,6 +204,26 @@ impl Inspection {
         current
     }
 
+    /// The servers whose planted values stand in a text, in whatever form.
+    pub fn planted(&self, text: &str) -> impl Iterator<Item = &Arc<str>> {
+        // Without any there is nothing to look for, which is the rule.
+        let seen = if self.owners.is_empty() { Seen::default() } else { self.seen(text, Place::Result) };
+        let mut numbers: Vec<u16> = seen.owners.into_iter().flatten().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().filter_map(|number| self.owners.get(usize::from(number)))
+    }
+
+    /// The server whose planted value a name of DNS carries away, split over labels as it may be.
+    #[must_use]
+    pub fn planted_in_name(&self, name: &str) -> Option<&Arc<str>> {
+        if self.spelled.is_empty() {
+            return None;
+        }
+        let name = exact::plain(name);
+        self.spelled.iter().find(|(value, _)| name.contains(value.as_str())).map(|(_, owner)| owner)
+    }
+
     /// Where in a JSON text there can be something.
     fn marks(&self, text: &[u8], measures: &Measures) -> Marks {
         let looks_everywhere = measures.personal > Measure::Off;
@@ -197,10 +233,6 @@ impl Inspection {
             strange(text, |at| marks.set(at..at + 1));
         }
         marks
-    }
-
-    fn is_exact(&self, text: &str) -> bool {
-        !self.seen(text, Place::Result).exact.is_empty()
     }
 
     /// What a string becomes; `None` when it stays.
@@ -233,6 +265,7 @@ impl Inspection {
                     severity: Severity::High,
                     measure: measures.hidden,
                     count: 1,
+                    decoy: None,
                 });
             });
             // What stays hidden hides a secret from us, too: that is the price of `flag`.
@@ -242,7 +275,7 @@ impl Inspection {
         }
         let seen = self.seen(&kept, measures.place);
         let mut covers = seen.exact;
-        covers.iter().for_each(|_| findings.add(exact_finding()));
+        seen.owners.iter().for_each(|owner| findings.add(self.exact_finding(*owner)));
         for (rule, windows) in self.tried((&kept, seen.rules), measures) {
             let measure = measures.of(rule);
             rule.matches(&kept, &windows, |found| {
@@ -255,6 +288,7 @@ impl Inspection {
                     severity: found.severity,
                     measure: measures.done(rule, found.severity),
                     count: 1,
+                    decoy: None,
                 });
             });
         }
@@ -270,7 +304,12 @@ impl Inspection {
     fn seen(&self, text: &str, place: Place) -> Seen {
         let mut seen = Seen::default();
         self.needles(place).find(text.as_bytes(), |hit| match hit.of {
-            Use::Exact(cover) => seen.exact.extend(self.cover(text, &hit, cover)),
+            Use::Exact(form) => {
+                if let Some(covered) = self.cover(text, &hit, form.cover) {
+                    seen.exact.push(covered);
+                    seen.owners.push(form.decoy);
+                }
+            }
             Use::Rule(number) => {
                 if let Some(rule) = self.rules.get(number as usize) {
                     rule.widen(seen.rules.entry(number).or_default(), text.len(), hit.start);
@@ -303,6 +342,17 @@ impl Inspection {
         (text.is_char_boundary(span.start) && text.is_char_boundary(span.end)).then_some((span, with))
     }
 
+    fn exact_finding(&self, owner: Option<u16>) -> Finding {
+        Finding {
+            class: Class::Exact,
+            rule: "own-secret".into(),
+            severity: Severity::High,
+            measure: Measure::Clean,
+            count: 1,
+            decoy: owner.and_then(|owner| self.owners.get(usize::from(owner)).cloned()),
+        }
+    }
+
     /// The rules that a text is shown to, each with what it has to see of it.
     fn tried<'a>(
         &'a self,
@@ -323,22 +373,14 @@ impl Inspection {
 #[derive(Debug, Default)]
 struct Seen {
     exact: Vec<Covered>,
+    /// Whose planted value each of them is.
+    owners: Vec<Option<u16>>,
     /// Rules by number, and what they have to see.
     rules: BTreeMap<u32, Windows>,
 }
 
 /// A part of a text, and what is put in its place.
 type Covered = (Range<usize>, Cow<'static, str>);
-
-fn exact_finding() -> Finding {
-    Finding {
-        class: Class::Exact,
-        rule: "own-secret".into(),
-        severity: Severity::High,
-        measure: Measure::Clean,
-        count: 1,
-    }
-}
 
 /// The text with these parts covered. Where they overlap, the first one's cover stands for all.
 fn covered(text: &str, mut covers: Vec<Covered>) -> String {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use regex::bytes::{Regex, RegexBuilder};
 
 pub use check::Check;
+pub(crate) use check::crc32;
 pub use pack::{Pack, PackFault};
 
 use crate::finding::{Class, Severity};

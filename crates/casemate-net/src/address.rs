@@ -28,7 +28,8 @@ pub enum Class {
 
 impl Class {
     /// The class of an address, whose embedded address decides where there is one.
-    pub(crate) fn of(address: IpAddr) -> Class {
+    #[must_use]
+    pub fn of(address: IpAddr) -> Class {
         match address {
             IpAddr::V4(address) => Class::of_v4(address),
             IpAddr::V6(address) => match embedded(address) {

@@ -1,6 +1,6 @@
 //! The memory of an installation: what has to outlive the process.
 //!
-//! Knows: the SQLite database with keys, pins, state and sealed values, how its schema grows, private files and who may
+//! Knows: the SQLite database with keys, pins, quarantine, state and sealed values, how its schema grows, private files and who may
 //! read them, and the log of records with its canonical lines.
 //! Does not know: what a key opens, what a definition says, what a state value means, how one is sealed, who is asked for
 //! anything, or where the folders are: those are arguments. Any number of processes may hold a [`Store`] and a
@@ -13,6 +13,7 @@ mod folder;
 mod keys;
 mod pins;
 mod private;
+mod quarantine;
 pub mod records;
 mod schema;
 mod sealed;
@@ -28,6 +29,7 @@ pub use folder::FolderFault;
 pub use keys::{KeyRecord, Keys};
 pub use pins::{Pin, PinKind, Pins, Seen, Version};
 pub use private::{PrivateFile, Writing};
+pub use quarantine::{Confined, Quarantine};
 pub use records::RecordLog;
 pub use sealed::{Before, Reseal, Sealed, Written};
 pub use state::{Entry, State, VALUE_MAX};

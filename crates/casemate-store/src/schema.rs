@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0001_keys_and_state.sql"),
     include_str!("schema/0002_pins.sql"),
     include_str!("schema/0003_scopes_of_keys.sql"),
+    include_str!("schema/0004_quarantine.sql"),
 ];
 
 /// Brings the database to the schema that this program knows.

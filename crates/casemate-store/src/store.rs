@@ -12,6 +12,7 @@ use crate::fault::StoreFault;
 use crate::folder::Folder;
 use crate::keys::{Keys, Touches};
 use crate::pins::Pins;
+use crate::quarantine::Quarantine;
 use crate::schema;
 use crate::sealed::Sealed;
 use crate::state::State;
@@ -71,6 +72,12 @@ impl Store {
     #[must_use]
     pub fn pins(&self) -> Pins<'_> {
         Pins::new(self)
+    }
+
+    /// What calls are kept from.
+    #[must_use]
+    pub fn quarantine(&self) -> Quarantine<'_> {
+        Quarantine::new(self)
     }
 
     /// Named values of any kind.

@@ -228,7 +228,7 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
     Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
     let before = fs::read(&file).unwrap();
     let fault = Store::open(folder.path()).unwrap_err();
-    assert!(fault.to_string().contains("has schema 999 and this casemate knows 3"), "{fault}");
+    assert!(fault.to_string().contains("has schema 999 and this casemate knows "), "{fault}");
     assert_eq!(fs::read(&file).unwrap(), before);
 
     fs::remove_file(&file).unwrap();

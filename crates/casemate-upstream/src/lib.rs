@@ -9,6 +9,7 @@
 //! subject and offered capabilities (or shared, or per call), stop when idle, and are replaced with backoff when
 //! they die. Nothing here outlives the [`Server`] that it belongs to, or [`Host::stop`].
 
+mod alarm;
 mod brake;
 mod breaker;
 mod caller;
@@ -41,6 +42,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use casemate_mcp::call::Call;
 use casemate_mcp::json::Raw;
 
+pub use alarm::{ALARMS_MAX, Alarm};
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use credentials::{Credentials, Errand, Fetching, Invitation, NoCredentials, Rejection, Remedy};
 pub use fault::Fault;

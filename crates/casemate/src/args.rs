@@ -18,6 +18,7 @@ pub mod offline;
 pub mod people;
 pub mod pins;
 pub mod policy;
+pub mod quarantine;
 pub mod secrets;
 pub mod servers;
 
@@ -158,6 +159,8 @@ pub enum Command {
     Sessions(people::Sessions),
     /// Answer what people are asked before a call is made
     Approvals(people::Approvals),
+    /// Keep servers, tools and subjects from calls, at once
+    Quarantine(quarantine::Quarantine),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
-use casemate_gateway::upstream::{Launch, Launcher, Process, Soon};
+use casemate_gateway::upstream::{Alarm, Launch, Launcher, Masks, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::{Rules, Ungranted};
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
@@ -22,7 +22,7 @@ use image::Containers;
 use learning::Start;
 use refused::Asking;
 use running::Attendant;
-use story::Story;
+use story::{Story, Told};
 
 pub use design::Design;
 pub use image::{engine, find_engine, pinned};
@@ -33,6 +33,7 @@ pub use surroundings::Surroundings;
 pub(crate) use surroundings::real;
 
 mod design;
+mod escapes;
 mod figures;
 mod image;
 mod learning;
@@ -55,8 +56,8 @@ pub struct Cells {
     tracker: TaskTracker,
     /// Prepares what is fetched, or why nothing can be.
     packages: Result<Packages, Refused>,
-    /// Where starts, ends and what is attempted are recorded.
-    log: Option<Arc<Log>>,
+    /// Where starts, ends and what is attempted are recorded, and who acts on it.
+    told: Told,
     /// Knows the addresses of what servers may reach.
     resolver: Arc<dyn Resolver>,
     /// How those who read a refusal spell settings.
@@ -86,7 +87,7 @@ impl Cells {
             surroundings,
             tracker,
             packages: Err(Refused::new("packages are not prepared here", "install the server as a program")),
-            log: None,
+            told: Told::default(),
             resolver: Arc::new(SystemResolver::new()),
             spelling: Spelling::Entry,
         }
@@ -121,7 +122,13 @@ impl Cells {
     /// reach.
     #[must_use]
     pub fn recording(self, log: Arc<Log>) -> Cells {
-        Cells { log: Some(log), ..self }
+        Cells { told: Told { log: Some(log), ..self.told }, ..self }
+    }
+
+    /// The same with alarms about what no honest server attempts.
+    #[must_use]
+    pub fn alarming(self, alarms: mpsc::Sender<Alarm>, masks: Arc<Masks>) -> Cells {
+        Cells { told: Told { alarms: Some((alarms, masks)), ..self.told }, ..self }
     }
 
     /// What this host can enforce. The first call blocks for a few milliseconds.
@@ -184,7 +191,7 @@ impl Cells {
 
     /// Looks after a cell from its first moment on.
     fn opened(&self, server: &ServerName, design: Design, mut start: Start) -> Result<Opened, Refused> {
-        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
+        let (story, remarks) = Story::new(server.as_str(), self.told.clone());
         let story = Arc::new(story);
         let network = start.cell.doorway.take().map(|doorway| {
             let rules = self.rules(design.room.as_ref(), &story);
@@ -254,7 +261,7 @@ impl Cells {
 
 /// Records what package clients reach, and try to. No server's name has parentheses.
 pub fn errands(log: Arc<Log>) -> Arc<dyn Witness> {
-    let (story, _unheard) = Story::new("(packages)", Some(log));
+    let (story, _unheard) = Story::new("(packages)", Told { log: Some(log), alarms: None });
     Arc::new(story)
 }
 

@@ -27,6 +27,7 @@ pub mod login;
 pub mod pin;
 pub mod policy;
 pub mod prepare;
+pub mod quarantine;
 pub mod run;
 pub mod sandbox;
 pub mod secret;
@@ -71,6 +72,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Secret(args) => secret::run(context, &args),
         Command::Sessions(args) => sessions::run(context, &args),
         Command::Approvals(args) => approvals::run(context, &args),
+        Command::Quarantine(args) => quarantine::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

@@ -12,13 +12,13 @@ use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{Credentials, Host, Launcher, Masks, ServerNotice};
+use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher, Masks, ServerNotice};
 use casemate_mcp::json::Raw;
 use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
 use casemate_store::{RecordLog, Store};
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
-use casemate_transport::listener::Listener;
+use casemate_transport::listener::{Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -117,10 +117,11 @@ impl Daemon {
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
-        let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
+        let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
+        let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
-        let cells = cells(&context, (start.spawner, sources), life)?;
-        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
+        let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
+        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()), alarms);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -134,6 +135,8 @@ impl Daemon {
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
             pins: locked::over(start.lock, &ledgers.pins),
+            wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
+            alarms: heard,
             host,
             notices,
         });
@@ -156,10 +159,7 @@ impl Daemon {
                 logins,
             },
         ));
-        let (ordered, orders) = mpsc::channel(1);
-        ledgers.follow(&gate, &stop);
-        let operator = Operator::new(Arc::clone(&live), ledgers, ordered, endpoint.clone());
-        tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
+        let orders = obey(&live, (ledgers, &stop), &endpoint, (seat.control, &listening));
         Ok(Daemon {
             live,
             gate,
@@ -225,6 +225,20 @@ impl Daemon {
     }
 }
 
+/// Follows what is written to the store, and answers the command line; its orders are received where they can be followed.
+fn obey(
+    live: &Arc<Live>,
+    (ledgers, stop): (Ledgers, &CancellationToken),
+    endpoint: &str,
+    (socket, listening): (UnixSocket, &CancellationToken),
+) -> mpsc::Receiver<Order> {
+    ledgers.follow(live.gate(), stop);
+    let (ordered, orders) = mpsc::channel(1);
+    let operator = Operator::new(Arc::clone(live), ledgers, ordered, endpoint.to_owned());
+    live.gate().tracker().spawn(control::server::serve(socket, Arc::new(operator), listening.clone()));
+    orders
+}
+
 /// Takes the address that clients connect to.
 async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
     let listener = Listener::bind_tcp(listen).await.with_context(|| {
@@ -271,12 +285,13 @@ fn watch(context: &Context) -> Option<Watch> {
 fn cells(
     context: &Context,
     (spawner, sources): (Spawner, &PackageSources),
-    life: Life,
+    (life, alarms): (Life, mpsc::Sender<Alarm>),
 ) -> anyhow::Result<Arc<Cells>> {
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
     let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
-    let cells = Arc::new(cells.preparing(packages).recording(log));
+    let cells = cells.preparing(packages).recording(log);
+    let cells = Arc::new(cells.alarming(alarms, Arc::clone(&context.masks)));
     tracker.spawn(Arc::clone(&cells).sweep());
     Ok(cells)
 }
@@ -290,6 +305,8 @@ pub struct Ground {
     pub tracker: TaskTracker,
     /// Ends everything.
     pub stop: CancellationToken,
+    /// Told of what no honest server does.
+    pub alarms: mpsc::Sender<Alarm>,
 }
 
 /// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
@@ -297,11 +314,12 @@ fn ground(
     vault: &Arc<Vault>,
     loaded: &Loaded,
     (tracker, stop): (TaskTracker, CancellationToken),
+    alarms: mpsc::Sender<Alarm>,
 ) -> (Ground, Arc<Logins>) {
     live::warn_of_missing(&loaded.snapshot);
     let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone()));
     logins.follow(&loaded.snapshot);
-    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop }, logins)
+    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop, alarms }, logins)
 }
 
 /// What servers run on, and what they have to say outside of calls.
@@ -318,6 +336,7 @@ pub fn host(
         tracker: ground.tracker,
         stop: ground.stop,
         notices,
+        alarms: ground.alarms,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         masks: Arc::clone(masks),
         result_bytes_max: limits.result_bytes_max,

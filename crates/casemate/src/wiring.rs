@@ -9,3 +9,4 @@ pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;
+pub mod wards;

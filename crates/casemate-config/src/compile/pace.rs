@@ -21,6 +21,7 @@ impl Compiler<'_> {
             key: allowance("key", default.key),
             server: at.rate("server_rate").unwrap_or(default.server),
             tool: allowance("tool", default.tool),
+            refusals: self.scope("quarantine").rate("refusals").unwrap_or(default.refusals),
             ..default
         };
         let roles = self.scope("roles");

@@ -2,6 +2,7 @@
 
 mod cells;
 mod confirmed;
+mod flows;
 mod front;
 mod gateway;
 mod guards;
@@ -10,6 +11,7 @@ mod inspect;
 mod limits;
 mod oauth;
 mod packages;
+mod quarantine;
 mod questions;
 mod rules;
 mod servers;
@@ -32,10 +34,14 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
         guards::SETTINGS,
+        quarantine::SERVERS,
+        flows::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
+        quarantine::SETTINGS,
+        flows::SETTINGS,
         identity::SETTINGS,
     ];
     parts.into_iter().flatten()

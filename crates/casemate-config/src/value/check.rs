@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
+use casemate_gateway::quarantine::rules::Trigger;
 use casemate_inspect::Personal;
 use casemate_inspect::guard::{HostFault, Hosts};
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
-use casemate_policy::{Entry, Pattern, ServerDef};
+use casemate_policy::{Entry, Label, Pattern, ServerDef};
 use casemate_sandbox::CellSpec;
 use http::Uri;
 use serde_json::Value as Json;
@@ -117,6 +118,8 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Destination => destination(text),
         Word::Site => site(text),
         Word::Personal => personal(text),
+        Word::Trigger => trigger(text),
+        Word::Label => label(text),
         Word::Network => network(text),
     }
 }
@@ -157,6 +160,18 @@ fn network(text: &str) -> Result<(), Fault> {
         }
     };
     text.parse::<Network>().map(drop).map_err(refused)
+}
+
+fn label(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Label::ALL.iter().map(|label| label.as_str()).collect();
+    let fault = || Fault::new(format!("{text:?} is no label"));
+    Label::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
+}
+
+fn trigger(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Trigger::ALL.iter().map(|trigger| trigger.as_str()).collect();
+    let fault = || Fault::new(format!("{text:?} puts nothing in quarantine"));
+    Trigger::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn personal(text: &str) -> Result<(), Fault> {

@@ -357,6 +357,12 @@ impl Definitions {
         }
     }
 
+    /// What is another than was approved, by its server's own names.
+    pub(super) fn drifted(&self) -> impl Iterator<Item = &str> {
+        let changed = self.held.iter().filter(|(_, standing)| **standing == Standing::Changed);
+        changed.map(|((_, name), _)| &**name)
+    }
+
     /// Whether two sets of definitions say the same to the letter, and stand where the other stands.
     #[must_use]
     pub fn same(&self, other: &Definitions) -> bool {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use casemate_inspect::{Class, Findings, Place};
 use casemate_mcp::json::{Members, Raw};
-use casemate_mcp::names::ServerName;
 
+use super::Shelf;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Inspecting;
 
@@ -45,13 +45,15 @@ impl Blocked {
 impl Judged {
     /// Judges a definition by what its server's settings ask for, and by what was found about its name.
     #[must_use]
-    pub fn of(inspecting: &Inspecting, server: &ServerName, (raw, named): (Raw, Findings)) -> Judged {
+    pub fn of(inspecting: &Inspecting, shelf: &Shelf, (raw, named): (Raw, Findings)) -> Judged {
+        let server = &shelf.server().entry().name;
         let measures = inspecting.measures(server, Place::Definition);
         let mut outcome = inspecting.inspection.message(&raw, &measures);
         outcome.findings.extend(named);
         if outcome.findings.is_empty() {
             return Judged { raw, blocked: None };
         }
+        shelf.tell_planted(&outcome.findings, |server| format!("what {server} declares"));
         let line = outcome.findings.line();
         let name = raw.members().and_then(|raw| raw.string("name").or_else(|| raw.string("uri")));
         let name: String = name.unwrap_or_default().chars().take(64).collect();

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use casemate_inspect::Findings;
 use casemate_mcp::call::{Answer, Call, Meta};
 use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -15,8 +17,9 @@ use super::names::OwnNames;
 use super::{Definitions, Item, Kind, shelved};
 use crate::clock;
 use crate::ports::{Declared, Pins, Standing};
+use crate::quarantine::Quarantine;
 use crate::snapshot::Approval;
-use crate::upstream::{Caller, Fault, Host, Server};
+use crate::upstream::{Alarm, Caller, Fault, Host, Server};
 
 /// No call is judged by definitions that are older than this, or than their server says that they hold.
 const HOLDS_MAX: Duration = Duration::from_secs(60);
@@ -61,6 +64,8 @@ pub struct Common {
     pub changes: mpsc::Sender<Arc<Server>>,
     /// Knows which definitions may be used.
     pub pins: Arc<dyn Pins>,
+    /// Nothing in it is started.
+    pub quarantine: Arc<Quarantine>,
 }
 
 #[derive(Debug)]
@@ -137,6 +142,16 @@ impl Shelf {
         // Said again before anybody looked, it costs nothing again.
         if !self.stale.swap(true, Ordering::AcqRel) {
             self.common.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Raises an alarm where something was found that had been planted in a cell. `place` says where, in words that are the
+    /// same each time.
+    pub(crate) fn tell_planted(&self, findings: &Findings, place: impl Fn(&ServerName) -> String) {
+        for owner in findings.decoys() {
+            let seen = place(&self.server.entry().name);
+            // Whoever hears nothing of it now hears of the next.
+            _ = self.host.alarms.try_send(Alarm::Honeytoken { owner: Arc::clone(owner), seen });
         }
     }
 
@@ -269,6 +284,9 @@ impl Shelf {
     }
 
     async fn load(&self, caller: &Caller) -> Result<(), Fault> {
+        if self.common.quarantine.of_server(self.server.entry().name.as_str()).is_some() {
+            return Err(Fault::Stopping);
+        }
         // Cleared before asking: a change that is announced while we read counts as a change after it.
         self.stale.store(false, Ordering::Release);
         let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
@@ -281,6 +299,11 @@ impl Shelf {
             From::Server => changed,
             From::Memory { .. } => !before.definitions.same_pinned(&new),
         });
+        if changed && let Some(item) = new.drifted().next() {
+            let server = self.server.entry().name.clone();
+            // Whoever hears nothing of it now hears of the next; what has changed is blocked in any case.
+            _ = self.host.alarms.try_send(Alarm::Drift { server, item: item.to_owned() });
+        }
         let definitions = match old {
             Some(old) if !changed => old,
             _ => Arc::new(new),

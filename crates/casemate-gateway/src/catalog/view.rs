@@ -16,6 +16,7 @@ use super::{Blocked, Definitions, Item, Judged, Kind, Names, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::ports::Standing;
+use crate::quarantine::Quarantine;
 use crate::snapshot::{Profile, ProfileTool, Snapshot};
 
 /// Items on one page of a list. Many clients never ask for a second page, so the first one is long.
@@ -51,6 +52,17 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Whether it is not in quarantine, alone or with its server.
+    #[must_use]
+    pub fn is_free(&self, quarantine: &Quarantine, kind: Kind) -> bool {
+        let server = self.shelf.server().entry().name.as_str();
+        let kept = match kind {
+            Kind::Tools => quarantine.of_tool(server, &self.item.name),
+            Kind::Prompts | Kind::Resources | Kind::Templates => quarantine.of_server(server),
+        };
+        kept.is_none()
+    }
+
     /// The item as policy sees it: by its server and the server's own name.
     #[must_use]
     pub fn resource(&self, kind: Kind) -> Resource<'_> {
@@ -63,11 +75,21 @@ impl Shown {
     }
 }
 
+/// What a view was put together from. Another one of either makes another view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Age {
+    /// Of the definitions.
+    pub(super) generation: u64,
+    /// Of what is in quarantine.
+    pub(super) quarantine: u64,
+}
+
 /// Everything that one endpoint shows, before anybody's rights are looked at.
 #[derive(Debug)]
 pub struct View {
     snapshot: u64,
-    generation: u64,
+    age: Age,
+    quarantine: Arc<Quarantine>,
     shelves: Vec<Arc<Shelf>>,
     lists: [Vec<Shown>; 4],
     by_name: [HashMap<Box<str>, usize>; 4],
@@ -102,13 +124,14 @@ pub struct Page<'a> {
 impl View {
     pub(super) fn build(
         snapshot: &Snapshot,
-        (shelves, names): (&BTreeMap<ServerName, Arc<Shelf>>, &Names),
+        (shelves, names, quarantine): (&BTreeMap<ServerName, Arc<Shelf>>, &Names, &Arc<Quarantine>),
         endpoint: &Endpoint,
-        generation: u64,
+        age: Age,
     ) -> View {
         let mut view = View {
             snapshot: snapshot.version,
-            generation,
+            age,
+            quarantine: Arc::clone(quarantine),
             shelves: Vec::new(),
             lists: Default::default(),
             by_name: Default::default(),
@@ -146,8 +169,8 @@ impl View {
         }
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
+    pub(super) fn age(&self) -> Age {
+        self.age
     }
 
     pub(super) fn snapshot(&self) -> u64 {
@@ -207,7 +230,8 @@ impl View {
             let decision = snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind)));
             let is_fit = shown.standing == Standing::Approved
                 && shown.blocked.is_none()
-                && (page.apps || !shown.item.tool.is_for_apps);
+                && (page.apps || !shown.item.tool.is_for_apps)
+                && shown.is_free(&self.quarantine, kind);
             is_fit && decision.effect != Effect::Deny
         };
         let mut allowed = rest.iter().filter(may_list);
@@ -237,7 +261,7 @@ impl Scope<'_> {
         let name = &self.shelf.server().entry().name;
         let raw = if plain { item.raw.raw().clone() } else { item.joined.clone() };
         let named = self.names.findings(self.snapshot, self.shelf, (kind, item));
-        let judged = Judged::of(&self.snapshot.inspecting, name, (raw, named));
+        let judged = Judged::of(&self.snapshot.inspecting, self.shelf, (raw, named));
         let mut shown = Shown {
             name: if plain { item.name.clone() } else { item.joined_name.clone() },
             shelf: Arc::clone(self.shelf),

@@ -6,6 +6,7 @@ use casemate_inspect::Measure;
 use casemate_inspect::guard::Breach;
 use casemate_mcp::json::{Members, Raw};
 
+use super::cordon::Free;
 use super::head::Claims;
 use super::inspect::content;
 use super::receive::Received;
@@ -33,8 +34,8 @@ struct Seal;
 /// # Errors
 /// [`Code::Unapproved`], [`Code::Unlocked`], [`Code::BadArguments`], [`Code::Guarded`], [`Code::ArgumentsBlocked`], [`Code::BadSchema`],
 /// [`Code::HeaderMismatch`].
-pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
-    let Routed { mut received, target, .. } = routed;
+pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
+    let Routed { mut received, target, .. } = free.into_routed();
     approved(&target)?;
     let mut param_headers = Vec::new();
     let params = &received.call.params;
@@ -59,9 +60,7 @@ pub(super) fn arguments(routed: Routed) -> Result<Checked, Refusal> {
         received.call.params = params;
     }
     if let Some(shelf) = target.shelf() {
-        let snapshot = &received.passage.identified.snapshot;
-        let server = &shelf.server().entry().name;
-        if let Some(params) = content::arguments(snapshot, server, &received.call.params)? {
+        if let Some(params) = content::arguments(&received, shelf, &received.call.params)? {
             received.call.params = params;
         }
     }

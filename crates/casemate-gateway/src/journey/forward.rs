@@ -14,6 +14,7 @@ use casemate_mcp::call::Answer;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 
+use super::flow;
 use super::receive::Received;
 use super::record::Recorded;
 use super::route::Target;
@@ -65,6 +66,7 @@ pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answere
         }
         target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
     };
+    flow::seen(gate, &checked.received, &checked.target);
     let (answer, is_question) = match (reply, checked.target.shelf()) {
         (Reply::Answer(answer), Some(shelf)) => {
             (park::kept_apart(gate, &checked.received, (shelf, answer))?, false)

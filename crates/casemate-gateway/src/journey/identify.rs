@@ -6,6 +6,7 @@ use casemate_policy::Subject;
 use casemate_transport::http::ClientCertificate;
 use casemate_transport::listener::Peer;
 
+use super::cordon;
 use super::head::Head;
 use crate::clock;
 use crate::gate::Gate;
@@ -34,7 +35,8 @@ struct Seal;
 ///
 /// # Errors
 /// [`Code::NoCredential`], [`Code::BadCredential`] and [`Code::InsufficientScope`], whose reason is private;
-/// [`Code::TooOften`] and [`Code::TooManyAttempts`] when its address asks or guesses too much.
+/// [`Code::TooOften`] and [`Code::TooManyAttempts`] when its address asks or guesses too much;
+/// [`Code::SubjectQuarantined`].
 pub async fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
     gate.limiter().arrival(&head.peer)?;
     let snapshot = gate.snapshot();
@@ -53,6 +55,10 @@ pub async fn subject(gate: &Gate, head: Head) -> Result<Identified, Refusal> {
             None => return Err(Refusal::new(Code::NoCredential, missing(&snapshot))),
         },
     };
+    // Over HTTP, nothing is read for somebody in quarantine. A line has to be: its request wants an answer by its id.
+    if head.claims.is_some() {
+        cordon::admitted(gate.quarantine(), &subject.id)?;
+    }
     Ok(Identified { subject, head, snapshot, _seal: Seal })
 }
 

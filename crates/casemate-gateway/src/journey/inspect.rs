@@ -195,7 +195,7 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
             return None;
         }
         let named = names.findings(&identified.snapshot, shelf, (kind, &item));
-        let judged = Judged::of(&identified.snapshot.inspecting, server, (raw.clone(), named));
+        let judged = Judged::of(&identified.snapshot.inspecting, shelf, (raw.clone(), named));
         let shown = Shown {
             name: item.name.clone(),
             shelf: Arc::clone(shelf),
@@ -207,7 +207,8 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
         };
         let listed = Request::new(Action::List, shown.resource(kind));
         let decision = identified.snapshot.policy.decide(&identified.subject, &listed);
-        (decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
+        let is_free = shown.is_free(gate.quarantine(), kind);
+        (is_free && decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
     if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
-use casemate_policy::RuleId;
+use casemate_policy::{RuleId, Subject};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -79,6 +79,11 @@ impl<'g> Record<'g> {
     /// The id of the call.
     pub(super) fn call(&self) -> CallId {
         self.call
+    }
+
+    /// Whom the call is for.
+    pub(super) fn subject(&self) -> &Subject {
+        &self.passage.identified.subject
     }
 
     /// Writes what is about to be done.

@@ -12,6 +12,7 @@ use casemate_mcp::json::Raw;
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Decision, Effect, Request, Resource, RuleId};
 
+use super::cordon;
 use super::receive::Received;
 use super::stepup;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
@@ -165,6 +166,7 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
     let gone = || Refusal::new(Code::NoEndpoint, "There is no such endpoint, or you may not use it.");
     let shelf = exists.ok_or_else(gone)?;
     if may_see(received, &shelf) {
+        cordon::of_shelf(gate.quarantine(), &shelf)?;
         return Ok(Some(shelf));
     }
     Err(unseen(received, &shelf).unwrap_or_else(gone))

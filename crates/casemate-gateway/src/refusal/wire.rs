@@ -95,10 +95,13 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::ForeignState
         | Code::NotWaiting
         | Code::Resumed => (StatusCode::OK, code::INVALID_PARAMS),
-        Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
-        Code::Denied | Code::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        Code::NeedsApproval | Code::NotApproved | Code::FlowDenied => (StatusCode::OK, code::INVALID_REQUEST),
+        Code::Denied | Code::InsufficientScope | Code::SubjectQuarantined => {
+            (StatusCode::FORBIDDEN, code::INVALID_REQUEST)
+        }
         Code::BadSchema
         | Code::Unapproved
+        | Code::Quarantined
         | Code::ServerDown
         | Code::Timeout
         | Code::AnswerTooLarge

@@ -70,6 +70,8 @@ pub struct Pace {
     pub server: Rate,
     /// Calls of one tool, of all subjects together. Default 10,000 a second and 10 million a day.
     pub tool: Allowance,
+    /// Refusals of one subject that reaches for what is not its own, before it is put in quarantine. Default 120 a minute.
+    pub refusals: Rate,
     /// What is said of subjects in a role. Of several roles the most generous one counts.
     pub roles: BTreeMap<RoleName, Exception>,
     /// What is said of a server.
@@ -95,6 +97,7 @@ impl Default for Pace {
             key: generous,
             server: Rate::a_second(number(20_000)),
             tool: generous,
+            refusals: Rate { count: number(120), per: Duration::from_secs(60) },
             roles: BTreeMap::new(),
             servers: BTreeMap::new(),
             tools: BTreeMap::new(),

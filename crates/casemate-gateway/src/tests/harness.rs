@@ -32,14 +32,18 @@ use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
     ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
-    Spent, TurnedAway,
+    Spent, TurnedAway, Wards,
 };
+use crate::quarantine;
+use crate::quarantine::rules::Rules;
 use crate::snapshot::{
     Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program,
     Resilience, ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
 };
 use crate::upstream::report::CellReport;
-use crate::upstream::{Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
+use crate::upstream::{
+    ALARMS_MAX, Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon,
+};
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -91,7 +95,9 @@ impl Harness {
         let records = Arc::new(Records::default());
         let keys = Arc::new(Keys::default());
         let links = Arc::new(Links::default());
+        let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let host = Host {
+            alarms,
             launcher: Arc::clone(&links) as Arc<dyn Launcher>,
             credentials: Arc::new(crate::upstream::NoCredentials),
             tracker: tracker.clone(),
@@ -111,6 +117,8 @@ impl Harness {
             desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
             seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
+            wards: (Arc::clone(&records) as Arc<dyn Wards>, Vec::new()),
+            alarms: heard,
             host: Arc::new(host),
             notices: inbox,
         });
@@ -181,6 +189,8 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         inspecting: Inspecting::default(),
         public_url: None,
         authorization: Arc::default(),
+        quarantine: Rules::default(),
+        flows: Default::default(),
     }
 }
 
@@ -283,7 +293,8 @@ impl Identities for Keys {
     }
 
     fn local(&self, _: u32) -> Option<Arc<Subject>> {
-        self.key("owner").ok()
+        let owner = self.key("owner").ok()?;
+        Some(Arc::new(Subject { authentication: Authentication::Local, ..Subject::clone(&owner) }))
     }
 }
 
@@ -352,6 +363,17 @@ impl Desk for Records {
             self.kept.lock().unwrap().remove(id);
             Ok(())
         })
+    }
+}
+
+impl Wards for Records {
+    fn alarm(&self, object: &str, what: &str) {
+        self.lines.send_modify(|lines| lines.push(format!("alarm {object}: {what}")));
+    }
+
+    fn keep(&self, entry: &quarantine::Entry) {
+        let line = format!("quarantine {} by {}: {}", entry.ward, entry.by, entry.reason);
+        self.lines.send_modify(|lines| lines.push(line));
     }
 }
 

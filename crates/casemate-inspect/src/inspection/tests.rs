@@ -341,3 +341,63 @@ proptest! {
         prop_assert!(masked || (removed && !ascii(&shown).contains(&ascii(&json!(form))[1..])), "{form} in {text}");
     }
 }
+
+/// An installation with a real secret and what is planted in two cells.
+fn planted() -> (Inspection, Vec<crate::Decoy>) {
+    let seed = [3; crate::SEED_BYTES];
+    let decoys = crate::decoys(&seed, "harbor");
+    let of = |server: &str| {
+        let made = crate::decoys(&seed, server).into_iter();
+        made.filter_map(|decoy| Secret::planted(&decoy.value, server)).collect::<Vec<_>>()
+    };
+    let mut secrets = [of("harbor"), of("wiki")].concat();
+    secrets.extend(Secret::new("a-real-secret"));
+    (Inspection::new(&secrets, &[]), decoys)
+}
+
+#[test]
+fn what_was_planted_is_masked_like_any_secret_and_known_for_whose_it_is() {
+    let (inspection, decoys) = planted();
+    let policy = Policy::default();
+    let measures = policy.at(Place::Result);
+    let base64 = |text: &str| STANDARD.encode(text);
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    for decoy in &decoys {
+        let value = &decoy.value;
+        for form in [value.clone(), base64(&format!("k={value};")), hex(value)] {
+            let text = serde_json::json!({ "text": format!("before {form} behind") }).to_string();
+            let outcome =
+                inspection.message(&Raw::check(text.into(), &Limits::default()).unwrap(), &measures);
+            let owners: Vec<&str> = outcome.findings.decoys().map(|owner| &**owner).collect();
+            assert_eq!(owners, ["harbor"], "{}", decoy.variable);
+            assert!(!outcome.message.as_str().contains(&form), "{}", outcome.message.as_str());
+            assert!(outcome.findings.note().as_str().contains("own-secret"));
+            assert!(!outcome.findings.note().as_str().contains("harbor"), "a client learns nothing of it");
+            assert_eq!(inspection.planted(&form).map(|owner| &**owner).collect::<Vec<_>>(), ["harbor"]);
+        }
+    }
+    let honest = Raw::check(r#"{"text":"a-real-secret"}"#.into(), &Limits::default()).unwrap();
+    let outcome = inspection.message(&honest, &measures);
+    assert_eq!((outcome.findings.decoys().count(), outcome.findings.is_empty()), (0, false));
+    assert_eq!(inspection.planted("a-real-secret and harbor").count(), 0);
+    assert_eq!(Inspection::default().planted(&decoys[0].value).count(), 0);
+}
+
+#[test]
+fn what_was_planted_is_known_in_a_name_of_dns_however_it_is_split() {
+    let (inspection, decoys) = planted();
+    let key = decoys[0].value.to_lowercase();
+    let hex: String = decoys[2].value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let (first, second) = key.split_at(9);
+    let halves = hex.split_at(40);
+    for name in [
+        format!("{key}.evil.example"),
+        format!("x-{first}.{second}.evil.example"),
+        format!("{}.{}.evil.example", halves.0, halves.1),
+    ] {
+        assert_eq!(inspection.planted_in_name(&name).map(|owner| &**owner), Some("harbor"), "{name}");
+    }
+    for honest in ["api.github.com", "backup.internal", &format!("{first}.evil.example")] {
+        assert_eq!(inspection.planted_in_name(honest), None, "{honest}");
+    }
+}

@@ -39,17 +39,17 @@ fn pattern(text: &str) -> Result<String, String> {
     Scope::parse([text]).map(|_| text.to_owned()).map_err(|fault| fault.to_string())
 }
 
-/// When a key stops working.
+/// When something ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// So long after its creation.
+    /// So long after its beginning.
     After(Duration),
     /// At this time, in seconds since 1970: the first moment of a day in UTC.
     At(u64),
 }
 
 impl Expiry {
-    /// The time, in seconds since 1970, for a key that is created `now`.
+    /// The time, in seconds since 1970, for what begins `now`.
     pub fn at(self, now: u64) -> u64 {
         match self {
             Expiry::After(span) => now.saturating_add(span.as_secs()),
@@ -57,7 +57,8 @@ impl Expiry {
         }
     }
 
-    fn parse(text: &str) -> Result<Expiry, String> {
+    /// Reads a span or a date.
+    pub(super) fn parse(text: &str) -> Result<Expiry, String> {
         let wrong = || "expected a span such as 30m, 12h, 90d or 4w, or a date such as 2027-01-31".to_owned();
         if let Ok(date) = text.parse::<jiff::civil::Date>() {
             let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;

@@ -91,7 +91,7 @@ impl Cells {
     ) -> Result<Process, Refused> {
         let (container, report) = self.containers.start(server, source, &self.surroundings).await?;
         let Container { stdin, stdout, stderr, doorway, handle } = container;
-        let (story, remarks) = Story::new(server.as_str(), self.log.clone());
+        let (story, remarks) = Story::new(server.as_str(), self.told.clone());
         let story = Arc::new(story);
         // Leaving here drops the handle, which removes what was started.
         story.started(&source.image, &report)?;

@@ -5,39 +5,49 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use casemate_gateway::upstream::Exit;
 use casemate_gateway::upstream::report::{CellKind, CellReport};
-use casemate_net::{Attempt, End, Verdict, Witness};
+use casemate_gateway::upstream::{Alarm, Exit, Masks};
+use casemate_mcp::names::ServerName;
+use casemate_net::{Attempt, End, Reason, Verdict, Witness};
 use casemate_store::records::{CellEnd, CellStart, Network, Record, Traffic};
 use tokio::sync::mpsc;
 
-use super::Refused;
 use super::ledger::{Fate, Ledger, millis};
+use super::{Refused, escapes};
 use crate::wiring::recorder::Log;
 
 /// Remarks that wait to be read; a server that causes more loses the later ones, which the records have.
 const REMARKS_MAX: usize = 64;
+
+/// Who is told, besides whoever reads the remarks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// The records.
+    pub(super) log: Option<Arc<Log>>,
+    /// Whoever acts on what no honest server does, and what was planted to be found.
+    pub(super) alarms: Option<(mpsc::Sender<Alarm>, Arc<Masks>)>,
+}
 
 /// One instance of a server, as others hear of it.
 #[derive(Debug)]
 pub(super) struct Story {
     server: String,
     instance: String,
-    log: Option<Arc<Log>>,
+    told: Told,
     remarks: mpsc::Sender<String>,
     ledger: Mutex<Ledger>,
 }
 
 impl Story {
     /// The story of an instance that is about to begin, and where its remarks can be read.
-    pub(super) fn new(server: &str, log: Option<Arc<Log>>) -> (Story, mpsc::Receiver<String>) {
+    pub(super) fn new(server: &str, told: Told) -> (Story, mpsc::Receiver<String>) {
         static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let (remarks, heard) = mpsc::channel(REMARKS_MAX);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let instance = format!("{:016x}-{number}", *RUN);
         let server = server.to_owned();
-        (Story { server, instance, log, remarks, ledger: Mutex::default() }, heard)
+        (Story { server, instance, told, remarks, ledger: Mutex::default() }, heard)
     }
 
     /// It has started.
@@ -54,7 +64,7 @@ impl Story {
         for absent in &report.absent {
             tracing::debug!(server, layer = absent.layer, reason = absent.reason, "without a layer");
         }
-        let Some(log) = &self.log else { return Ok(()) };
+        let Some(log) = &self.told.log else { return Ok(()) };
         let refused = |fault| {
             Refused::new(format!("the start could not be recorded: {fault}"), "look whether the disk is full")
         };
@@ -136,8 +146,28 @@ impl Story {
         self.say(&text);
     }
 
+    /// Raises an alarm about an attempt that no honest server makes.
+    fn warn(&self, attempt: &Attempt) {
+        let Some((alarms, masks)) = &self.told.alarms else { return };
+        let asked = match &attempt.verdict {
+            Verdict::Refused(Reason::ServerNameDiffers { asked }) => Some(asked),
+            _ => None,
+        };
+        for name in attempt.name.iter().chain(asked) {
+            if let Some(owner) = masks.planted_in_name(name) {
+                let seen = format!("a name that {} asked for", self.server);
+                _ = alarms.try_send(Alarm::Honeytoken { owner, seen });
+            }
+        }
+        let place = escapes::place(attempt);
+        if let (Some(place), Ok(server)) = (place, ServerName::parse(&self.server)) {
+            // Those that wait are as good a reason as this one.
+            _ = alarms.try_send(Alarm::Escape { server, place });
+        }
+    }
+
     fn append(&self, record: &Record<'_>) {
-        if let Some(log) = &self.log {
+        if let Some(log) = &self.told.log {
             log.append(record);
         }
     }
@@ -152,6 +182,7 @@ impl Drop for Story {
 
 impl Witness for Story {
     fn attempt(&self, attempt: &Attempt) {
+        self.warn(attempt);
         let fate = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).note(attempt);
         if fate == Fate::Gathered {
             return;

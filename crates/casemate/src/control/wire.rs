@@ -58,6 +58,8 @@ pub enum Request {
     },
     /// Read the pins anew.
     ReloadPins,
+    /// Read anew what is in quarantine.
+    ReloadQuarantine,
     /// Stop, within a grace time.
     Stop {
         /// How long calls in flight may take to finish, when not as configured.
@@ -116,6 +118,7 @@ impl Request {
                 (Method::POST, format!("/v1/approvals/{}/{}", hex(id), verdict.as_str()))
             }
             Request::ReloadPins => (Method::POST, "/v1/pins/reload".to_owned()),
+            Request::ReloadQuarantine => (Method::POST, "/v1/quarantine/reload".to_owned()),
             Request::Stop { grace: None } => (Method::POST, "/v1/stop".to_owned()),
             Request::Stop { grace: Some(grace) } => (Method::POST, format!("/v1/stop/{}", grace.as_millis())),
         }
@@ -148,6 +151,7 @@ impl Request {
                 Some(Request::Decide { id: unhex(id)?, verdict: Verdict::find(verdict)? })
             }
             (&Method::POST, ["pins", "reload"]) => Some(Request::ReloadPins),
+            (&Method::POST, ["quarantine", "reload"]) => Some(Request::ReloadQuarantine),
             (&Method::POST, ["stop"]) => Some(Request::Stop { grace: None }),
             (&Method::POST, ["stop", millis]) => {
                 let grace = Duration::from_millis(millis.parse().ok()?);
@@ -211,7 +215,7 @@ pub struct Status {
 pub struct ServerState {
     /// Its name.
     pub name: String,
-    /// `stopped`, `starting`, `running`, `backoff`, `circuit-open` or `disabled`.
+    /// `stopped`, `starting`, `running`, `backoff`, `circuit-open`, `disabled` or `quarantined`.
     pub state: String,
     /// In how many milliseconds a server that failed is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

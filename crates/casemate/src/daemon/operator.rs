@@ -63,14 +63,18 @@ impl Operator {
 
     fn servers(&self) -> Vec<ServerState> {
         let gate = self.live.gate();
-        let snapshot = gate.snapshot();
+        let (snapshot, quarantine) = (gate.snapshot(), gate.quarantine());
         let names = gate.catalog().names(&snapshot);
         let shelves = gate.catalog().shelves();
-        let state = |shelf: &Arc<Shelf>| ServerState {
-            names: names.doubted(&snapshot, shelf).into_iter().take(NAMES_MAX).map(doubted).collect(),
-            ..state(shelf)
+        let of = |shelf: &Arc<Shelf>| {
+            let doubts = names.doubted(&snapshot, shelf).into_iter().take(NAMES_MAX);
+            let state = ServerState { names: doubts.map(doubted).collect(), ..state(shelf) };
+            match quarantine.of_server(&state.name) {
+                Some(_) => ServerState { state: "quarantined".to_owned(), retry_ms: None, ..state },
+                None => state,
+            }
         };
-        shelves.values().map(state).collect()
+        shelves.values().map(of).collect()
     }
 
     fn shelf(&self, server: &str) -> Result<Arc<Shelf>, Fault> {
@@ -83,6 +87,14 @@ impl Operator {
     async fn control(&self, server: &str, action: Action) -> Result<Answer, Fault> {
         let shelf = self.shelf(server)?;
         let upstream = shelf.server();
+        if action != Action::Stop
+            && let Some(entry) = self.live.gate().quarantine().of_server(server)
+        {
+            return Err(Fault {
+                message: format!("{} is in quarantine: {}", entry.ward, entry.reason),
+                hint: Some(format!("`casemate quarantine lift {}` lets it go", entry.ward)),
+            });
+        }
         match action {
             Action::Stop => upstream.stop().await,
             Action::Start => self.start(server, &shelf).await?,
@@ -123,6 +135,13 @@ impl Operator {
             .map_err(|fault| Fault { message: fault.to_string(), hint: None })
     }
 
+    async fn reload_quarantine(&self) -> Result<Answer, Fault> {
+        let reloaded = self.ledgers.wards.reload(self.live.gate()).await;
+        reloaded
+            .map(|()| Answer::Done(Done {}))
+            .map_err(|fault| Fault { message: fault.to_string(), hint: None })
+    }
+
     async fn reload_keys(&self) -> Result<Answer, Fault> {
         let reloaded = self.ledgers.papers.reload().await;
         reloaded
@@ -147,6 +166,7 @@ impl Handler for Operator {
                 people::decide(self.live.gate(), &id, verdict).await.map(Answer::Decided)
             }
             Request::ReloadPins => self.reload_pins().await,
+            Request::ReloadQuarantine => self.reload_quarantine().await,
             Request::Stop { grace } => {
                 // One order waits at most; a second stop is already on its way.
                 let _ = self.orders.try_send(Order::Stop { grace });

@@ -1,6 +1,7 @@
 //! Ports of a gateway that lives as long as its one client: nothing has to outlive it.
 
-use casemate_gateway::ports::{Desk, Ledger, Spent};
+use casemate_gateway::ports::{Desk, Ledger, Spent, Wards};
+use casemate_gateway::quarantine::Entry;
 use casemate_gateway::upstream::Soon;
 
 /// Keeps nothing.
@@ -9,6 +10,12 @@ pub struct Nowhere;
 
 impl Ledger for Nowhere {
     fn write(&self, _: Spent) {}
+}
+
+impl Wards for Nowhere {
+    fn keep(&self, _: &Entry) {}
+
+    fn alarm(&self, _: &str, _: &str) {}
 }
 
 impl Desk for Nowhere {

@@ -50,6 +50,7 @@ fn the_short_help_fits_on_a_screen() {
               secret       Keep secrets for servers, sealed at rest
               sessions     List and end the sessions of clients
               approvals    Answer what people are asked before a call is made
+              quarantine   Keep servers, tools and subjects from calls, at once
               config       Check and explain the configuration
               doctor       Look for what could keep Casemate from working
               explain      Explain an error code, for example CM1207

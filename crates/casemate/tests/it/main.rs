@@ -6,8 +6,10 @@
 mod cells;
 mod configuration;
 mod connecting;
+mod demonstration;
 mod enclosed;
 mod explaining;
+mod flows;
 mod gateway;
 mod help;
 mod home;
@@ -22,6 +24,7 @@ mod packages;
 mod people;
 mod pins;
 mod policy;
+mod quarantine;
 mod real;
 mod running;
 mod secrets;

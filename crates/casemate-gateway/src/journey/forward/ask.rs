@@ -27,7 +27,7 @@ pub(super) struct Asked {
 pub(super) type Answered = (Id, oneshot::Receiver<Result<Raw, ErrorObject>>);
 
 /// Asks the client, and brings its reply back to the server while the call goes on.
-pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Shelf), asked: Asked) {
+pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), asked: Asked) {
     let Asked { method, params, mut answer } = asked;
     // The server may have given the question up; nobody misses the refusal then.
     let (id, reply) = match put(received, shelf, (&method, params)).await {
@@ -38,13 +38,13 @@ pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Shelf),
         }
     };
     let snapshot = Arc::clone(&received.passage.identified.snapshot);
-    let server = shelf.server().entry().name.clone();
+    let (shelf, subject) = (Arc::clone(shelf), received.passage.identified.subject.id.clone());
     let outlet = received.passage.identified.head.outlet.clone();
     gate.tracker().spawn(async move {
         tokio::select! {
             () = answer.closed() => { outlet.push(withdrawn(&id)); }
             reply = reply => if let Ok(reply) = reply {
-                _ = answer.send(reply.and_then(|reply| content::replied(&snapshot, &server, reply)));
+                _ = answer.send(reply.and_then(|reply| content::replied(&snapshot, (&shelf, &subject), reply)));
             },
         }
     });
@@ -61,7 +61,7 @@ pub(super) async fn put(
 ) -> Result<Answered, ErrorObject> {
     let identified = &received.passage.identified;
     let server = &shelf.server().entry().name;
-    let params = content::told(&identified.snapshot, server, params).ok_or_else(|| {
+    let params = content::told(received, shelf, params).ok_or_else(|| {
         ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks.")
     })?;
     let cannot = |why: &str| ErrorObject::new(code::METHOD_NOT_FOUND, why);

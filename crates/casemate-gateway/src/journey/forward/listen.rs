@@ -148,7 +148,9 @@ fn addressee(gate: &Gate, received: &Received, shown: &str) -> Option<(Arc<Shelf
             &Request::new(Action::Subscribe, resource).under(circumstances(identified)),
         )
         .effect;
-    (allowed == Effect::Allow && may_see(received, &shelf)).then(|| (Arc::clone(&shelf), uri.to_owned()))
+    let is_free = gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
+    (is_free && allowed == Effect::Allow && may_see(received, &shelf))
+        .then(|| (Arc::clone(&shelf), uri.to_owned()))
 }
 
 fn wrong() -> Refusal {

@@ -20,11 +20,9 @@ const TOKEN_MAX: usize = 1024;
 
 /// Brings a notice of the running call to the client.
 pub(super) async fn pass(received: &Received, shelf: &Shelf, notice: Notice) {
-    let identified = &received.passage.identified;
-    let told = content::told(&identified.snapshot, &shelf.server().entry().name, notice.params);
-    let Some(params) = told else { return };
+    let Some(params) = content::told(received, shelf, notice.params) else { return };
     if let Some(text) = worded(received, &Notice { params, ..notice }) {
-        _ = tokio::time::timeout(PATIENCE, identified.head.outlet.send(text)).await;
+        _ = tokio::time::timeout(PATIENCE, received.passage.identified.head.outlet.send(text)).await;
     }
 }
 

@@ -155,7 +155,7 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
     // What a server says of itself is a definition like its tools: blocked, it is left out.
     let judged = |raw: &Raw| {
         let mentioned = names.mentioned(snapshot, &shelf, raw);
-        let judged = Judged::of(&snapshot.inspecting, server, (raw.clone(), mentioned));
+        let judged = Judged::of(&snapshot.inspecting, &shelf, (raw.clone(), mentioned));
         judged.blocked.is_none().then_some(judged.raw)
     };
     Ok(About {
@@ -200,7 +200,7 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     if let Some(kept) = view.kept(snapshot, page) {
         return Ok(kept);
     }
-    load(received, (&view, kind)).await;
+    load(gate, received, (&view, kind)).await;
     let view = catalog.view(snapshot, &identified.head.endpoint);
     view.page(snapshot, page).ok_or_else(|| {
         let message = "The cursor is not valid (any more): begin the list anew.";
@@ -209,12 +209,14 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
 }
 
 /// Loads the definitions that are missing or known to have changed, side by side and within the list's time.
-async fn load(received: &Received, (view, kind): (&View, Kind)) {
+async fn load(gate: &Gate, received: &Received, (view, kind): (&View, Kind)) {
     let caller = caller(received);
+    let free =
+        |shelf: &&Arc<Shelf>| gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
     let deadline = clock::instant() + received.passage.identified.snapshot.limits.list_time_max;
     let mut loads: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
     let waits = |shelf: &&Arc<Shelf>| may_see(received, shelf) && !shelf.is_fresh(&caller, kind);
-    for shelf in view.shelves().iter().filter(waits) {
+    for shelf in view.shelves().iter().filter(free).filter(waits) {
         let (shelf, caller) = (Arc::clone(shelf), caller.clone());
         loads.spawn(async move { shelf.listed(&caller, (kind, deadline)).await });
     }

@@ -14,8 +14,10 @@ use casemate_mcp::question::Need;
 use super::{Refusal, Reply, down, notice};
 use crate::catalog::Shelf;
 use crate::gate::Gate;
+use crate::journey::flow;
 use crate::journey::inspect::{content, questions};
 use crate::journey::receive::Received;
+use crate::journey::route::Target;
 use crate::journey::state::{self, Stands, State};
 use crate::parked::{Conversation, Full, NotResumed, Number, Question, Said};
 use crate::refusal::{Code, Retry};
@@ -40,21 +42,28 @@ pub(super) fn is_for(received: &Received) -> bool {
 pub(super) async fn answer(
     gate: &Arc<Gate>,
     received: &Received,
-    (shelf, caller): (&Arc<Shelf>, Caller),
+    (target, shelf, caller): (&Target, &Arc<Shelf>, Caller),
 ) -> Result<Reply, Refusal> {
+    let seen = || flow::seen(gate, received, target);
     let mut conversation = match resumed(gate, received, (shelf, &caller)).await? {
         Part::Further(conversation) => conversation,
         Part::First(call) => Conversation::begin(shelf, caller, call),
     };
     while conversation.open.is_empty() {
         match conversation.next().await {
-            Said::Event(event) => take(received, shelf, (&mut conversation, event)).await,
+            Said::Event(event) => {
+                seen();
+                take(received, shelf, (&mut conversation, event)).await;
+            }
             Said::Outcome(outcome) => return concluded(received, shelf, (&conversation, outcome)),
         }
     }
     while let Ok(said) = tokio::time::timeout(AT_ONCE, conversation.next()).await {
         match said {
-            Said::Event(event) => take(received, shelf, (&mut conversation, event)).await,
+            Said::Event(event) => {
+                seen();
+                take(received, shelf, (&mut conversation, event)).await;
+            }
             // It did not wait for the reply.
             Said::Outcome(outcome) => return concluded(received, shelf, (&conversation, outcome)),
         }
@@ -68,8 +77,7 @@ async fn take(received: &Received, shelf: &Shelf, (conversation, event): (&mut C
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Unoffered(need) => _ = conversation.unoffered.insert(need),
         Event::Question { method, params, answer } => {
-            let identified = &received.passage.identified;
-            match content::told(&identified.snapshot, &shelf.server().entry().name, params) {
+            match content::told(received, shelf, params) {
                 Some(params) => conversation.put((method, params), answer),
                 None => {
                     let why = "The question does not pass: it holds what a rule blocks.";
@@ -129,7 +137,7 @@ fn url_required(received: &Received, shelf: &Shelf, answer: &Answer) -> Option<R
     let empty = Members::empty();
     let mut requests = empty.edit();
     for (at, params) in listed.iter().enumerate() {
-        let params = content::told(&identified.snapshot, server, Some(params.members()?))?;
+        let params = content::told(received, shelf, Some(params.members()?))?;
         let request =
             questions::request(&identified.head.endpoint, server, (&Method::ElicitationCreate, params));
         requests = requests.set(format!("question-{}", at + 1), request);

@@ -13,6 +13,7 @@ use super::{Refusal, Reply, ask, down, notice, park, rounds};
 use crate::catalog::Shelf;
 use crate::client::Watch;
 use crate::gate::Gate;
+use crate::journey::flow;
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
 use crate::parked::EVENTS_MAX;
@@ -42,13 +43,14 @@ pub(super) async fn answer(
     }
     // Both on the heap, so that calls in which nobody asks do not carry the room for it.
     if park::is_for(received) {
-        return Box::pin(park::answer(gate, received, (shelf, caller))).await;
+        return Box::pin(park::answer(gate, received, (target, shelf, caller))).await;
     }
-    let answer = exchange(gate, received, (shelf, &caller, &received.call)).await?;
+    let answer = exchange(gate, received, (target, shelf), (&caller, &received.call)).await?;
     if !received.call.meta.revision.is_modern()
         && let Some(asked) = asks(&answer)
     {
-        return Box::pin(rounds::follow(gate, received, (shelf, &caller, asked))).await.map(Reply::Answer);
+        let followed = rounds::follow(gate, received, (target, shelf), (&caller, asked));
+        return Box::pin(followed).await.map(Reply::Answer);
     }
     Ok(Reply::Answer(answer))
 }
@@ -57,14 +59,18 @@ pub(super) async fn answer(
 pub(super) async fn exchange(
     gate: &Gate,
     received: &Received,
-    (shelf, caller, call): (&Shelf, &Caller, &Call),
+    (target, shelf): (&Target, &Arc<Shelf>),
+    (caller, call): (&Caller, &Call),
 ) -> Result<Answer, Refusal> {
     let (events, mut inbox) = mpsc::channel(EVENTS_MAX);
     let mut call = pin!(shelf.server().call(caller, call, events));
     let answer = loop {
         tokio::select! {
             biased;
-            Some(event) = inbox.recv() => pass(gate, (received, shelf), event).await,
+            Some(event) = inbox.recv() => {
+                flow::seen(gate, received, target);
+                pass(gate, (received, shelf), event).await;
+            }
             answer = &mut call => break answer,
         }
     };
@@ -109,7 +115,7 @@ fn is_list(method: &Method) -> bool {
 }
 
 /// Brings a message of the running call to the client.
-async fn pass(gate: &Gate, (received, shelf): (&Received, &Shelf), event: Event) {
+async fn pass(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
     match event {
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Question { method, params, answer } => {

@@ -1,6 +1,7 @@
 //! A modern server answers a legacy client's call with questions: they travel to the client as requests on the stream of
 //! its call, and the call is sent again with the replies, until there is an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_mcp::call::{Answer, Call};
@@ -14,8 +15,10 @@ use crate::catalog::Shelf;
 use crate::clock;
 use crate::gate::Gate;
 use crate::journey::admit::stopping;
+use crate::journey::flow;
 use crate::journey::inspect::content;
 use crate::journey::receive::Received;
+use crate::journey::route::Target;
 use crate::refusal::Code;
 use crate::upstream::Caller;
 
@@ -31,7 +34,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) async fn follow(
     gate: &Gate,
     received: &Received,
-    (shelf, caller, mut asked): (&Shelf, &Caller, Members),
+    (target, shelf): (&Target, &Arc<Shelf>),
+    (caller, mut asked): (&Caller, Members),
 ) -> Result<Answer, Refusal> {
     let server = &shelf.server().entry().name;
     if !modern::may_be_asked(&received.call.method) {
@@ -40,6 +44,7 @@ pub(super) async fn follow(
     }
     let limits = received.passage.identified.snapshot.limits.questions;
     let mut pause = PAUSE_MIN;
+    flow::seen(gate, received, target);
     for _ in 0..limits.rounds_max {
         let replies = match asked.object("inputRequests").filter(|requests| !requests.is_empty()) {
             Some(requests) => Some(replies(gate, received, (shelf, &requests)).await?),
@@ -50,7 +55,7 @@ pub(super) async fn follow(
             }
         };
         let call = again(&received.call, replies, asked.get("requestState"));
-        let answer = relay::exchange(gate, received, (shelf, caller, &call)).await?;
+        let answer = relay::exchange(gate, received, (target, shelf), (caller, &call)).await?;
         match relay::asks(&answer) {
             Some(more) => asked = more,
             None => return Ok(answer),
@@ -98,7 +103,8 @@ async fn replies(
             () = gate.stopping() => return Err(stopping()),
         };
         let reply = reply.map_err(|_| late(shelf))?;
-        let reply = reply.and_then(|reply| content::replied(&identified.snapshot, server, reply));
+        let from = (shelf, &identified.subject.id);
+        let reply = reply.and_then(|reply| content::replied(&identified.snapshot, from, reply));
         replies = replies.set(key, reply.map_err(|error| unanswered(shelf, &error))?);
     }
     Ok(replies.finish())

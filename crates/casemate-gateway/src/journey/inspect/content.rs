@@ -4,8 +4,9 @@ use casemate_inspect::{Finding, Findings, Inspection, Measure, Place, Severity};
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
+use casemate_policy::SubjectId;
 
-use crate::catalog::{Kind, noted};
+use crate::catalog::{Kind, Shelf, noted};
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::refusal::{Code, Refusal};
@@ -28,6 +29,7 @@ pub(super) fn result(
     let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let mut outcome = snapshot.inspecting.inspection.message(&result, &measures);
+    shelf.tell_planted(&outcome.findings, |server| answered(server, received));
     outcome.findings.extend(found);
     judge(server, &outcome.findings)?;
     let message = with_opaque((&snapshot.inspecting.inspection, &result), outcome.message);
@@ -69,6 +71,7 @@ pub(super) fn error(
     if let Some(data) = &data {
         findings.extend(data.findings.clone());
     }
+    shelf.tell_planted(&findings, |server| answered(server, received));
     judge(server, &findings)?;
     let message = message.message.into_owned();
     Ok(ErrorObject { message, data: data.map(|data| data.message), ..error })
@@ -76,16 +79,18 @@ pub(super) fn error(
 
 /// What a server says in mid-call, a notice or a question, as it may pass; `None` when it may not.
 pub(in crate::journey) fn told(
-    snapshot: &Snapshot,
-    server: &ServerName,
+    received: &Received,
+    shelf: &Shelf,
     params: Option<Members>,
 ) -> Option<Option<Members>> {
     let Some(params) = params else { return Some(None) };
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(params.raw(), &measures);
     if outcome.findings.is_empty() {
         return Some(Some(params));
     }
+    shelf.tell_planted(&outcome.findings, |server| answered(server, received));
     judge(server, &outcome.findings).ok()?;
     outcome.message.members().map(Some)
 }
@@ -96,14 +101,16 @@ pub(in crate::journey) fn told(
 /// What the server is told in its place.
 pub(in crate::journey) fn replied(
     snapshot: &Snapshot,
-    server: &ServerName,
+    (shelf, subject): (&Shelf, &SubjectId),
     reply: Raw,
 ) -> Result<Raw, ErrorObject> {
+    let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Arguments);
     let outcome = snapshot.inspecting.inspection.message(&reply, &measures);
     if outcome.findings.is_empty() {
         return Ok(reply);
     }
+    shelf.tell_planted(&outcome.findings, |server| format!("what {subject} sent to {server}"));
     let line = outcome.findings.line();
     if outcome.findings.blocking().is_some() {
         tracing::warn!(server = %server, found = %line, "a reply to a question was held back");
@@ -121,15 +128,19 @@ pub(in crate::journey) fn replied(
 /// # Errors
 /// [`Code::ArgumentsBlocked`].
 pub(in crate::journey) fn arguments(
-    snapshot: &Snapshot,
-    server: &ServerName,
+    received: &Received,
+    shelf: &Shelf,
     params: &Members,
 ) -> Result<Option<Members>, Refusal> {
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
     let measures = snapshot.inspecting.measures(server, Place::Arguments);
     let outcome = snapshot.inspecting.inspection.message(params.raw(), &measures);
     if outcome.findings.is_empty() {
         return Ok(None);
     }
+    shelf.tell_planted(&outcome.findings, |server| {
+        format!("what {} sent to {server}", received.passage.identified.subject.id)
+    });
     let line = outcome.findings.line();
     if let Some(blocking) = outcome.findings.blocking() {
         let message = format!(
@@ -140,6 +151,11 @@ pub(in crate::journey) fn arguments(
     }
     tracing::info!(server = %server, found = %line, "arguments");
     Ok(with_opaque((&snapshot.inspecting.inspection, params.raw()), outcome.message).members())
+}
+
+/// Where an answer is found.
+fn answered(server: &ServerName, received: &Received) -> String {
+    format!("what {server} answered {}", received.passage.identified.subject.id)
 }
 
 /// Members that one side writes for itself and that the other brings back as they are.

@@ -10,6 +10,7 @@ use super::{caller, joined_shelf, known, may_see, no_item, no_resource, shown_ta
 use crate::catalog::{Kind, Shelf, Shown, View, shows_apps, unwrap_uri};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::journey::cordon;
 use crate::journey::forward::down;
 use crate::refusal::Code;
 
@@ -72,6 +73,7 @@ async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> R
     let caller = caller(received);
     // Loading starts servers, and nobody makes us start one that they may not see.
     if let Some(shown) = view.find(kind, name).filter(|shown| may_see(received, &shown.shelf)) {
+        cordon::of_shelf(gate.quarantine(), &shown.shelf)?;
         let known = shown.shelf.known();
         let current = shown.shelf.definitions(&caller).await.map_err(|fault| down(&shown.shelf, &fault))?;
         if known.is_some_and(|known| Arc::ptr_eq(&known, &current)) {
@@ -80,7 +82,9 @@ async fn find(gate: &Gate, received: &Received, (kind, name): (Kind, &str)) -> R
     }
     let mut fault = None;
     for shelf in view.shelves().iter().filter(|shelf| may_have(received, shelf, name)) {
-        if let Err(why) = shelf.definitions(&caller).await {
+        if let Err(refusal) = cordon::of_shelf(gate.quarantine(), shelf) {
+            fault = Some(refusal);
+        } else if let Err(why) = shelf.definitions(&caller).await {
             fault = Some(down(shelf, &why));
         }
     }

@@ -16,7 +16,7 @@ use super::*;
 fn story(folder: &Path) -> (Story, mpsc::Receiver<String>) {
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).unwrap();
     let log = RecordLog::open(&folder.join("records")).unwrap();
-    Story::new("one", Some(Arc::new(Log::new(log))))
+    Story::new("one", Told { log: Some(Arc::new(Log::new(log))), alarms: None })
 }
 
 fn records(folder: &Path) -> Vec<Value> {

@@ -8,7 +8,7 @@ use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::{Asked, Identities, Rejection};
-use casemate_gateway::upstream::{Launch, Launcher, NoCredentials, Process, Soon};
+use casemate_gateway::upstream::{ALARMS_MAX, Launch, Launcher, NoCredentials, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_store::Store;
 use casemate_transport::listener::Peer;
@@ -51,7 +51,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     let Server { snapshot, entry, grace, .. } = server;
     let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
+    let (alarms, heard) = mpsc::channel(ALARMS_MAX);
     let ground = Ground {
+        alarms,
         credentials: Arc::new(NoCredentials),
         tracker: place.tracker.clone(),
         stop: place.stop.clone(),
@@ -66,6 +68,8 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         desk: (Arc::new(Nowhere) as _, Vec::new()),
         seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
+        wards: (Arc::new(Nowhere) as _, Vec::new()),
+        alarms: heard,
         host,
         notices,
     });
