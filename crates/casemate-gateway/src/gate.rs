@@ -1,7 +1,7 @@
 //! The gateway as a whole: what all calls share.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -64,6 +64,9 @@ pub struct Gate {
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
     catalog: Catalog,
+    pins: Arc<dyn Pins>,
+    /// Held while the snapshot is replaced by one that was made from it.
+    replacing: Mutex<()>,
     sessions: Sessions,
     bus: Bus,
     tasks: Tasks,
@@ -86,16 +89,20 @@ impl Gate {
         let mut run = [0; 8];
         // Without randomness call ids are unique in this run only; nothing depends on more.
         _ = getrandom::fill(&mut run);
-        parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
+        let mut snapshot = parts.snapshot;
+        snapshot.inspecting.inspection = parts.host.masks.follow(&snapshot.inspecting.inspection);
+        snapshot.policy = snapshot.policy.approving(parts.pins.confirmed());
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
-                &parts.snapshot,
+                &snapshot,
                 &parts.host,
-                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: parts.pins },
+                Common { generation: Arc::new(AtomicU64::new(1)), changes, pins: Arc::clone(&parts.pins) },
             ),
-            limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
+            pins: parts.pins,
+            replacing: Mutex::default(),
+            limiter: Limiter::new(&snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
-            snapshot: ArcSwap::from_pointee(parts.snapshot),
+            snapshot: ArcSwap::from_pointee(snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
@@ -115,14 +122,21 @@ impl Gate {
     }
 
     /// Follows a new configuration. Servers whose entry changed are stopped once their calls are done.
-    pub fn swap(&self, snapshot: Snapshot) {
-        self.host.masks.swap(&snapshot.inspecting.inspection);
+    pub fn swap(&self, mut snapshot: Snapshot) {
+        let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.inspecting.inspection = self.host.masks.follow(&snapshot.inspecting.inspection);
+        snapshot.policy = snapshot.policy.approving(self.pins.confirmed());
         let gone = self.catalog.swap(&snapshot, &self.host);
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
+        drop(replacing);
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
+        self.tell_all();
+    }
+
+    fn tell_all(&self) {
         for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);
@@ -130,8 +144,21 @@ impl Gate {
         }
     }
 
-    /// Judges all definitions anew, after somebody approved of one or took an approval back.
+    /// Judges all definitions anew, after somebody approved of one or took an approval back; and with them what counts as
+    /// confirmed to change nothing.
     pub fn judge_anew(&self) {
+        let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (snapshot, confirmed) = (self.snapshot(), self.pins.confirmed());
+        let is_new = !snapshot.policy.is_approving(&confirmed);
+        if is_new {
+            let policy = snapshot.policy.approving(confirmed);
+            let version = snapshot.version + 1;
+            self.snapshot.store(Arc::new(Snapshot { version, policy, ..(*snapshot).clone() }));
+        }
+        drop(replacing);
+        if is_new {
+            self.tell_all();
+        }
         self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());
     }
 

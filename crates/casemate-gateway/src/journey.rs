@@ -10,6 +10,8 @@ mod answer;
 mod authorize;
 mod check;
 mod consent;
+#[cfg(test)]
+mod figures;
 mod forward;
 mod head;
 mod identify;

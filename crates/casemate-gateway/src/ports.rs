@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
-use casemate_policy::{Subject, SubjectId};
+use casemate_policy::{Approved, Subject, SubjectId};
 
 use crate::approvals;
 use crate::endpoint::Endpoint;
@@ -79,6 +79,12 @@ pub trait Pins: Send + Sync + Debug {
     /// Where each definition stands that a server declares now, in the order given. What is new and what has changed is
     /// remembered; nothing that has changed is ever approved by this.
     fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing>;
+
+    /// The tools of which a person approved and whose approved definitions say that they change nothing. That somebody
+    /// was the first to use a tool is no approval of a person.
+    fn confirmed(&self) -> Approved {
+        Approved::new()
+    }
 }
 
 /// A definition that a server declares now.

@@ -4,7 +4,7 @@ mod approvals;
 mod attacks;
 mod bad_input;
 mod calls;
-mod harness;
+pub(crate) mod harness;
 mod hostile;
 mod inspection;
 mod limits;

@@ -8,11 +8,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
 use cedar_policy::Context as CedarContext;
 
 use crate::arguments::Type;
-use crate::confirmed::{Confirmed, ServerDef};
+use crate::confirmed::{Approved, Confirmed, ServerDef};
 use crate::decision::{Answerer, Decision, Effect, RuleId};
 use crate::fault::PolicyFault;
 use crate::judge::{self, Case, Judge, Verdict};
@@ -62,16 +63,17 @@ pub struct PolicyDef {
 #[derive(Debug, Clone)]
 pub struct Policy(Arc<Table>);
 
+/// What is shared is what does not hang on what is confirmed.
 #[derive(Debug)]
 struct Table {
-    rules: Vec<Rule>,
-    by_id: HashMap<RuleId, usize>,
-    roles: BTreeSet<Box<str>>,
+    rules: Arc<Vec<Rule>>,
+    by_id: Arc<HashMap<RuleId, usize>>,
+    roles: Arc<BTreeSet<Box<str>>>,
     confirmed: Confirmed,
-    index: Index,
-    judge: Judge,
+    index: Arc<Index>,
+    judge: Arc<Judge>,
     memo: Memo,
-    fits: Fits,
+    fits: Arc<Fits>,
     examples: usize,
 }
 
@@ -84,6 +86,39 @@ impl Policy {
     pub fn compile(def: &PolicyDef) -> Result<Self, Vec<PolicyFault>> {
         // Conditions are trees, and Cedar walks them by recursion: parsed, validated, taken apart.
         stacker::grow(STACK, || compile::policy(def))
+    }
+
+    /// The same rules, with these tools confirmed to change nothing besides what is written: a person approved of their
+    /// definitions, which say so. What was remembered is not.
+    #[must_use]
+    pub fn approving(&self, approved: Approved) -> Policy {
+        if *self.0.confirmed.approved() == approved {
+            return self.clone();
+        }
+        Policy(Arc::new(Table {
+            rules: Arc::clone(&self.0.rules),
+            by_id: Arc::clone(&self.0.by_id),
+            roles: Arc::clone(&self.0.roles),
+            confirmed: self.0.confirmed.approving(approved),
+            index: Arc::clone(&self.0.index),
+            judge: Arc::clone(&self.0.judge),
+            memo: Memo::default(),
+            fits: Arc::clone(&self.0.fits),
+            examples: self.0.examples,
+        }))
+    }
+
+    /// Whether these are the tools that [`Policy::approving`] was given.
+    #[must_use]
+    pub fn is_approving(&self, approved: &Approved) -> bool {
+        self.0.confirmed.approved() == approved
+    }
+
+    /// The rules that do not fit what a tool declares of its arguments, each with the reason. At the tool's first call they
+    /// would deny it; here they are found before.
+    #[must_use]
+    pub fn misfits(&self, (server, tool): (&ServerName, &str), input_schema: &Raw) -> Vec<(RuleId, String)> {
+        fit::misfits(&self.0, Resource::Tool(server, tool), input_schema)
     }
 
     /// Judges one request. A rule that denies wins over every other; one that asks wins over every rule that allows,

@@ -23,6 +23,9 @@ impl Compiler<'_> {
             tool: allowance("tool", default.tool),
             ..default
         };
+        for (id, exception) in exceptions(&at.below("keys")) {
+            pace.keys.insert(id.into(), exception);
+        }
         let roles = self.scope("roles");
         for (name, exception) in exceptions(&roles) {
             if let Ok(role) = RoleName::parse(name) {

@@ -70,6 +70,8 @@ pub struct Pace {
     pub server: Rate,
     /// Calls of one tool, of all subjects together. Default 10,000 a second and 10 million a day.
     pub tool: Allowance,
+    /// What is said of one API key, by its id, in place of [`Pace::key`].
+    pub keys: BTreeMap<Box<str>, Exception>,
     /// What is said of subjects in a role. Of several roles the most generous one counts.
     pub roles: BTreeMap<RoleName, Exception>,
     /// What is said of a server.
@@ -95,6 +97,7 @@ impl Default for Pace {
             key: generous,
             server: Rate::a_second(number(20_000)),
             tool: generous,
+            keys: BTreeMap::new(),
             roles: BTreeMap::new(),
             servers: BTreeMap::new(),
             tools: BTreeMap::new(),

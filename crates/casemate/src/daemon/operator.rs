@@ -16,6 +16,7 @@ use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::clock;
 use crate::control::server::Handler;
+use crate::wiring::recorder::Log;
 use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
 
 /// Answers the command line.
@@ -23,6 +24,7 @@ use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, Serve
 pub struct Operator {
     live: Arc<Live>,
     ledgers: Ledgers,
+    log: Arc<Log>,
     orders: mpsc::Sender<Order>,
     endpoint: String,
     started: u64,
@@ -40,8 +42,13 @@ pub enum Order {
 
 impl Operator {
     /// An operator of a gateway that starts now. Orders go where they can be followed.
-    pub fn new(live: Arc<Live>, ledgers: Ledgers, orders: mpsc::Sender<Order>, endpoint: String) -> Operator {
-        Operator { live, ledgers, orders, endpoint, started: clock::unix_seconds() }
+    pub fn new(
+        live: Arc<Live>,
+        (ledgers, log): (Ledgers, Arc<Log>),
+        orders: mpsc::Sender<Order>,
+        endpoint: String,
+    ) -> Operator {
+        Operator { live, ledgers, log, orders, endpoint, started: clock::unix_seconds() }
     }
 
     async fn status(&self) -> Status {
@@ -129,7 +136,9 @@ impl Handler for Operator {
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
             Request::ReloadKeys => self.reload_keys().await,
             Request::Sessions => Ok(Answer::Sessions(people::sessions(self.live.gate()))),
-            Request::EndSessions(whose) => people::end_sessions(self.live.gate(), &whose).map(Answer::Ended),
+            Request::EndSessions(whose) => {
+                people::end_sessions((self.live.gate(), &self.log), &whose).map(Answer::Ended)
+            }
             Request::Approvals => Ok(Answer::Approvals(people::approvals(self.live.gate()))),
             Request::Decide { id, verdict } => {
                 people::decide(self.live.gate(), &id, verdict).await.map(Answer::Decided)

@@ -33,8 +33,12 @@ pub(super) enum Place {
     Health,
     Readiness,
     Metadata,
+    Landing,
     Mcp,
 }
+
+/// Where the answer of an authorization server is shown to the person whose browser brings it.
+pub const LANDING: &str = "/oauth/callback";
 
 const GET: &[Method] = &[Method::GET];
 const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
@@ -67,6 +71,7 @@ pub const ROUTES: &[Route] = &[
         access: Access::Anyone,
         place: Place::Metadata,
     },
+    Route { path: LANDING, methods: GET, access: Access::Anyone, place: Place::Landing },
     Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
@@ -78,6 +83,7 @@ pub(super) enum Asked {
     Health,
     Readiness,
     Metadata,
+    Landing,
     Mcp(Endpoint),
 }
 
@@ -92,6 +98,7 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
         Place::Health => Asked::Health,
         Place::Readiness => Asked::Readiness,
         Place::Metadata => Asked::Metadata,
+        Place::Landing => Asked::Landing,
         Place::Mcp => Asked::Mcp(Endpoint::of_path(path).ok_or_else(nothing)?),
     };
     // HEAD is what monitors send where GET is meant.
@@ -99,7 +106,7 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
     if !route.methods.contains(meant) {
         let (message, allow) = match route.place {
             Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
-            Place::Health | Place::Readiness | Place::Metadata => {
+            Place::Health | Place::Readiness | Place::Metadata | Place::Landing => {
                 ("There is only something to GET here.", Allow::Get)
             }
         };
