@@ -41,6 +41,15 @@ pub(crate) struct Case<'a> {
     pub(crate) confirmed: &'a Confirmed,
 }
 
+/// Who, what and what for, and all that is known of them.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    principal: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+}
+
 impl Judge {
     pub(crate) fn new() -> Result<Self, String> {
         const TYPES: [&str; 8] =
@@ -52,16 +61,11 @@ impl Judge {
         Ok(Judge { authorizer: Authorizer::new(), types })
     }
 
-    /// Judges with these policies.
+    /// What a question is about, in Cedar's words. This costs more than to judge it, so it is kept.
     ///
     /// # Errors
     /// What could not be put into Cedar's words; it denies.
-    pub(crate) fn judge(
-        &self,
-        policies: &PolicySet,
-        case: Case<'_>,
-        context: CedarContext,
-    ) -> Result<Verdict, String> {
+    pub(crate) fn cast(&self, case: Case<'_>) -> Result<Cast, String> {
         let principal = self.uid("Subject", case.subject.id.as_str())?;
         let action = self.uid("Action", case.action.as_str())?;
         let (resource, entity) = self.resource(case)?;
@@ -73,8 +77,23 @@ impl Judge {
             if case.action.is_use() { HashSet::from([self.uid("Action", "use")?]) } else { HashSet::new() };
         let group = Entity::new_no_attrs(action.clone(), group);
         let entities = Entities::from_entities([subject, entity, group], None).map_err(text)?;
-        let request = CedarRequest::new(principal, action, resource, context, None).map_err(text)?;
-        let response = self.authorizer.is_authorized(&request, policies, &entities);
+        Ok(Cast { principal, action, resource, entities })
+    }
+
+    /// Judges with these policies.
+    ///
+    /// # Errors
+    /// What could not be put into Cedar's words; it denies.
+    pub(crate) fn judge(
+        &self,
+        policies: &PolicySet,
+        cast: &Cast,
+        context: CedarContext,
+    ) -> Result<Verdict, String> {
+        let Cast { principal, action, resource, entities } = cast;
+        let request = CedarRequest::new(principal.clone(), action.clone(), resource.clone(), context, None)
+            .map_err(text)?;
+        let response = self.authorizer.is_authorized(&request, policies, entities);
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort_unstable();
         let mut errors: Vec<String> = response.diagnostics().errors().map(failed).collect();

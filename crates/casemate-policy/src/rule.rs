@@ -156,7 +156,9 @@ impl Rule {
         match &self.place {
             Where::Anywhere => true,
             Where::Server(own) => own == server.as_str(),
-            Where::Thing(id) => id.strip_prefix(server.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(name),
+            Where::Thing(id) => {
+                id.strip_prefix(server.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(name)
+            }
         }
     }
 

@@ -116,7 +116,8 @@ impl Daemon {
         let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
-        let (ground, logins) = ground((&start.vault, &context.masks), &start.loaded, (tracker.clone(), stop.clone()));
+        let (ground, logins) =
+            ground((&start.vault, &context.masks), &start.loaded, (tracker.clone(), stop.clone()));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -154,7 +155,8 @@ impl Daemon {
         ));
         let (ordered, orders) = mpsc::channel(1);
         ledgers.follow(&gate, &stop);
-        let operator = Operator::new(Arc::clone(&live), (ledgers, Arc::clone(&log)), ordered, endpoint.clone());
+        let operator =
+            Operator::new(Arc::clone(&live), (ledgers, Arc::clone(&log)), ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
         Ok(Daemon {
             live,

@@ -50,12 +50,7 @@ impl<S> Memory<S> {
     }
 
     /// Remembers a token for a minute, and its subject until it ends.
-    pub fn keep(
-        &self,
-        presented: &str,
-        (accepted, id, subject): (Accepted, &str, &Arc<S>),
-        now_unix_s: u64,
-    ) {
+    pub fn keep(&self, presented: &str, (accepted, id, subject): (Accepted, &str, &Arc<S>), now_unix_s: u64) {
         let expires = accepted.verified.expires;
         let accepted = Arc::new(accepted);
         let until = |until_unix_s| Kept {

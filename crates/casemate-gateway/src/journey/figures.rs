@@ -75,7 +75,9 @@ async fn what_who_and_may_and_how_often_cost() {
     let token = plain.tokens(Algorithm::Es256, 1);
     warm = warm.max(plain.measure("token, role; remembered", &token).await);
     ruled.measure("key, three rules on arguments and time", &[ruled.key.clone()]).await;
-    ruled.measure("token remembered, three rules on arguments and time", &ruled.tokens(Algorithm::Es256, 1)).await;
+    ruled
+        .measure("token remembered, three rules on arguments and time", &ruled.tokens(Algorithm::Es256, 1))
+        .await;
     let mut cold = f64::MAX;
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         let tokens = ruled.tokens(algorithm, BATCH * (ROUNDS + 1));
@@ -84,7 +86,10 @@ async fn what_who_and_may_and_how_often_cost() {
         ruled.signatures(algorithm, &tokens);
     }
     if !cfg!(debug_assertions) {
-        assert!(warm <= WARM && cold <= COLD, "goals: {WARM} µs when remembered, {COLD} µs for the first time");
+        assert!(
+            warm <= WARM && cold <= COLD,
+            "goals: {WARM} µs when remembered, {COLD} µs for the first time"
+        );
     }
 }
 
@@ -114,7 +119,8 @@ impl World {
         let subject = Subject::new(SubjectId::key(&record.id), vec![role.clone()], Authentication::Key);
         let issuer = TestIssuer::new();
         let (keys_at, served) = issuer.serve().await;
-        let issuers = Issuers::new(Arc::new(SystemResolver::new()), TaskTracker::new(), CancellationToken::new());
+        let issuers =
+            Issuers::new(Arc::new(SystemResolver::new()), TaskTracker::new(), CancellationToken::new());
         issuers.replace([entry_of(&keys_at, &role)]);
         let papers = Arc::new(Papers {
             subjects: [(record.id.clone(), Arc::new(subject))].into(),
@@ -125,8 +131,7 @@ impl World {
         let mut snapshot = harness::snapshot(vec![entry], limits());
         snapshot.policy = policy(&role, rules);
         let gate = Gate::start(harness::parts(snapshot, papers, &Arc::default()));
-        let world =
-            World { gate, key: secret.expose().to_owned(), issuer, _guards: (guard, served) };
+        let world = World { gate, key: secret.expose().to_owned(), issuer, _guards: (guard, served) };
         // The keys of the issuer are there, and so are the definitions of the server.
         world.walk(&world.tokens(Algorithm::Es256, 1)).await;
         world
@@ -211,7 +216,8 @@ impl Identities for Papers {
     fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
         let now = asked.now_unix_s;
         if !Jws::is_one(presented) {
-            let record = self.table.verify(presented, now).map_err(|fault| Rejection::Refused(fault.to_string()))?;
+            let record =
+                self.table.verify(presented, now).map_err(|fault| Rejection::Refused(fault.to_string()))?;
             return Ok(Arc::clone(&self.subjects[&record.id]));
         }
         let resource = asked.base.map(|base| base.of(asked.endpoint)).unwrap_or_default();

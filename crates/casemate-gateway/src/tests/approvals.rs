@@ -265,9 +265,8 @@ async fn a_call_that_needs_a_person_says_so_in_the_form_of_the_draft() {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
     }});
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
-    let headers = [
-        ("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo"),
-    ];
+    let headers =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo")];
     let ask = async || {
         let mut told = harness.client("/mcp", "asker").post(call.as_str(), &headers).await.unwrap();
         let told: Value = serde_json::from_str(&told.rest().await.unwrap()).unwrap();
@@ -286,5 +285,8 @@ async fn a_call_that_needs_a_person_says_so_in_the_form_of_the_draft() {
     );
     harness.gate.approvals().answer(&open.id, Answer::Deny, HOUR).await.unwrap();
     let told = ask().await;
-    assert_eq!((told["code"].as_str(), &denial(&told)["remediation"]), (Some("CM1604"), &json!("unavailable")));
+    assert_eq!(
+        (told["code"].as_str(), &denial(&told)["remediation"]),
+        (Some("CM1604"), &json!("unavailable"))
+    );
 }

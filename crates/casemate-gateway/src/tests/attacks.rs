@@ -275,7 +275,8 @@ async fn no_credential_of_a_client_reaches_a_server_over_http() {
             let ear = std::sync::Arc::clone(&ear);
             connections.spawn(async move {
                 let server = tokio::net::TcpStream::connect(address).await.unwrap();
-                let ((mut from, mut back), (mut answers, mut to)) = (client.into_split(), server.into_split());
+                let ((mut from, mut back), (mut answers, mut to)) =
+                    (client.into_split(), server.into_split());
                 let there = async {
                     let mut bytes = [0; 4096];
                     while let Ok(count @ 1..) = from.read(&mut bytes).await {

@@ -119,11 +119,7 @@ impl Harness {
 }
 
 /// A gateway's parts, with nothing real but what is given.
-pub(crate) fn parts(
-    snapshot: Snapshot,
-    identities: Arc<dyn Identities>,
-    records: &Arc<Records>,
-) -> Parts {
+pub(crate) fn parts(snapshot: Snapshot, identities: Arc<dyn Identities>, records: &Arc<Records>) -> Parts {
     let (notices, inbox) = mpsc::channel(64);
     let host = Host {
         launcher: Arc::new(Links::default()),

@@ -55,9 +55,8 @@ pub fn accepted(pem: &[u8], name: &str, unix_s: u64) -> Result<(), ShownFault> {
     verify_server_name(&parsed, &server).map_err(|_| other())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Arc::new(system_roots()?);
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
-        .build()
-        .map_err(|_| TrustFault::None)?;
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(|_| TrustFault::None)?;
     let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_s));
     match verifier.verify_server_cert(own, between, &server, &[], now) {
         Ok(_) => Ok(()),

@@ -171,7 +171,8 @@ fn read_line() -> anyhow::Result<SecretString> {
         return asked.context("nothing was pasted");
     }
     let mut line = String::new();
-    let read = std::io::stdin().lock().take(LINE_BYTES_MAX).read_line(&mut line).context("nothing was pasted")?;
+    let read =
+        std::io::stdin().lock().take(LINE_BYTES_MAX).read_line(&mut line).context("nothing was pasted")?;
     anyhow::ensure!(read > 0, "nothing was pasted");
     Ok(line.into())
 }

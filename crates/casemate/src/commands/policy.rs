@@ -38,7 +38,8 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
         tools += 1;
         for (rule, why) in policy.misfits((&tool.server, &tool.name), &tool.input_schema) {
             let message = format!("{}/{}: {why}", tool.server, tool.name);
-            let hint = "every call of that tool would be denied; `casemate pin list` shows what servers declare";
+            let hint =
+                "every call of that tool would be denied; `casemate pin list` shows what servers declare";
             problems.push(Problem { place: rule.to_string(), message, hint: Some(hint.to_owned()) });
         }
     }

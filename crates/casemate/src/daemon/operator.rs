@@ -16,8 +16,8 @@ use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::clock;
 use crate::control::server::Handler;
-use crate::wiring::recorder::Log;
 use crate::control::wire::{Action, Answer, Done, Fault, Instance, Request, ServerState, Status};
+use crate::wiring::recorder::Log;
 
 /// Answers the command line.
 #[derive(Debug)]

@@ -100,7 +100,7 @@ fn discovered(body: &[u8]) -> String {
         _ => {
             let text = "a page, the-token and the-refresh-token";
             json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }] })
-        },
+        }
     };
     json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result }).to_string()
 }
@@ -146,7 +146,6 @@ impl Waiting {
 }
 
 impl Asked {
-
     /// A member of the address that is to be opened.
     fn member(&self, name: &str) -> String {
         let (_, query) = self.0.split_once('?').unwrap();
@@ -262,7 +261,8 @@ fn a_login_with_a_browser_elsewhere_is_for_who_pastes_the_line_that_the_gateway_
     assert!(home.run(&["login", "wiki", "--paste"]).shown().contains("gateway.public_url"));
     let file = home.root().join("casemate.toml");
     let settings = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("[gateway]\npublic_url = \"https://mcp.example.com\"\n{settings}")).unwrap();
+    std::fs::write(&file, format!("[gateway]\npublic_url = \"https://mcp.example.com\"\n{settings}"))
+        .unwrap();
     let gateway = Gateway::start(&home);
     let mut child = home
         .command(&["login", "wiki", "--paste"])
@@ -275,7 +275,8 @@ fn a_login_with_a_browser_elsewhere_is_for_who_pastes_the_line_that_the_gateway_
     let mut url = String::new();
     stdout.read_line(&mut url).unwrap();
     let query = url.trim().split_once('?').unwrap().1;
-    let member = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap();
+    let member =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap();
     assert_eq!(member("redirect_uri"), "https%3A%2F%2Fmcp.example.com%2Foauth%2Fcallback");
 
     // The browser comes back from another site, and nobody but a person may.
@@ -325,10 +326,8 @@ fn a_browser_is_opened_on_a_terminal_with_a_display_and_gets_the_address_and_non
     let home = site.home();
     let opened = home.path().join("opened");
     assert!(Command::new("mkfifo").arg(&opened).status().unwrap().success());
-    let opener = home.write(
-        "bin/xdg-open",
-        "#!/bin/sh\n{ printf '%s\\n' \"$#\" \"$1\"; env; } > \"$HOME/opened\"\n",
-    );
+    let opener =
+        home.write("bin/xdg-open", "#!/bin/sh\n{ printf '%s\\n' \"$#\" \"$1\"; env; } > \"$HOME/opened\"\n");
     std::fs::set_permissions(opener, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", home.path().join("bin").display());
     // Says whether a browser was asked for.

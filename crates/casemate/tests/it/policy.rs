@@ -120,7 +120,8 @@ fn a_policy_file_that_changes_is_in_force_and_a_bad_one_keeps_the_rules_before_i
     let until = |what: &str, holds: &dyn Fn() -> bool| {
         assert!((0..1000).any(|_| holds()), "{what}: {}", home.read("up.log"));
     };
-    let alarms = || home.run(&["doctor"]).stdout.contains("keeps the configuration from before the last change");
+    let alarms =
+        || home.run(&["doctor"]).stdout.contains("keeps the configuration from before the last change");
     assert!(!passes("one") && passes("two"));
 
     home.write("cm/policy/work.cedar", &policy("two"));
@@ -153,6 +154,9 @@ fn a_policy_is_held_against_what_approved_tools_declare_before_any_is_called() {
     assert!(good["tools"].as_u64().unwrap() > 5, "{good}");
     for wrong in ["context.arguments.message > 3", "context.arguments.massage == \"x\""] {
         let told = rule(wrong).shown();
-        assert!(told.starts_with("exit 3") && told.contains("policy/work.cedar") && told.contains("fixture/echo"), "{told}");
+        assert!(
+            told.starts_with("exit 3") && told.contains("policy/work.cedar") && told.contains("fixture/echo"),
+            "{told}"
+        );
     }
 }

@@ -207,7 +207,8 @@ forbid (principal, action == Action::"call", resource) when { context.arguments 
 fn rules_that_do_not_fit_a_tool_are_found_before_it_is_called() {
     let policy = with_file(MAIN).unwrap();
     let git = server("git");
-    let misfits = |policy: &Policy, tool: &str, schema: Value| policy.misfits((&git, tool), &Raw::of(&schema));
+    let misfits =
+        |policy: &Policy, tool: &str, schema: Value| policy.misfits((&git, tool), &Raw::of(&schema));
     let declared = |kind: &str| json!({"type": "object", "properties": {"branch": {"type": kind}}});
     assert_eq!(misfits(&policy, "push", declared("string")), []);
     assert_eq!(misfits(&policy, "push", json!({"type": "object", "properties": {}})), []);

@@ -123,7 +123,8 @@ fn a_request_that_another_sites_page_makes_without_asking_is_seen() {
 #[test]
 fn a_person_may_arrive_from_another_site_where_people_arrive_and_a_page_may_fetch_nowhere() {
     let shell = Shell { landings: &["/landing"], ..shell() };
-    let visit = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let visit =
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
     let framed = [visit[0], visit[1], ("sec-fetch-dest", "iframe")];
     let image = [visit[0], ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
     for (method, path, headers, passes) in [

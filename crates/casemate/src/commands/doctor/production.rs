@@ -158,7 +158,8 @@ impl Findings {
         };
         let fault = match accepted(&pem, name, now) {
             Ok(()) => {
-                let detail = format!("is for {name}, and an authority that this system trusts vouches for it");
+                let detail =
+                    format!("is for {name}, and an authority that this system trusts vouches for it");
                 return self.add("certificate", Verdict::Good, detail);
             }
             Err(fault) => fault,

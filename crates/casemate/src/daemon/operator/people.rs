@@ -9,7 +9,7 @@ use casemate_store::records::{Act, Record};
 
 use crate::control::wire::{ApprovalState, Ended, Fault, SessionState, Whose};
 use crate::output::masked::masked;
-use crate::wiring::recorder::Log;
+use crate::wiring::recorder::{self, Log};
 
 /// The sessions that are open.
 pub(super) fn sessions(gate: &Gate) -> Vec<SessionState> {
@@ -53,7 +53,7 @@ pub(super) fn end_sessions((gate, log): (&Gate, &Log), whose: &Whose) -> Result<
             hint: Some("`casemate sessions` lists those that are open".to_owned()),
         });
     }
-    let by = format!("local:{}", rustix::process::geteuid().as_raw());
+    let by = recorder::by();
     for session in &ended {
         let (object, detail) = (session.subject.as_str(), session.number.to_string());
         log.append(&Record::Act(&Act { by: &by, act: "session revoke", object, detail: Some(&detail) }));
