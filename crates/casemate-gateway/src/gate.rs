@@ -126,6 +126,8 @@ impl Gate {
         let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         snapshot.inspecting.inspection = self.host.masks.follow(&snapshot.inspecting.inspection);
         snapshot.policy = snapshot.policy.approving(self.pins.confirmed());
+        // Another may have been made of the one before since this was numbered, and nothing goes by an old number.
+        snapshot.version = snapshot.version.max(self.snapshot().version + 1);
         let gone = self.catalog.swap(&snapshot, &self.host);
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));

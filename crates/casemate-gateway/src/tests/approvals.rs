@@ -268,7 +268,7 @@ async fn a_call_that_needs_a_person_says_so_in_the_form_of_the_draft() {
     let headers =
         [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo")];
     let ask = async || {
-        let mut told = harness.client("/mcp", "asker").post(call.as_str(), &headers).await.unwrap();
+        let mut told = harness.client("/mcp", "asker").post(call.clone(), &headers).await.unwrap();
         let told: Value = serde_json::from_str(&told.rest().await.unwrap()).unwrap();
         told["error"]["data"].clone()
     };

@@ -46,7 +46,10 @@ pub enum ShownFault {
 /// [`ShownFault`].
 pub fn accepted(pem: &[u8], name: &str, unix_s: u64) -> Result<(), ShownFault> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|_| ShownFault::Pem)?;
+    judged(&chain.map_err(|_| ShownFault::Pem)?, name, unix_s)
+}
+
+fn judged(chain: &[CertificateDer<'static>], name: &str, unix_s: u64) -> Result<(), ShownFault> {
     let (own, between) = chain.split_first().ok_or(ShownFault::Pem)?;
     let other = || ShownFault::Name { name: name.to_owned() };
     let server = ServerName::try_from(name.to_owned()).map_err(|_| other())?;
@@ -78,16 +81,15 @@ mod tests {
     #[test]
     fn a_certificate_is_judged_by_its_name_first_and_then_by_who_vouches_for_it() {
         let made = rcgen::generate_simple_self_signed(vec!["mcp.example.com".to_owned()]).unwrap();
-        let pem = made.cert.pem();
-        let judge = |pem: &str, name: &str| accepted(pem.as_bytes(), name, 1_800_000_000).unwrap_err();
+        let judge = |name: &str| judged(&[made.cert.der().clone()], name, 1_800_000_000).unwrap_err();
         for other in ["example.com", "mcp.example.com.evil", "127.0.0.1", "::1", "no name", ""] {
-            assert!(matches!(judge(&pem, other), ShownFault::Name { .. }), "{other}");
+            assert!(matches!(judge(other), ShownFault::Name { .. }), "{other}");
         }
         // Nobody vouches for it, or there is nobody on this machine who could.
-        let alone = judge(&pem, "mcp.example.com");
+        let alone = judge("mcp.example.com");
         assert!(matches!(alone, ShownFault::Untrusted | ShownFault::Trust(_)), "{alone:?}");
         for nothing in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "hello"] {
-            let fault = judge(nothing, "mcp.example.com");
+            let fault = accepted(nothing.as_bytes(), "mcp.example.com", 0).unwrap_err();
             assert!(matches!(fault, ShownFault::Pem | ShownFault::Other(_)), "{nothing:?}: {fault:?}");
         }
     }
