@@ -291,7 +291,7 @@ async fn no_credential_of_a_client_reaches_a_server_over_http() {
         }
     });
     let harness = Harness::start(vec![http_entry("one", &format!("http://{between}/mcp"))]).await;
-    let mut legacy = harness.client("/mcp", "token.one/echo");
+    let mut legacy = harness.client("/mcp", "office");
     legacy.initialize("2025-11-25", json!({})).await.unwrap();
     legacy.call("one__echo", json!({"message": "legacy-call"})).await.unwrap();
     let modern = harness.client("/mcp", "token.one/echo").modern(json!({}));
@@ -303,7 +303,7 @@ async fn no_credential_of_a_client_reaches_a_server_over_http() {
         assert!(text.contains(call), "{call} went over this wire");
     }
     let session = legacy.session().unwrap().to_ascii_lowercase();
-    for secret in ["token.one", "authorization", "cookie", &session] {
+    for secret in ["token.one", "office", "authorization", "cookie", &session] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
     wire.abort();
