@@ -114,15 +114,15 @@ impl<T: Copy> Needles<T> {
         let mut at = 0;
         // Three looks for each eight bytes that are loaded.
         while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            // Written out: mapped over an array this takes twice as long, since the array is made and taken apart.
             let word = u64::from_le_bytes(*eight) | FOLD;
-            let grams = [word, word >> 16, word >> 32].map(|word| (word & 0xFF_FFFF) as u32);
-            let [a, b, c] = grams;
+            let (a, b, c) = (gram_of(word), gram_of(word >> 16), gram_of(word >> 32));
             if self.is_set(a) | self.is_set(b) | self.is_set(c) != 0 {
-                grams
-                    .into_iter()
-                    .enumerate()
-                    .filter(|(_, gram)| self.is_set(*gram) != 0)
-                    .for_each(|(nth, gram)| self.look(text, (at + nth * STRIDE, gram), &mut found));
+                for (nth, gram) in [a, b, c].into_iter().enumerate() {
+                    if self.is_set(gram) != 0 {
+                        self.look(text, (at + nth * STRIDE, gram), &mut found);
+                    }
+                }
             }
             at += 3 * STRIDE;
         }
@@ -152,6 +152,11 @@ impl<T: Copy> Needles<T> {
             }
         }
     }
+}
+
+/// The first bytes of a word of the machine.
+fn gram_of(word: u64) -> u32 {
+    (word & 0xFF_FFFF) as u32
 }
 
 impl<T> Needle<T> {
