@@ -1,6 +1,7 @@
 //! Asking Cedar.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity,
@@ -30,6 +31,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Judge {
     authorizer: Authorizer,
     types: HashMap<&'static str, EntityTypeName>,
+    /// The second of the last question in Cedar's words, of which to make them costs as much as the rest of a judgement.
+    second: Mutex<Option<(u64, RestrictedExpression)>>,
 }
 
 /// One question to Cedar.
@@ -58,7 +61,7 @@ impl Judge {
         for name in TYPES {
             types.insert(name, name.parse().map_err(|fault| format!("{name}: {fault}"))?);
         }
-        Ok(Judge { authorizer: Authorizer::new(), types })
+        Ok(Judge { authorizer: Authorizer::new(), types, second: Mutex::default() })
     }
 
     /// What a question is about, in Cedar's words. This costs more than to judge it, so it is kept.
@@ -99,6 +102,19 @@ impl Judge {
         let mut errors: Vec<String> = response.diagnostics().errors().map(failed).collect();
         errors.sort_unstable();
         Ok(Verdict { allowed: response.decision() == CedarDecision::Allow, reasons, errors })
+    }
+
+    /// The time, to the second.
+    fn time(&self, unix_ms: u64) -> RestrictedExpression {
+        let begins = unix_ms - unix_ms % 1000;
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*second {
+            Some((own, time)) if *own == begins => time.clone(),
+            _ => {
+                let time = RestrictedExpression::new_datetime(calendar::datetime(begins));
+                second.insert((begins, time)).1.clone()
+            }
+        }
     }
 
     fn uid(&self, kind: &str, id: &str) -> Result<EntityUid, String> {
@@ -162,6 +178,7 @@ fn failed(error: &AuthorizationError) -> String {
 /// # Errors
 /// What does not convert.
 pub(crate) fn context(
+    judge: &Judge,
     subject: &Subject,
     context: &Context<'_>,
     (paths, kind): (&Paths, &Type),
@@ -169,7 +186,7 @@ pub(crate) fn context(
     let mut members: Vec<(String, RestrictedExpression)> = Vec::with_capacity(paths.0.len());
     for (name, below) in &paths.0 {
         let value = match name.as_str() {
-            "time" => Some(RestrictedExpression::new_datetime(calendar::datetime(context.unix_ms))),
+            "time" => Some(judge.time(context.unix_ms)),
             "address" => context.address.map(|address| RestrictedExpression::new_ip(address.to_string())),
             "authentication" => {
                 Some(RestrictedExpression::new_string(subject.authentication.as_str().to_owned()))

@@ -306,7 +306,7 @@ impl Table {
                 Ok(kind) => kind,
                 Err(why) => return denied(RuleId::new(why)),
             };
-            let context = judge::context(subject, &request.context, (&slice.paths, &kind));
+            let context = judge::context(&self.judge, subject, &request.context, (&slice.paths, &kind));
             self.weigh(context.and_then(|context| self.judge.judge(&slice.policies, cast, context)))
         });
         strictest(decisions)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use casemate_auth::seal::{Bound, Purpose, Seals};
 use casemate_auth::session::{Lease, LeaseState, SessionNumber};
@@ -55,7 +55,7 @@ impl Session {
             id: title.id,
             number: title.number,
             lease: title.lease,
-            since: Instant::now(),
+            since: clock::instant(),
             subject,
             endpoint,
             outlet,

