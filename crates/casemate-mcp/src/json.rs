@@ -227,6 +227,8 @@ struct Member {
     /// The name with its quotes.
     name: Range<usize>,
     value: Range<usize>,
+    /// Whether the name is written with escapes, so that its text is not the name.
+    escaped: bool,
 }
 
 impl Members {
@@ -241,7 +243,7 @@ impl Members {
         let shift = |range: Range<usize>| range.start - start..range.end - start;
         let spans = spans
             .into_iter()
-            .map(|member| Member { name: shift(member.name), value: shift(member.value) })
+            .map(|member| Member { name: shift(member.name), value: shift(member.value), ..member })
             .collect();
         Ok(Members { raw: Raw(text.slice(span)), spans })
     }
@@ -316,12 +318,10 @@ impl Members {
     }
 
     fn is_named(&self, member: &Member, name: &str) -> bool {
-        let quoted = self.raw.0.get(member.name.start + 1..member.name.end - 1).unwrap_or_default();
-        if quoted.len() <= name.len() {
-            // An escape is longer than what it stands for, so a text of this length that has one means another name.
-            return quoted == name.as_bytes() && !name.contains('\\');
+        if member.escaped {
+            return self.name(member) == name;
         }
-        memchr::memchr(b'\\', quoted).is_some() && self.name(member) == name
+        self.raw.0.get(member.name.start + 1..member.name.end - 1) == Some(name.as_bytes())
     }
 
     fn name(&self, member: &Member) -> Cow<'_, str> {

@@ -2,10 +2,11 @@
 //! else all that does not hang on it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use casemate_mcp::names::ServerName;
+use foldhash::quality::RandomState;
 
 use crate::decision::Decision;
 use crate::judge::Cast;
@@ -28,6 +29,7 @@ const NAME_MAX: usize = 512;
 /// What was decided before.
 #[derive(Debug)]
 pub(crate) struct Memo {
+    /// Seeded by chance, and quick. Two questions that meet in one hash cost a decision that is made again, nothing else.
     hasher: RandomState,
     shards: [Mutex<HashMap<u64, Kept>>; SHARDS as usize],
 }
@@ -60,7 +62,7 @@ pub(crate) struct Prepared {
 
 impl Default for Memo {
     fn default() -> Self {
-        Memo { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        Memo { hasher: RandomState::default(), shards: std::array::from_fn(|_| Mutex::default()) }
     }
 }
 

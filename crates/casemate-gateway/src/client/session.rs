@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::time::Instant;
 
 use casemate_auth::seal::{Bound, Purpose, Seals};
 use casemate_auth::session::{Lease, LeaseState, SessionNumber};
 use casemate_mcp::call::Meta;
 use casemate_mcp::frame::Id;
 use casemate_policy::SubjectId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Listening, Outlet, Questions};

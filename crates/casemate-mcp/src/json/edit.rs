@@ -1,6 +1,7 @@
 //! Changing single members of an object.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{Member, Members, Raw};
 
@@ -45,17 +46,19 @@ impl<'a> Edit<'a> {
         }
         let mut out = self.draft();
         for member in &self.of.spans {
-            let name = self.of.raw.0.get(member.name.clone()).unwrap_or_default();
             match self.changes.iter().rev().find(|(changed, _)| self.of.is_named(member, changed)) {
-                None => out.put(name, self.of.raw.0.get(member.value.clone()).unwrap_or_default()),
-                Some((name, Some(value))) => out.put(&Raw::string_of(name).0, &value.0),
+                None => {
+                    let part = |span: &Range<usize>| self.of.raw.0.get(span.clone()).unwrap_or_default();
+                    out.put((part(&member.name), member.escaped), part(&member.value));
+                }
+                Some((name, Some(value))) => out.put_named(name, value),
                 Some((_, None)) => {}
             }
         }
         for (at, (name, value)) in self.changes.iter().enumerate() {
             let last = !self.changes.iter().skip(at + 1).any(|(later, _)| later == name);
             if let (Some(value), true, false) = (value, last, self.of.has(name)) {
-                out.put(&Raw::string_of(name).0, &value.0);
+                out.put_named(name, value);
             }
         }
         out.text.push(b'}');
@@ -80,8 +83,14 @@ struct Draft {
 }
 
 impl Draft {
-    /// Adds a member by its quoted name.
-    fn put(&mut self, name: &[u8], value: &[u8]) {
+    /// Adds a member by its name.
+    fn put_named(&mut self, name: &str, value: &Raw) {
+        let quoted = Raw::string_of(name);
+        self.put((&quoted.0, quoted.0.len() != name.len() + 2), &value.0);
+    }
+
+    /// Adds a member by its quoted name, of which is said whether it has escapes.
+    fn put(&mut self, (name, escaped): (&[u8], bool), value: &[u8]) {
         if self.text.len() > 1 {
             self.text.push(b',');
         }
@@ -90,6 +99,6 @@ impl Draft {
         self.text.push(b':');
         let value_at = self.text.len();
         self.text.extend_from_slice(value);
-        self.spans.push(Member { name: name_at..value_at - 1, value: value_at..self.text.len() });
+        self.spans.push(Member { name: name_at..value_at - 1, value: value_at..self.text.len(), escaped });
     }
 }

@@ -75,11 +75,11 @@ impl<'a> Scan<'a> {
             self.at += 1;
         } else {
             loop {
-                let name = self.name()?;
+                let (name, escaped) = self.name()?;
                 let start = self.at;
                 self.value()?;
                 if let Some(members) = &mut members {
-                    members.push(Member { name, value: start..self.at });
+                    members.push(Member { name, value: start..self.at, escaped });
                 }
                 if self.next_or(b'}')? {
                     break;
@@ -111,8 +111,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads `"name" :` and leaves the cursor at the value.
-    fn name(&mut self) -> Result<Range<usize>, Fault> {
+    /// Reads `"name" :` and leaves the cursor at the value. Says where the name stands, and whether it has escapes.
+    fn name(&mut self) -> Result<(Range<usize>, bool), Fault> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
@@ -124,6 +124,7 @@ impl<'a> Scan<'a> {
             None => Cow::Borrowed(inner),
             Some(_) => Cow::Owned(unescape(inner).into_bytes()),
         };
+        let escaped = matches!(name, Cow::Owned(_));
         self.names.push(name);
         self.space();
         if self.peek() != Some(b':') {
@@ -131,7 +132,7 @@ impl<'a> Scan<'a> {
         }
         self.at += 1;
         self.space();
-        Ok(span)
+        Ok((span, escaped))
     }
 
     /// After a value: `true` when the closing byte follows, `false` when a comma does.
@@ -317,10 +318,12 @@ pub(super) fn members(text: &[u8]) -> Option<Vec<Member>> {
     walk.open(b'{')?;
     let mut members = Vec::with_capacity(8);
     while walk.more(b'}')? {
-        let name = walk.skip()?;
+        let start = walk.at;
+        let escaped = walk.string()?;
+        let name = start..walk.at;
         walk.past(b':')?;
         let value = walk.skip()?;
-        members.push(Member { name, value });
+        members.push(Member { name, value, escaped });
     }
     Some(members)
 }
@@ -369,7 +372,9 @@ impl Walk<'_> {
         let mut depth = 0_usize;
         loop {
             match self.peek()? {
-                b'"' => self.string()?,
+                b'"' => {
+                    self.string()?;
+                }
                 b'{' | b'[' => {
                     depth += 1;
                     self.at += 1;
@@ -387,15 +392,18 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self) -> Option<()> {
+    /// Steps over a string; whether it has escapes.
+    fn string(&mut self) -> Option<bool> {
         self.at += 1;
+        let mut escaped = false;
         loop {
             let found = memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
             self.at += found;
             if self.peek()? == b'"' {
                 self.at += 1;
-                return Some(());
+                return Some(escaped);
             }
+            escaped = true;
             self.at += 2;
         }
     }

@@ -16,6 +16,7 @@ use casemate_gateway::upstream::{Credentials, Errand, Fetching, Invitation, Mask
 use casemate_net::SystemResolver;
 use casemate_net::fetch::{Fetcher, Trust, Url};
 use casemate_policy::SubjectId;
+use http::Uri;
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
@@ -147,16 +148,18 @@ impl Logins {
         }
     }
 
+    /// What was looked up a moment ago. Every call to a remote server asks.
+    fn remembered(&self, errand: Errand<'_>) -> Option<Option<SecretString>> {
+        let memory = guard(&self.memory);
+        let known = memory.tokens.get(&key(errand))?;
+        let age = clock::unix_seconds().saturating_sub(known.looked);
+        (age < LOOK_EVERY_S).then(|| known.token.clone())
+    }
+
     async fn look_up(&self, errand: Errand<'_>) -> Option<SecretString> {
         let remote = remote(errand.entry)?;
         let subject = errand.subject.map(ToString::to_string);
-        let key = key(&remote, subject.as_deref());
-        let now = clock::unix_seconds();
-        if let Some(known) = guard(&self.memory).tokens.get(&key)
-            && now.saturating_sub(known.looked) < LOOK_EVERY_S
-        {
-            return known.token.clone();
-        }
+        let (key, now) = (key(errand), clock::unix_seconds());
         let whose = whose(errand.entry, subject.as_deref());
         let token = match self.client.token(At { remote: &remote, whose, now_unix_s: now }).await {
             Ok(token) => token,
@@ -190,7 +193,7 @@ impl Logins {
             return Remedy::Nothing("it is not remote".to_owned());
         };
         let subject = errand.subject.map(ToString::to_string);
-        let key = key(&remote, subject.as_deref());
+        let key = key(errand);
         let challenges = rejection.challenges.iter().map(String::as_str);
         let challenge = Challenge::find(challenges).unwrap_or_default();
         let now = clock::unix_seconds();
@@ -249,7 +252,7 @@ impl Logins {
     async fn begin(&self, errand: Errand<'_>) -> Option<Invitation> {
         let remote = remote(errand.entry).filter(|_| grant(errand.entry) == Grant::AuthorizationCode)?;
         let subject = errand.subject.map(ToString::to_string);
-        let key = key(&remote, subject.as_deref());
+        let key = key(errand);
         let challenge = {
             let memory = guard(&self.memory);
             if let Some(open) = memory.open.get(&key) {
@@ -332,7 +335,10 @@ impl Open {
 
 impl Credentials for Logins {
     fn token<'a>(&'a self, errand: Errand<'a>) -> Fetching<'a, Option<SecretString>> {
-        Box::pin(self.look_up(errand))
+        match self.remembered(errand) {
+            Some(token) => Box::pin(std::future::ready(token)),
+            None => Box::pin(self.look_up(errand)),
+        }
     }
 
     fn refused<'a>(&'a self, errand: Errand<'a>, rejection: Rejection<'a>) -> Fetching<'a, Remedy> {
@@ -355,8 +361,20 @@ impl Credentials for Logins {
     }
 }
 
-fn key(remote: &Remote, subject: Option<&str>) -> Key {
-    (format!("{} {}", remote.server, remote.url), subject.unwrap_or_default().to_owned())
+fn key(errand: Errand<'_>) -> Key {
+    let url = match &errand.entry.source {
+        Source::Http(source) => Some(&source.url),
+        _ => None,
+    };
+    let place = [
+        errand.entry.name.as_str(),
+        " ",
+        url.and_then(Uri::scheme_str).unwrap_or_default(),
+        "://",
+        url.and_then(Uri::authority).map_or("", |authority| authority.as_str()),
+        url.and_then(Uri::path_and_query).map_or("", |path| path.as_str()),
+    ];
+    (place.concat(), errand.subject.map_or("", SubjectId::as_str).to_owned())
 }
 
 fn guard(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
