@@ -5,6 +5,7 @@
 //! the one before whole: a key that its issuer has withdrawn counts no more.
 
 mod discovery;
+mod memory;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::token::{Jws, Rules, TokenFault, Verified};
+pub use memory::Memory;
 use source::Source;
 
 /// How long a request waits for keys that are being fetched. Its client waits no longer either.

@@ -95,6 +95,16 @@ impl PublicUrl {
         self.text.split_once("://").map_or("", |(_, authority)| authority)
     }
 
+    /// The host alone; an address of IPv6 without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split_once(':').map_or(authority, |(host, _)| host),
+        }
+    }
+
     /// What a client can send as `Host`: browsers leave the scheme's own port out, other programs need not.
     #[must_use]
     pub fn hosts(&self) -> [String; 2] {

@@ -3,8 +3,8 @@
 mod confinement;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -74,6 +74,9 @@ pub struct Gate {
     recorder: Arc<dyn Recorder>,
     host: Arc<Host>,
     catalog: Catalog,
+    pins: Arc<dyn Pins>,
+    /// Held while the snapshot is replaced by one that was made from it.
+    replacing: Mutex<()>,
     sessions: Sessions,
     bus: Bus,
     tasks: Tasks,
@@ -104,20 +107,24 @@ impl Gate {
         let mut run = [0; 8];
         // Without randomness call ids are unique in this run only; nothing depends on more.
         _ = getrandom::fill(&mut run);
-        parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
+        let mut snapshot = parts.snapshot;
+        snapshot.inspecting.inspection = parts.host.masks.follow(&snapshot.inspecting.inspection);
+        snapshot.policy = snapshot.policy.approving(parts.pins.confirmed());
         let quarantine = Arc::new(Quarantine::new(parts.wards.1));
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
-                &parts.snapshot,
+                &snapshot,
                 &parts.host,
                 Common {
                     generation: Arc::new(AtomicU64::new(1)),
                     changes,
-                    pins: parts.pins,
+                    pins: Arc::clone(&parts.pins),
                     quarantine: Arc::clone(&quarantine),
                 },
             ),
-            limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
+            pins: parts.pins,
+            replacing: Mutex::default(),
+            limiter: Limiter::new(&snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
             approvals: Approvals::new(parts.desk.0, Arc::clone(&parts.recorder), parts.desk.1),
             // Nothing runs yet that could have to end.
             enforced: AtomicU64::new(quarantine.version()),
@@ -126,7 +133,7 @@ impl Gate {
             escapes: Escapes::default(),
             flows: Flows::default(),
             touches: Touches::default(),
-            snapshot: ArcSwap::from_pointee(parts.snapshot),
+            snapshot: ArcSwap::from_pointee(snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
             recorder: parts.recorder,
@@ -148,16 +155,25 @@ impl Gate {
     }
 
     /// Follows a new configuration. Servers whose entry changed are stopped once their calls are done.
-    pub fn swap(&self, snapshot: Snapshot) {
-        self.host.masks.swap(&snapshot.inspecting.inspection);
+    pub fn swap(&self, mut snapshot: Snapshot) {
+        let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.inspecting.inspection = self.host.masks.follow(&snapshot.inspecting.inspection);
+        snapshot.policy = snapshot.policy.approving(self.pins.confirmed());
+        // Another may have been made of the one before since this was numbered, and nothing goes by an old number.
+        snapshot.version = snapshot.version.max(self.snapshot().version + 1);
         let gone = self.catalog.swap(&snapshot, &self.host);
         // A server whose entry changed is another one, and in quarantine all the same.
         self.confine_servers();
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
+        drop(replacing);
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
+        self.tell_all();
+    }
+
+    fn tell_all(&self) {
         for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);
@@ -165,8 +181,21 @@ impl Gate {
         }
     }
 
-    /// Judges all definitions anew, after somebody approved of one or took an approval back.
+    /// Judges all definitions anew, after somebody approved of one or took an approval back; and with them what counts as
+    /// confirmed to change nothing.
     pub fn judge_anew(&self) {
+        let replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (snapshot, confirmed) = (self.snapshot(), self.pins.confirmed());
+        let is_new = !snapshot.policy.is_approving(&confirmed);
+        if is_new {
+            let policy = snapshot.policy.approving(confirmed);
+            let version = snapshot.version + 1;
+            self.snapshot.store(Arc::new(Snapshot { version, policy, ..(*snapshot).clone() }));
+        }
+        drop(replacing);
+        if is_new {
+            self.tell_all();
+        }
         self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());
     }
 

@@ -12,6 +12,8 @@ mod check;
 mod consent;
 mod cordon;
 mod exchange;
+#[cfg(test)]
+mod figures;
 mod flow;
 mod forward;
 mod head;

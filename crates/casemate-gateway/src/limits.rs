@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{Authentication, Subject};
+use casemate_policy::{Authentication, Subject, SubjectId};
 use casemate_transport::listener::Peer;
 
 use crate::ports::{Ledger, Spent};
@@ -47,6 +47,8 @@ struct Rules {
     attempts: Arc<Pacer>,
     subject: Arc<Pacer>,
     key: Arc<Pacer>,
+    /// Those of single keys, by their subjects' ids.
+    keys: HashMap<SubjectId, (Option<Arc<Pacer>>, Option<u64>)>,
     server: Arc<Pacer>,
     tool: Arc<Pacer>,
     refusals: Arc<Pacer>,
@@ -126,7 +128,8 @@ impl Limiter {
         };
         own.take(who, count).map_err(|wait| refuse("You", own, wait))?;
         if subject.authentication == Authentication::Key {
-            rules.key.take(who, count).map_err(|wait| refuse("Your key", &rules.key, wait))?;
+            let own = rules.of_key(subject);
+            own.take(who, count).map_err(|wait| refuse("Your key", own, wait))?;
         }
         Ok(())
     }
@@ -214,6 +217,13 @@ impl Rules {
                 roles.insert(name.clone(), keep(rate, old.and_then(|old| old.roles.get(name))));
             }
         }
+        let mut keys = HashMap::new();
+        for (id, exception) in &pace.keys {
+            let id = SubjectId::key(id);
+            let before = old.and_then(|old| old.keys.get(&id)?.0.as_ref());
+            let pacer = exception.rate.map(|rate| keep(rate, before));
+            keys.insert(id, (pacer, exception.budget));
+        }
         let mut servers = HashMap::new();
         for (name, exception) in &pace.servers {
             if let Some(rate) = exception.rate {
@@ -235,6 +245,7 @@ impl Rules {
             attempts: keep(pace.attempts, old.map(|old| &old.attempts)),
             subject: keep(pace.subject.rate, old.map(|old| &old.subject)),
             key: keep(pace.key.rate, old.map(|old| &old.key)),
+            keys,
             server: keep(pace.server, old.map(|old| &old.server)),
             tool: keep(pace.tool.rate, old.map(|old| &old.tool)),
             refusals: keep(pace.refusals, old.map(|old| &old.refusals)),
@@ -252,11 +263,20 @@ impl Rules {
         said.max_by(|one, other| one.generosity().total_cmp(&other.generosity())).unwrap_or(&self.subject)
     }
 
+    /// What holds for the key that a subject is.
+    fn of_key(&self, subject: &Subject) -> &Pacer {
+        self.keys.get(&subject.id).and_then(|(pacer, _)| pacer.as_ref()).unwrap_or(&self.key)
+    }
+
     /// What a subject may use in a day; that of its key counts too.
     fn budget_of(&self, subject: &Subject) -> u64 {
         let said = subject.roles.iter().filter_map(|role| self.pace.roles.get(role)?.budget);
         let own = said.max().unwrap_or(self.pace.subject.budget);
-        if subject.authentication == Authentication::Key { own.min(self.pace.key.budget) } else { own }
+        if subject.authentication != Authentication::Key {
+            return own;
+        }
+        let of_key = self.keys.get(&subject.id).and_then(|(_, budget)| *budget);
+        own.min(of_key.unwrap_or(self.pace.key.budget))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
-use casemate_policy::{Subject, SubjectId};
+use casemate_policy::{Approved, Subject, SubjectId};
 
 use crate::approvals;
 use crate::endpoint::Endpoint;
@@ -91,6 +91,12 @@ pub trait Pins: Send + Sync + Debug {
     /// Keeps what a server lists over restarts. Does not wait: soon is soon enough.
     fn remember(&self, server: &ServerName, listed: Bytes) {
         let _ = (server, listed);
+    }
+
+    /// The tools of which a person approved and whose approved definitions say that they change nothing. That somebody
+    /// was the first to use a tool is no approval of a person.
+    fn confirmed(&self) -> Approved {
+        Approved::new()
     }
 }
 

@@ -393,14 +393,21 @@ impl Refusal {
         self
     }
 
-    /// The member of `_meta` that says so, in the form of the draft SEP-2643.
+    /// The member of `_meta` that says so, in the form of the draft SEP-2643. The handle that a client may send back
+    /// with its retry is the name of the question: it says which one, and opens nothing.
     #[must_use]
     pub fn denial_meta(&self) -> Option<Value> {
-        self.denial.map(|remediation| {
-            json!({ DENIAL: {
-                "reason": "insufficient_authorization", "remediation": remediation.as_str(),
-            } })
-        })
+        let remediation = match self.code {
+            Code::NeedsApproval | Code::InsufficientScope => Remediation::Available,
+            Code::NotApproved => Remediation::Unavailable,
+            _ => self.denial?,
+        };
+        let mut denial =
+            json!({ "reason": "insufficient_authorization", "remediation": remediation.as_str() });
+        if let (Some(question), Some(members)) = (&self.approval, denial.as_object_mut()) {
+            members.insert("authorizationContextId".to_owned(), Value::from(&**question));
+        }
+        Some(json!({ DENIAL: denial }))
     }
 
     /// Says that a login at this server is what is missing.

@@ -7,7 +7,7 @@ mod bridge;
 mod calls;
 mod dialects;
 mod flows;
-mod harness;
+pub(crate) mod harness;
 mod hostile;
 mod inspection;
 mod limits;

@@ -4,6 +4,7 @@
 //! there, and the same bytes go on. Otherwise the strings in which there can be something are taken out of their quotes,
 //! looked at closely, and put back where they were changed.
 
+mod lent;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::policy::Measures;
 use crate::rules::{Pack, Place, Rule, Windows};
 use crate::strange::strange;
 use crate::strings::{self, Part};
+pub use lent::Lent;
 
 /// What stands where a secret stood.
 const NOTE: &str = "[secret masked]";
@@ -38,6 +40,7 @@ const COVERS_MAX: usize = 1 << 16;
 const CHANGED: Limits = Limits { bytes_max: usize::MAX, depth_max: 1024, values_max: u32::MAX };
 
 /// Everything that is looked for, compiled once for each configuration.
+#[derive(Clone)]
 pub struct Inspection {
     /// The words that are looked for in results and arguments.
     passing: Needles<Use>,
@@ -51,6 +54,7 @@ pub struct Inspection {
     owners: Vec<Arc<str>>,
     /// The planted values as names of DNS could carry them.
     spelled: Vec<(String, Arc<str>)>,
+    lent: Arc<Lent>,
 }
 
 /// What a word is looked for.
@@ -97,7 +101,13 @@ impl Inspection {
     /// Looks for the same rules, and for these secrets instead.
     #[must_use]
     pub fn with_secrets(&self, secrets: &[Secret]) -> Inspection {
-        Inspection::of(secrets, self.rules.clone())
+        Inspection { lent: Arc::clone(&self.lent), ..Inspection::of(secrets, self.rules.clone()) }
+    }
+
+    /// Looks for the same, and for these secrets as they come.
+    #[must_use]
+    pub fn with_lent(&self, lent: &Arc<Lent>) -> Inspection {
+        Inspection { lent: Arc::clone(lent), ..self.clone() }
     }
 
     fn of(secrets: &[Secret], rules: Vec<Arc<Rule>>) -> Inspection {
@@ -134,6 +144,7 @@ impl Inspection {
             base64_cover,
             owners,
             spelled: exact::spelled(secrets),
+            lent: Arc::default(),
         }
     }
 
@@ -230,6 +241,9 @@ impl Inspection {
         let mut marks = if looks_everywhere { Marks::all(text.len()) } else { Marks::on(text.len()) };
         if !looks_everywhere {
             self.needles(measures.place).find(text, |hit| marks.set(hit.start..hit.end));
+            if let Some(lent) = self.lent.needles() {
+                lent.find(text, |hit| marks.set(hit.start..hit.end));
+            }
             strange(text, |at| marks.set(at..at + 1));
         }
         marks
@@ -317,6 +331,17 @@ impl Inspection {
             }
             Use::Escaped => {}
         });
+        if let Some(lent) = self.lent.needles() {
+            lent.find(text.as_bytes(), |hit| {
+                if let Use::Exact(form) = hit.of
+                    && let Some(covered) = self.cover(text, &hit, form.cover)
+                {
+                    seen.exact.push(covered);
+                    // What is lent was never planted.
+                    seen.owners.push(None);
+                }
+            });
+        }
         seen
     }
 

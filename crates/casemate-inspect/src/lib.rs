@@ -24,6 +24,6 @@ pub use decoys::{Decoy, SEED_BYTES, decoys};
 pub use exact::{SECRET_BYTES_MIN, Secret};
 pub use finding::{Class, Finding, Findings, Measure, Severity};
 pub use hidden::{Hidden, removed};
-pub use inspection::{Inspection, Outcome};
+pub use inspection::{Inspection, Lent, Outcome};
 pub use policy::{Measures, Personal, Policy};
 pub use rules::{Check, Pack, PackFault, Place, Rule};

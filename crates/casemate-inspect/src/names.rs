@@ -71,6 +71,7 @@ pub fn findings<'a>(doubts: impl IntoIterator<Item = &'a Doubt>, names: Measure)
                 severity,
                 measure,
                 count: 1,
+                decoy: None,
             });
         }
     }

@@ -11,6 +11,7 @@ mod exchange;
 mod fault;
 mod reachable;
 mod request;
+mod shown;
 mod trust;
 mod url;
 
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 pub use fault::{FetchCause, FetchFault};
 pub use reachable::Reachable;
 pub use request::{Fetched, Request};
+pub use shown::{ShownFault, accepted};
 pub use trust::{Trust, TrustFault};
 pub use url::{Url, UrlFault};
 

@@ -1,6 +1,7 @@
 //! Asking Cedar.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, Entity,
@@ -30,6 +31,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Judge {
     authorizer: Authorizer,
     types: HashMap<&'static str, EntityTypeName>,
+    /// The second of the last question in Cedar's words, of which to make them costs as much as the rest of a judgement.
+    second: Mutex<Option<(u64, RestrictedExpression)>>,
 }
 
 /// One question to Cedar.
@@ -41,6 +44,15 @@ pub(crate) struct Case<'a> {
     pub(crate) confirmed: &'a Confirmed,
 }
 
+/// Who, what and what for, and all that is known of them.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    principal: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+}
+
 impl Judge {
     pub(crate) fn new() -> Result<Self, String> {
         const TYPES: [&str; 8] =
@@ -49,19 +61,14 @@ impl Judge {
         for name in TYPES {
             types.insert(name, name.parse().map_err(|fault| format!("{name}: {fault}"))?);
         }
-        Ok(Judge { authorizer: Authorizer::new(), types })
+        Ok(Judge { authorizer: Authorizer::new(), types, second: Mutex::default() })
     }
 
-    /// Judges with these policies.
+    /// What a question is about, in Cedar's words. This costs more than to judge it, so it is kept.
     ///
     /// # Errors
     /// What could not be put into Cedar's words; it denies.
-    pub(crate) fn judge(
-        &self,
-        policies: &PolicySet,
-        case: Case<'_>,
-        context: CedarContext,
-    ) -> Result<Verdict, String> {
+    pub(crate) fn cast(&self, case: Case<'_>) -> Result<Cast, String> {
         let principal = self.uid("Subject", case.subject.id.as_str())?;
         let action = self.uid("Action", case.action.as_str())?;
         let (resource, entity) = self.resource(case)?;
@@ -73,13 +80,41 @@ impl Judge {
             if case.action.is_use() { HashSet::from([self.uid("Action", "use")?]) } else { HashSet::new() };
         let group = Entity::new_no_attrs(action.clone(), group);
         let entities = Entities::from_entities([subject, entity, group], None).map_err(text)?;
-        let request = CedarRequest::new(principal, action, resource, context, None).map_err(text)?;
-        let response = self.authorizer.is_authorized(&request, policies, &entities);
+        Ok(Cast { principal, action, resource, entities })
+    }
+
+    /// Judges with these policies.
+    ///
+    /// # Errors
+    /// What could not be put into Cedar's words; it denies.
+    pub(crate) fn judge(
+        &self,
+        policies: &PolicySet,
+        cast: &Cast,
+        context: CedarContext,
+    ) -> Result<Verdict, String> {
+        let Cast { principal, action, resource, entities } = cast;
+        let request = CedarRequest::new(principal.clone(), action.clone(), resource.clone(), context, None)
+            .map_err(text)?;
+        let response = self.authorizer.is_authorized(&request, policies, entities);
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort_unstable();
         let mut errors: Vec<String> = response.diagnostics().errors().map(failed).collect();
         errors.sort_unstable();
         Ok(Verdict { allowed: response.decision() == CedarDecision::Allow, reasons, errors })
+    }
+
+    /// The time, to the second.
+    fn time(&self, unix_ms: u64) -> RestrictedExpression {
+        let begins = unix_ms - unix_ms % 1000;
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*second {
+            Some((own, time)) if *own == begins => time.clone(),
+            _ => {
+                let time = RestrictedExpression::new_datetime(calendar::datetime(begins));
+                second.insert((begins, time)).1.clone()
+            }
+        }
     }
 
     fn uid(&self, kind: &str, id: &str) -> Result<EntityUid, String> {
@@ -143,6 +178,7 @@ fn failed(error: &AuthorizationError) -> String {
 /// # Errors
 /// What does not convert.
 pub(crate) fn context(
+    judge: &Judge,
     subject: &Subject,
     context: &Context<'_>,
     (paths, kind): (&Paths, &Type),
@@ -150,7 +186,7 @@ pub(crate) fn context(
     let mut members: Vec<(String, RestrictedExpression)> = Vec::with_capacity(paths.0.len());
     for (name, below) in &paths.0 {
         let value = match name.as_str() {
-            "time" => Some(RestrictedExpression::new_datetime(calendar::datetime(context.unix_ms))),
+            "time" => Some(judge.time(context.unix_ms)),
             "address" => context.address.map(|address| RestrictedExpression::new_ip(address.to_string())),
             "authentication" => {
                 Some(RestrictedExpression::new_string(subject.authentication.as_str().to_owned()))

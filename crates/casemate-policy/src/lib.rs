@@ -31,7 +31,7 @@ mod subject;
 mod uri;
 
 pub use builtin::Builtin;
-pub use confirmed::ServerDef;
+pub use confirmed::{Approved, ServerDef};
 pub use decision::{Answerer, Decision, Effect, RuleId};
 pub use example::Example;
 pub use fault::{FaultPlace, PolicyFault};

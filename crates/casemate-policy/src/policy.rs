@@ -8,15 +8,16 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
 use cedar_policy::Context as CedarContext;
 
 use crate::arguments::Type;
-use crate::confirmed::{Confirmed, ServerDef};
+use crate::confirmed::{Approved, Confirmed, ServerDef};
 use crate::decision::{Answerer, Decision, Effect, RuleId};
 use crate::fault::PolicyFault;
 use crate::judge::{self, Case, Judge, Verdict};
-use crate::memo::Memo;
+use crate::memo::{Known, Memo, Prepared};
 use crate::request::{Action, Request, Resource};
 use crate::rule::Rule;
 use crate::slice::{Form, Index};
@@ -62,16 +63,17 @@ pub struct PolicyDef {
 #[derive(Debug, Clone)]
 pub struct Policy(Arc<Table>);
 
+/// What is shared is what does not hang on what is confirmed.
 #[derive(Debug)]
 struct Table {
-    rules: Vec<Rule>,
-    by_id: HashMap<RuleId, usize>,
-    roles: BTreeSet<Box<str>>,
+    rules: Arc<Vec<Rule>>,
+    by_id: Arc<HashMap<RuleId, usize>>,
+    roles: Arc<BTreeSet<Box<str>>>,
     confirmed: Confirmed,
-    index: Index,
-    judge: Judge,
+    index: Arc<Index>,
+    judge: Arc<Judge>,
     memo: Memo,
-    fits: Fits,
+    fits: Arc<Fits>,
     examples: usize,
 }
 
@@ -86,6 +88,39 @@ impl Policy {
         stacker::grow(STACK, || compile::policy(def))
     }
 
+    /// The same rules, with these tools confirmed to change nothing besides what is written: a person approved of their
+    /// definitions, which say so. What was remembered is not.
+    #[must_use]
+    pub fn approving(&self, approved: Approved) -> Policy {
+        if *self.0.confirmed.approved() == approved {
+            return self.clone();
+        }
+        Policy(Arc::new(Table {
+            rules: Arc::clone(&self.0.rules),
+            by_id: Arc::clone(&self.0.by_id),
+            roles: Arc::clone(&self.0.roles),
+            confirmed: self.0.confirmed.approving(approved),
+            index: Arc::clone(&self.0.index),
+            judge: Arc::clone(&self.0.judge),
+            memo: Memo::default(),
+            fits: Arc::clone(&self.0.fits),
+            examples: self.0.examples,
+        }))
+    }
+
+    /// Whether these are the tools that [`Policy::approving`] was given.
+    #[must_use]
+    pub fn is_approving(&self, approved: &Approved) -> bool {
+        self.0.confirmed.approved() == approved
+    }
+
+    /// The rules that do not fit what a tool declares of its arguments, each with the reason. At the tool's first call they
+    /// would deny it; here they are found before.
+    #[must_use]
+    pub fn misfits(&self, (server, tool): (&ServerName, &str), input_schema: &Raw) -> Vec<(RuleId, String)> {
+        fit::misfits(&self.0, Resource::Tool(server, tool), input_schema)
+    }
+
     /// Judges one request. A rule that denies wins over every other; one that asks wins over every rule that allows,
     /// and the operator over the subject; without a rule that allows or asks, for what the subject's scope does not
     /// hold, and when any rule that matters cannot be evaluated, the answer is deny. A role that is not defined
@@ -97,19 +132,27 @@ impl Policy {
     #[must_use]
     pub fn decide(&self, subject: &Subject, request: &Request<'_>) -> Decision {
         let question = (subject, request.action, request.resource);
-        if let Some(decision) = self.0.memo.find(question) {
-            return decision;
+        match self.0.memo.find(question) {
+            Some(Known::Decided(decision)) => return decision,
+            Some(Known::Prepared(prepared)) => return self.0.judged(&prepared, (subject, request)),
+            None => {}
         }
         if let Some(decision) = self.0.closed(question) {
             return decision;
         }
-        let (decision, depends) = match request.action {
-            Action::List => (self.0.list(subject, request.resource), false),
-            _ => self.0.judged(subject, request),
-        };
-        if !depends {
-            self.0.memo.keep(question, decision.clone());
+        if request.action == Action::List {
+            let decision = self.0.list(subject, request.resource);
+            self.0.memo.keep(question, Known::Decided(decision.clone()));
+            return decision;
         }
+        let prepared = match self.0.prepared(question) {
+            Ok(prepared) => prepared,
+            Err(why) => return denied(RuleId::new(format!("error: {why}"))),
+        };
+        let decision = self.0.judged(&prepared, (subject, request));
+        let depends = prepared.iter().any(|prepared| !prepared.slice.paths.is_empty());
+        let known = if depends { Known::Prepared(prepared) } else { Known::Decided(decision.clone()) };
+        self.0.memo.keep(question, known);
         decision
     }
 
@@ -236,28 +279,37 @@ impl Table {
     fn possible(&self, subject: &Subject, action: Action, resource: Resource<'_>) -> Decision {
         let decisions = self.spellings(resource, |resource| {
             let slice = self.index.slice(&self.rules, (subject, action, resource), Form::Possible);
-            let case = Case { subject, action, resource, confirmed: &self.confirmed };
-            self.weigh(self.judge.judge(&slice.policies, case, CedarContext::empty()))
+            let cast = self.judge.cast(Case { subject, action, resource, confirmed: &self.confirmed });
+            let judge = |cast| self.judge.judge(&slice.policies, &cast, CedarContext::empty());
+            self.weigh(cast.and_then(judge))
         });
         strictest(decisions)
     }
 
-    /// The decision under the circumstances, and whether they mattered.
-    fn judged(&self, subject: &Subject, request: &Request<'_>) -> (Decision, bool) {
-        let mut depends = false;
-        let decisions = self.spellings(request.resource, |resource| {
-            let question = (subject, request.action, resource);
-            let slice = self.index.slice(&self.rules, question, Form::Exact);
-            depends |= !slice.paths.is_empty();
-            let kind = match self.fits.kind(self, (&slice, request)) {
+    /// All of a question that does not hang on circumstances.
+    fn prepared(
+        &self,
+        (subject, action, resource): (&Subject, Action, Resource<'_>),
+    ) -> Result<Arc<[Prepared]>, String> {
+        let prepared = self.spellings(resource, |resource| {
+            let slice = self.index.slice(&self.rules, (subject, action, resource), Form::Exact);
+            let case = Case { subject, action, resource, confirmed: &self.confirmed };
+            self.judge.cast(case).map(|cast| Prepared { slice, cast })
+        });
+        prepared.into_iter().collect()
+    }
+
+    /// The decision under the circumstances.
+    fn judged(&self, prepared: &[Prepared], (subject, request): (&Subject, &Request<'_>)) -> Decision {
+        let decisions = prepared.iter().map(|Prepared { slice, cast }| {
+            let kind = match self.fits.kind(self, (slice, request)) {
                 Ok(kind) => kind,
                 Err(why) => return denied(RuleId::new(why)),
             };
-            let case = Case { subject, action: request.action, resource, confirmed: &self.confirmed };
-            let context = judge::context(subject, &request.context, (&slice.paths, &kind));
-            self.weigh(context.and_then(|context| self.judge.judge(&slice.policies, case, context)))
+            let context = judge::context(&self.judge, subject, &request.context, (&slice.paths, &kind));
+            self.weigh(context.and_then(|context| self.judge.judge(&slice.policies, cast, context)))
         });
-        (strictest(decisions), depends)
+        strictest(decisions)
     }
 
     /// Asks for each spelling of a resource: as it came, and plain. Rules that compare text would be walked around
@@ -325,7 +377,7 @@ fn denied(rule: RuleId) -> Decision {
 }
 
 /// Of decisions that all have to hold, the one that permits least; the first of those that are equal.
-fn strictest(decisions: Vec<Decision>) -> Decision {
+fn strictest(decisions: impl IntoIterator<Item = Decision>) -> Decision {
     let rank = |decision: &Decision| match decision.effect {
         Effect::Allow => 0,
         Effect::Ask(Answerer::Subject) => 1,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::decision::{Answerer, RuleId};
 use crate::expression::{self, Paths, Side, Whole};
-use crate::request::{Action, USE_BITS};
+use crate::request::{Action, Resource, USE_BITS};
 
 /// Whom a rule can apply to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -148,6 +148,18 @@ impl Rule {
             Where::Thing(id) => id.strip_prefix(server).is_some_and(|rest| rest.starts_with('/')),
         };
         is_here && self.actions & USE_BITS != 0
+    }
+
+    /// Whether it can apply to a thing of a server.
+    pub(crate) fn concerns(&self, thing: Resource<'_>) -> bool {
+        let Some((server, _, name)) = thing.thing() else { return false };
+        match &self.place {
+            Where::Anywhere => true,
+            Where::Server(own) => own == server.as_str(),
+            Where::Thing(id) => {
+                id.strip_prefix(server.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(name)
+            }
+        }
     }
 
     /// Whether it denies all of the server, whatever else is true.

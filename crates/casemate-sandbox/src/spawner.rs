@@ -181,7 +181,8 @@ impl Drop for Line {
 /// Starts a program that is to outlive us: in a session of its own, reading nothing, its output in `log`, a child
 /// of the host's init. Returns its process id once it is executing. Blocks for a few milliseconds.
 ///
-/// This is how `casemate connect` starts the gateway, and for nothing else: nobody contains or reaps it.
+/// This is how `casemate connect` starts the gateway, and `casemate login` the person's own browser, and for nothing
+/// else: nobody contains or reaps it.
 pub fn spawn_detached(spec: &Spec, log: &File) -> Result<u32, Error> {
     spec.check()?;
     let binary = open_binary(None)?;

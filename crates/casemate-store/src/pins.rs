@@ -118,6 +118,14 @@ impl<'a> Pins<'a> {
         self.store.writer().run(|connection| list(connection)).await
     }
 
+    /// The tools of which somebody approved, with what they approved of, as long as that is what the server declares.
+    ///
+    /// # Errors
+    /// As for [`Pins::list`].
+    pub async fn approved_tools(&self) -> Result<Vec<Pin>, StoreFault> {
+        self.store.writer().run(|connection| approved_tools(connection)).await
+    }
+
     /// A pin with its definitions.
     ///
     /// # Errors
@@ -199,6 +207,17 @@ fn list(connection: &Connection) -> Result<Vec<Pin>, StoreFault> {
         "SELECT server, kind, name, approved, x'' AS approved_definition, approved_at, approved_by, seen,
          x'' AS seen_definition, seen_at FROM pins ORDER BY server, kind, name",
     )?;
+    let mut rows = statement.query([])?;
+    let mut pins = Vec::new();
+    while let Some(row) = rows.next()? {
+        pins.push(pin(row)?);
+    }
+    Ok(pins)
+}
+
+fn approved_tools(connection: &Connection) -> Result<Vec<Pin>, StoreFault> {
+    let mut statement = connection
+        .prepare_cached("SELECT * FROM pins WHERE kind = 'tool' AND approved = seen ORDER BY server, name")?;
     let mut rows = statement.query([])?;
     let mut pins = Vec::new();
     while let Some(row) = rows.next()? {

@@ -146,7 +146,7 @@ pub enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Log in at a remote server
-    Login(logins::Login),
+    Login(logins::Begin),
     /// Forget a login at a remote server
     Logout(logins::Login),
     /// Approve of what servers declare, and see what changed

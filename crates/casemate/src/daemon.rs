@@ -121,7 +121,8 @@ impl Daemon {
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
-        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()), alarms);
+        let vault = (&start.vault, &context.masks);
+        let (ground, logins) = ground(vault, &start.loaded, (tracker.clone(), stop.clone()), alarms);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -159,7 +160,7 @@ impl Daemon {
                 logins,
             },
         ));
-        let orders = obey(&live, (ledgers, &stop), &endpoint, (seat.control, &listening));
+        let orders = obey(&live, (ledgers, &log, &stop), &endpoint, (seat.control, &listening));
         Ok(Daemon {
             live,
             gate,
@@ -228,12 +229,13 @@ impl Daemon {
 /// Follows what is written to the store, and answers the command line; its orders are received where they can be followed.
 fn obey(
     live: &Arc<Live>,
-    (ledgers, stop): (Ledgers, &CancellationToken),
+    (ledgers, log, stop): (Ledgers, &Arc<Log>, &CancellationToken),
     endpoint: &str,
     (socket, listening): (UnixSocket, &CancellationToken),
 ) -> mpsc::Receiver<Order> {
     ledgers.follow(live.gate(), stop);
     let (ordered, orders) = mpsc::channel(1);
+    let ledgers = (ledgers, Arc::clone(log));
     let operator = Operator::new(Arc::clone(live), ledgers, ordered, endpoint.to_owned());
     live.gate().tracker().spawn(control::server::serve(socket, Arc::new(operator), listening.clone()));
     orders
@@ -311,13 +313,13 @@ pub struct Ground {
 
 /// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
 fn ground(
-    vault: &Arc<Vault>,
+    (vault, masks): (&Arc<Vault>, &Arc<Masks>),
     loaded: &Loaded,
     (tracker, stop): (TaskTracker, CancellationToken),
     alarms: mpsc::Sender<Alarm>,
 ) -> (Ground, Arc<Logins>) {
     live::warn_of_missing(&loaded.snapshot);
-    let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone()));
+    let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone(), Arc::clone(masks)));
     logins.follow(&loaded.snapshot);
     (Ground { credentials: Arc::clone(&logins) as _, tracker, stop, alarms }, logins)
 }

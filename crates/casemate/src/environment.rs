@@ -31,6 +31,11 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Any value but the empty one turns colors off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 
+/// The display of X, where there is one.
+pub const DISPLAY: &str = "DISPLAY";
+/// The display of Wayland, where there is one.
+pub const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
+
 const HOME: &str = "HOME";
 const PATH: &str = "PATH";
 const TERM: &str = "TERM";
@@ -124,6 +129,11 @@ pub const VARIABLES: &[Variable] = &[
         name: PATH,
         about: "Where `doctor` and the package clients look for npm, uv, node and python3.",
         default: "empty",
+    },
+    Variable {
+        name: "DISPLAY, WAYLAND_DISPLAY",
+        about: "`login` opens the browser of the desktop when one of them is set, on a terminal.",
+        default: "none",
     },
     Variable {
         name: "npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 
 pub mod args;
+pub mod browser;
 pub mod cells;
 pub mod clock;
 pub mod commands;

@@ -73,7 +73,7 @@ mod tests {
     fn a_logged_secret_is_masked_in_every_format() {
         let secret = "pass\"word-with-quotes";
         let captured = Captured::default();
-        captured.1.swap(&Arc::new(Inspection::new(&[Secret::new(secret).unwrap()], &[])));
+        drop(captured.1.follow(&Inspection::new(&[Secret::new(secret).unwrap()], &[])));
         let lines = tracing_subscriber::fmt().with_writer(captured.clone());
         tracing::subscriber::with_default(lines.finish(), || {
             tracing::error!(why = secret, detail = ?secret, "it said {secret}");

@@ -86,6 +86,14 @@ impl OAuthClient {
         OAuthClient { fetcher, vault, renewals: Mutex::default() }
     }
 
+    /// All tokens that are kept of a login, ended ones too: what nobody may repeat.
+    ///
+    /// # Errors
+    /// [`OAuthFault`]: the vault cannot be read.
+    pub async fn held(&self, at: At<'_>) -> Result<Vec<SecretString>, OAuthFault> {
+        Ok(self.kept(at).await?.map(|tokens| tokens.all()).unwrap_or_default())
+    }
+
     /// The token to send to a server, renewed if it has ended; none before the first login.
     ///
     /// # Errors

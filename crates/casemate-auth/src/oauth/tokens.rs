@@ -140,6 +140,11 @@ impl Tokens {
         &self.access_token
     }
 
+    /// Both of them.
+    pub(super) fn all(&self) -> Vec<SecretString> {
+        std::iter::once(&self.access_token).chain(&self.refresh_token).cloned().collect()
+    }
+
     /// They cannot be renewed any more.
     pub(super) fn without_refresh(mut self) -> Tokens {
         self.refresh_token = None;

@@ -24,6 +24,9 @@ impl Compiler<'_> {
             refusals: self.scope("quarantine").rate("refusals").unwrap_or(default.refusals),
             ..default
         };
+        for (id, exception) in exceptions(&at.below("keys")) {
+            pace.keys.insert(id.into(), exception);
+        }
         let roles = self.scope("roles");
         for (name, exception) in exceptions(&roles) {
             if let Ok(role) = RoleName::parse(name) {

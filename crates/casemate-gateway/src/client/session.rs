@@ -280,12 +280,12 @@ impl Sessions {
         sessions
     }
 
-    /// Ends those that are meant, and says how many that were. Their clients are told that there is no such session.
-    pub fn revoke(&self, meant: impl Fn(&Session) -> bool) -> usize {
-        let sessions = self.list();
-        let meant: Vec<_> = sessions.iter().filter(|session| meant(session)).collect();
-        meant.iter().for_each(|session| self.end(session));
-        meant.len()
+    /// Ends those that are meant, and says which those were. Their clients are told that there is no such session.
+    pub fn revoke(&self, meant: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut sessions = self.list();
+        sessions.retain(|session| meant(session));
+        sessions.iter().for_each(|session| self.end(session));
+        sessions
     }
 
     /// Ends a session.

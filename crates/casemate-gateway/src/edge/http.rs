@@ -13,6 +13,7 @@ mod stream;
 
 use std::sync::Arc;
 
+use casemate_policy::{Action, Effect, Request, Resource};
 use casemate_transport::http::{Head as HttpHead, Inbound, Reject, RejectReason, Reply, Service, TurnedAway};
 use casemate_transport::listener::Peer;
 use http::Method;
@@ -26,6 +27,7 @@ use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::{self, Claims, Head, SessionRef};
 use crate::refusal::{Code, Refusal};
+use reply::Asker;
 use routes::Asked;
 
 /// Messages of a running call that wait for its edge.
@@ -48,7 +50,8 @@ impl Http {
     async fn route(&self, head: HttpHead, body: Inbound) -> Result<Reply, Refusal> {
         let endpoint = match routes::find(head.path(), &head.method)? {
             Asked::Health => return Ok(reply::health()),
-            Asked::Readiness => return Ok(reply::readiness(&self.gate)),
+            Asked::Readiness => return Ok(reply::readiness(&self.gate, self.asker(&head).await)),
+            Asked::Landing => return Ok(reply::landing(head.query())),
             Asked::Metadata => return challenge::metadata(&self.gate, head.path()),
             Asked::Socket(endpoint) => return socket::open(&self.gate, head, endpoint).await,
             Asked::Events(endpoint) if head.method == Method::GET => {
@@ -61,6 +64,29 @@ impl Http {
             Method::GET => session::attach(&self.gate, head, endpoint).await,
             Method::DELETE => session::end(&self.gate, head, endpoint).await,
             _ => self.post(head, endpoint, body).await,
+        }
+    }
+
+    /// Who asks for more than a yes or no. A credential that is not accepted is one more wrong one, and its sender is
+    /// answered like anybody.
+    async fn asker(&self, head: &HttpHead) -> Asker {
+        if head.bearer().is_none() && head.certificate.is_none() {
+            return Asker::Stranger;
+        }
+        // The queue is only there to complete the head; nothing is sent on it.
+        let (queue, _) = mpsc::channel(1);
+        match journey::identify(&self.gate, head_of(head, Endpoint::Joined, Outlet::Call(queue))).await {
+            Ok(identified) => {
+                let looks = Request::new(Action::View, Resource::Gateway);
+                match identified.snapshot.policy.decide(&identified.subject, &looks).effect {
+                    Effect::Allow => Asker::Operator,
+                    Effect::Ask(_) | Effect::Deny => Asker::Stranger,
+                }
+            }
+            Err(refusal) => {
+                drop(self.gate.turn_away(head.peer.address(), refusal));
+                Asker::Stranger
+            }
         }
     }
 

@@ -276,3 +276,26 @@ async fn a_call_that_one_budget_refuses_is_taken_from_no_other() {
     assert_eq!(passed(|| limiter.request(&ann, &git, Some("push"))), 2);
     assert_eq!(passed(|| limiter.request(&ann, &git, Some("log"))), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_limits_of_its_own_has_those_and_no_other_key_does() {
+    let own = Exception { rate: Some(rate(2, 60)), budget: Some(3) };
+    let pace = Pace { keys: [("slow".into(), own)].into(), ..Pace::default() };
+    let limiter = limiter(&pace);
+    let (slow, other) = (key("slow"), key("other"));
+    assert_eq!(passed(|| one(&limiter, &slow)), 2);
+    assert_eq!(passed(|| one(&limiter, &other)), 1000);
+    let refusal = one(&limiter, &slow).unwrap_err();
+    assert!(refusal.message.contains("Your key may send 2 a minute messages"), "{}", refusal.message);
+    let server = ServerName::parse("s").unwrap();
+    assert_eq!(passed(|| limiter.request(&slow, &server, None)), 3);
+    assert_eq!(passed(|| limiter.request(&other, &server, None)), 1000);
+    // Another way of proving who one is does not share what is said of a key of that name.
+    let local = Subject::new(SubjectId::key("slow"), vec![role("user")], Authentication::Local);
+    assert_eq!(passed(|| one(&limiter, &local)), 1000);
+    // A new configuration that says the same begins nothing anew.
+    limiter.follow(&pace);
+    assert!(one(&limiter, &slow).is_err());
+    limiter.follow(&Pace::default());
+    assert_eq!(passed(|| one(&limiter, &slow)), 1000);
+}

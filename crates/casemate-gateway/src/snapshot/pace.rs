@@ -72,6 +72,8 @@ pub struct Pace {
     pub tool: Allowance,
     /// Refusals of one subject that reaches for what is not its own, before it is put in quarantine. Default 120 a minute.
     pub refusals: Rate,
+    /// What is said of one API key, by its id, in place of [`Pace::key`].
+    pub keys: BTreeMap<Box<str>, Exception>,
     /// What is said of subjects in a role. Of several roles the most generous one counts.
     pub roles: BTreeMap<RoleName, Exception>,
     /// What is said of a server.
@@ -98,6 +100,7 @@ impl Default for Pace {
             server: Rate::a_second(number(20_000)),
             tool: generous,
             refusals: Rate { count: number(120), per: Duration::from_secs(60) },
+            keys: BTreeMap::new(),
             roles: BTreeMap::new(),
             servers: BTreeMap::new(),
             tools: BTreeMap::new(),

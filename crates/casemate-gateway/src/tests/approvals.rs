@@ -256,3 +256,37 @@ async fn a_credential_that_was_withdrawn_while_its_call_waited_makes_no_call() {
     waiting.await.unwrap().unwrap_err();
     assert_eq!(*guard.calls().borrow(), 0);
 }
+
+/// SEP-2643: what a program has to know of a call that waits for a person.
+#[tokio::test]
+async fn a_call_that_needs_a_person_says_so_in_the_form_of_the_draft() {
+    let (harness, _guard) = start().await;
+    let params = json!({"name": "one__echo", "arguments": {"message": "a"}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+    }});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let headers =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "one__echo")];
+    let ask = async || {
+        let mut told = harness.client("/mcp", "asker").post(call.clone(), &headers).await.unwrap();
+        let told: Value = serde_json::from_str(&told.rest().await.unwrap()).unwrap();
+        told["error"]["data"].clone()
+    };
+    let told = ask().await;
+    let open = one(&harness).await;
+    let denial = |told: &Value| told["_meta"]["io.modelcontextprotocol/authorization"].clone();
+    assert_eq!(told["code"], "CM1602");
+    assert_eq!(
+        denial(&told),
+        json!({
+            "reason": "insufficient_authorization", "remediation": "available",
+            "authorizationContextId": &*open.id,
+        })
+    );
+    harness.gate.approvals().answer(&open.id, Answer::Deny, HOUR).await.unwrap();
+    let told = ask().await;
+    assert_eq!(
+        (told["code"].as_str(), &denial(&told)["remediation"]),
+        (Some("CM1604"), &json!("unavailable"))
+    );
+}

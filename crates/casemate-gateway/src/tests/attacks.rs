@@ -6,7 +6,7 @@ use casemate_mcp::json::Raw;
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
-use super::harness::{Harness, http_server, stdio_entry};
+use super::harness::{Harness, background, http_entry, http_server, stdio_entry};
 use crate::catalog::Catalog;
 use crate::endpoint::Endpoint;
 use crate::refusal::{Code, Refusal, Wire};
@@ -258,4 +258,53 @@ async fn a_long_progress_token_is_not_repeated_by_every_notification() {
         }
         assert_eq!(tokens > 0, is_told, "{length}");
     }
+}
+
+/// Token passthrough: nothing that a client proves itself with, and no session of it, ever reaches a server.
+#[tokio::test]
+async fn no_credential_of_a_client_reaches_a_server_over_http() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (address, _guard) = Fixture::new(Era::Dual).listen("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = listener.local_addr().unwrap();
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::<u8>::new()));
+    let ear = std::sync::Arc::clone(&heard);
+    let wire = background(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let ear = std::sync::Arc::clone(&ear);
+            connections.spawn(async move {
+                let server = tokio::net::TcpStream::connect(address).await.unwrap();
+                let ((mut from, mut back), (mut answers, mut to)) =
+                    (client.into_split(), server.into_split());
+                let there = async {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+                        ear.lock().unwrap().extend_from_slice(&bytes[..count]);
+                        if to.write_all(&bytes[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::join!(there, async { drop(tokio::io::copy(&mut answers, &mut back).await) });
+            });
+        }
+    });
+    let harness = Harness::start(vec![http_entry("one", &format!("http://{between}/mcp"))]).await;
+    let mut legacy = harness.client("/mcp", "office");
+    legacy.initialize("2025-11-25", json!({})).await.unwrap();
+    legacy.call("one__echo", json!({"message": "legacy-call"})).await.unwrap();
+    let modern = harness.client("/mcp", "token.one/echo").modern(json!({}));
+    modern.call("one__echo", json!({"message": "modern-call"})).await.unwrap();
+    let relay = harness.client("/servers/one/mcp", "token.one/echo").modern(json!({}));
+    relay.call("echo", json!({"message": "relayed-call"})).await.unwrap();
+    let text = String::from_utf8_lossy(&heard.lock().unwrap()).to_ascii_lowercase();
+    for call in ["legacy-call", "modern-call", "relayed-call"] {
+        assert!(text.contains(call), "{call} went over this wire");
+    }
+    let session = legacy.session().unwrap().to_ascii_lowercase();
+    for secret in ["token.one", "office", "authorization", "cookie", &session] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    wire.abort();
 }

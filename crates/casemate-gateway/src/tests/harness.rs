@@ -90,38 +90,16 @@ impl Harness {
     }
 
     async fn over((servers, pins): (Vec<ServerEntry>, Arc<Book>), limits: Limits, shell: Shell) -> Harness {
-        let (notices, inbox) = mpsc::channel(64);
-        let tracker = TaskTracker::new();
         let records = Arc::new(Records::default());
         let keys = Arc::new(Keys::default());
         let links = Arc::new(Links::default());
-        let (alarms, heard) = mpsc::channel(ALARMS_MAX);
-        let host = Host {
-            alarms,
-            launcher: Arc::clone(&links) as Arc<dyn Launcher>,
-            credentials: Arc::new(crate::upstream::NoCredentials),
-            tracker: tracker.clone(),
-            stop: CancellationToken::new(),
-            notices,
-            http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
-            client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
-            masks: Arc::default(),
-            result_bytes_max: limits.result_bytes_max,
-        };
-        let gate = Gate::start(Parts {
-            snapshot: snapshot(servers, limits),
-            own_url: PublicUrl::parse("http://127.0.0.1").ok(),
-            identities: Arc::clone(&keys) as Arc<dyn Identities>,
-            recorder: Arc::clone(&records) as Arc<dyn Recorder>,
-            ledger: (Arc::clone(&records) as Arc<dyn Ledger>, Vec::new()),
-            desk: (Arc::clone(&records) as Arc<dyn Desk>, Vec::new()),
-            seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
-            pins: Arc::clone(&pins) as Arc<dyn Pins>,
-            wards: (Arc::clone(&records) as Arc<dyn Wards>, Vec::new()),
-            alarms: heard,
-            host: Arc::new(host),
-            notices: inbox,
-        });
+        let mut parts = parts(snapshot(servers, limits), Arc::clone(&keys) as Arc<dyn Identities>, &records);
+        parts.pins = Arc::clone(&pins) as Arc<dyn Pins>;
+        if let Some(host) = Arc::get_mut(&mut parts.host) {
+            host.launcher = Arc::clone(&links) as Arc<dyn Launcher>;
+        }
+        let tracker = parts.host.tracker.clone();
+        let gate = Gate::start(parts);
         let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -154,7 +132,39 @@ impl Harness {
     }
 }
 
-pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
+/// A gateway's parts, with nothing real but what is given.
+pub(crate) fn parts(snapshot: Snapshot, identities: Arc<dyn Identities>, records: &Arc<Records>) -> Parts {
+    let (notices, inbox) = mpsc::channel(64);
+    let (alarms, heard) = mpsc::channel(ALARMS_MAX);
+    let host = Host {
+        alarms,
+        launcher: Arc::new(Links::default()),
+        credentials: Arc::new(crate::upstream::NoCredentials),
+        tracker: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        notices,
+        http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
+        client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
+        masks: Arc::default(),
+        result_bytes_max: snapshot.limits.result_bytes_max,
+    };
+    Parts {
+        snapshot,
+        own_url: PublicUrl::parse("http://127.0.0.1").ok(),
+        identities,
+        recorder: Arc::clone(records) as Arc<dyn Recorder>,
+        ledger: (Arc::clone(records) as Arc<dyn Ledger>, Vec::new()),
+        desk: (Arc::clone(records) as Arc<dyn Desk>, Vec::new()),
+        seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
+        pins: Arc::new(Book::default()),
+        wards: (Arc::clone(records) as Arc<dyn Wards>, Vec::new()),
+        alarms: heard,
+        host: Arc::new(host),
+        notices: inbox,
+    }
+}
+
+pub(crate) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let reader = RoleDef { allow: own(&["one/echo", "one/resource:*"]), ..RoleDef::default() };
     let asker = RoleDef { allow: own(&["one"]), ask: own(&["one/echo"]), ..RoleDef::default() };
@@ -195,7 +205,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
 }
 
 /// A fixture over HTTP in this process, and the entry that leads to it.
-pub(super) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, Guard) {
+pub(crate) async fn http_server(name: &str, fixture: Fixture) -> (ServerEntry, Guard) {
     let (address, guard) = fixture.listen("127.0.0.1:0").await.unwrap();
     (http_entry(name, &format!("http://{address}/mcp")), guard)
 }
@@ -335,7 +345,7 @@ impl Keys {
 
 /// Keeps records as lines, and can be waited on.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(crate) struct Records {
     pub(super) lines: watch::Sender<Vec<String>>,
     pub(super) full: Mutex<bool>,
     /// What was written down of budgets.

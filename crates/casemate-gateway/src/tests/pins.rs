@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use casemate_mcp::names::ServerName;
+use casemate_policy::Approved;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
@@ -22,6 +23,8 @@ pub(super) struct Book {
     approved: Mutex<HashMap<Place, String>>,
     seen: Mutex<HashMap<Place, String>>,
     listed: Mutex<HashMap<String, Bytes>>,
+    /// What a person approved of as read-only.
+    confirmed: Mutex<Approved>,
 }
 
 impl Book {
@@ -32,6 +35,10 @@ impl Book {
 }
 
 impl Pins for Book {
+    fn confirmed(&self) -> Approved {
+        self.confirmed.lock().unwrap().clone()
+    }
+
     fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing> {
         let judge = |one: &Declared<'_>| {
             let place = (server.to_string(), one.kind, one.name.to_owned());
@@ -198,4 +205,26 @@ async fn where_a_person_has_to_look_first_nothing_is_used_before() {
     harness.pins.approve_all();
     harness.gate.judge_anew();
     echo().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_person_confirms_is_in_force_at_once_and_after_every_new_configuration() {
+    let (entry, _guard) = http_server("one", Fixture::new(Era::Dual)).await;
+    let harness = Harness::start(vec![entry]).await;
+    let confirms = || {
+        let approved = Approved::from([(ServerName::parse("one").unwrap(), ["echo".into()].into())]);
+        harness.gate.snapshot().policy.is_approving(&approved)
+    };
+    let before = harness.gate.snapshot();
+    harness.pins.confirmed.lock().unwrap().insert(ServerName::parse("one").unwrap(), ["echo".into()].into());
+    assert!(!confirms());
+    harness.gate.judge_anew();
+    let after = harness.gate.snapshot();
+    assert!(confirms() && after.version > before.version);
+    harness.gate.judge_anew();
+    assert_eq!(harness.gate.snapshot().version, after.version, "what is no news makes nobody look again");
+    // A configuration that was read before the approval, and numbered by what was then in force.
+    let read = crate::snapshot::Snapshot { version: before.version + 1, ..(*before).clone() };
+    harness.gate.swap(read);
+    assert!(confirms() && harness.gate.snapshot().version > after.version, "no number stands for two");
 }

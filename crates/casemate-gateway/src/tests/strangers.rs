@@ -13,6 +13,7 @@ use std::time::Duration;
 use casemate_transport::http::shell::Plaintext;
 use casemate_transport::http::{HostRule, Origin, Proxies, Shell};
 use http::Method;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
@@ -234,6 +235,7 @@ async fn every_route_is_closed_to_those_without_a_credential() {
         of("/mcp"),
         of("/servers/NAME/mcp"),
         of("/profiles/NAME/mcp"),
+        "/oauth/callback".to_owned(),
     ];
     assert_eq!(open, expected, "what is open to everybody is a decision, not a slip");
     assert!(!harness.records.lines.borrow().iter().any(|line| line.starts_with("allow")));
@@ -259,4 +261,31 @@ async fn a_listed_page_reads_answers_and_no_other_does() {
     let other = preflight.replace("https://app.example", "https://evil.example");
     let answer = send(harness.address, [127, 0, 0, 1].into(), other.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("access-control-"), "{answer}");
+}
+
+#[tokio::test]
+async fn readiness_tells_strangers_yes_or_no_and_reasons_to_those_who_may_look() {
+    let dead = super::harness::http_entry("secret-name", "http://127.0.0.1:1/mcp");
+    let harness = Harness::start(vec![dead]).await;
+    let owner = harness.modern("/servers/secret-name/mcp");
+    // A server that fails often enough is left alone for a while.
+    let mut told = String::new();
+    for _ in 0..100 {
+        owner.request("tools/list", json!({})).await.unwrap_err();
+        told = ready(&harness, Some("owner")).await;
+        if told.contains("secret-name") {
+            break;
+        }
+    }
+    assert!(told.contains("the server secret-name fails"), "{told}");
+    for key in [None, Some("nobody"), Some("reader")] {
+        let told = ready(&harness, key).await;
+        assert!(told.ends_with("\r\n\r\n{\"ready\":true}"), "{key:?}: {told}");
+    }
+}
+
+async fn ready(harness: &Harness, key: Option<&str>) -> String {
+    let credential = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let line = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    send(harness.address, [127, 0, 0, 1].into(), format!("{line}{credential}\r\n").as_bytes()).await
 }

@@ -401,3 +401,29 @@ fn what_was_planted_is_known_in_a_name_of_dns_however_it_is_split() {
         assert_eq!(inspection.planted_in_name(honest), None, "{honest}");
     }
 }
+
+#[test]
+fn a_secret_that_came_later_is_masked_by_every_inspection_that_shares_it() {
+    let lent = Arc::new(Lent::default());
+    let first = inspection(&["of-the-configuration"]).with_lent(&lent);
+    let next = first.with_secrets(&[]);
+    let text = json!({"a": "issued-later-1", "b": "of-the-configuration"}).to_string();
+    let shown = |inspection: &Inspection| result(inspection, &raw(&text)).message.as_str().to_owned();
+    assert!(shown(&first).contains("issued-later-1"));
+    lent.add("issued-later-1");
+    lent.add("short");
+    for inspection in [&first, &next] {
+        assert!(!shown(inspection).contains("issued-later-1"), "{}", shown(inspection));
+        assert!(!inspection.masked("it said issued-later-1, short").contains("issued-later"));
+        assert!(inspection.masked("it said short").contains("short"));
+        for form in written("issued-later-1") {
+            let message = raw(&json!({"text": form}).to_string());
+            assert_ne!(result(inspection, &message).message, message, "{form}");
+        }
+    }
+    assert!(!shown(&first).contains("of-the-configuration") && shown(&next).contains("of-the-configuration"));
+    // A flood of further ones costs bounded memory, and the latest are looked for.
+    (0..2000).for_each(|number| lent.add(&format!("flood-of-tokens-{number}")));
+    assert!(!next.masked("flood-of-tokens-1999").contains("1999"));
+    assert_eq!(next.masked("flood-of-tokens-0"), "flood-of-tokens-0");
+}

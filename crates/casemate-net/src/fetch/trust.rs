@@ -70,14 +70,21 @@ impl Debug for Trust {
     }
 }
 
-fn config(further: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, TrustFault> {
+/// Whom the system trusts.
+pub(super) fn system_roots() -> Result<RootCertStore, TrustFault> {
+    roots(Vec::new())
+}
+
+fn roots(further: Vec<CertificateDer<'static>>) -> Result<RootCertStore, TrustFault> {
     let mut roots = RootCertStore::empty();
     // A single certificate of the system that cannot be read is no reason to trust none.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots.add_parsable_certificates(further);
-    if roots.is_empty() {
-        return Err(TrustFault::None);
-    }
+    if roots.is_empty() { Err(TrustFault::None) } else { Ok(roots) }
+}
+
+fn config(further: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, TrustFault> {
+    let roots = roots(further)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().map_err(TrustFault::Unusable)?;

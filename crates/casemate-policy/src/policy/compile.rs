@@ -1,12 +1,13 @@
 //! From what is written to rules.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use casemate_mcp::names::{RoleName, ServerName};
 use cedar_policy::{Policy as CedarPolicy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
-use super::{Fits, Policy, PolicyDef, PolicyFile, RoleDef, Table};
+use super::{Policy, PolicyDef, PolicyFile, RoleDef, Table};
 use crate::builtin::Builtin;
 use crate::confirmed::Confirmed;
 use crate::decision::Effect;
@@ -49,17 +50,17 @@ pub(super) fn policy(def: &PolicyDef) -> Result<Policy, Vec<PolicyFault>> {
     }
     let roles = Builtin::ALL.iter().map(|own| own.as_str()).chain(def.roles.keys().map(RoleName::as_str));
     let table = Table {
-        by_id: rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect(),
-        roles: roles.map(Box::from).collect(),
-        index: Index::new(&rules),
-        judge: Judge::new().map_err(everything)?,
+        by_id: Arc::new(rules.iter().enumerate().map(|(at, rule)| (rule.id.clone(), at)).collect()),
+        roles: Arc::new(roles.map(Box::from).collect()),
+        index: Arc::new(Index::new(&rules)),
+        judge: Arc::new(Judge::new().map_err(everything)?),
         memo: Memo::default(),
-        fits: Fits::default(),
+        fits: Arc::default(),
         examples: def.files.iter().map(|file| file::parts(&file.text).examples.len()).sum(),
         confirmed,
-        rules,
+        rules: Arc::new(rules),
     };
-    let policy = Policy(std::sync::Arc::new(table));
+    let policy = Policy(Arc::new(table));
     for file in &def.files {
         faults.extend(example::failures(&policy, file));
     }

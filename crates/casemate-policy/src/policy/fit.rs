@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use super::{NOTHING, STACK, Table};
 use crate::arguments::Type;
+use crate::decision::RuleId;
 use crate::expression::Paths;
 use crate::request::{Request, Resource};
+use crate::rule::Rule;
 use crate::schema;
 use crate::slice::Slice;
 
@@ -67,6 +69,18 @@ impl Fits {
         known.push(Kept { schema: schema.clone(), curious: slice.curious.clone(), fit: fit.clone() });
         fit
     }
+}
+
+/// The rules that do not fit what a tool declares, each with the reason for which calls of that tool would be denied.
+pub(super) fn misfits(table: &Table, tool: Resource<'_>, schema: &Raw) -> Vec<(RuleId, String)> {
+    let about = |rule: &Rule| rule.paths.get("arguments").is_some() && rule.concerns(tool);
+    let misfit = |(at, rule): (u32, &Rule)| {
+        let slice = Slice { policies: PolicySet::new(), paths: rule.paths.clone(), curious: vec![at] };
+        let fault = fit(table, (&slice, slice.paths.get("arguments")?), schema).err()?;
+        Some((rule.id.clone(), fault))
+    };
+    let rules = (0_u32..).zip(table.rules.iter()).filter(|(_, rule)| about(rule));
+    stacker::grow(STACK, || rules.filter_map(misfit).collect())
 }
 
 fn fit(table: &Table, (slice, paths): (&Slice, &Paths), schema: &Raw) -> Result<Type, String> {

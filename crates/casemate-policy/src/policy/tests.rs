@@ -359,3 +359,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_person_approved_of_as_read_only_is_that_until_they_take_it_back() {
+    let (git, web) = (server("git"), server("web"));
+    let written = example();
+    let (looker, user) = (subject(&["looker"]), subject(&["user"]));
+    let may = |policy: &Policy, who: &Subject, at: &ServerName, tool: &str| {
+        let tool = Resource::Tool(at, tool);
+        let [called, listed] =
+            [Action::Call, Action::List].map(|action| decide(policy, who, action, &tool).effect);
+        assert_eq!(called, listed, "what is listed may be called, and the other way round");
+        called == Effect::Allow
+    };
+    // Asked before, so that it is remembered.
+    assert!(!may(&written, &looker, &git, "git_log") && !may(&written, &user, &web, "post_form"));
+    let names = |names: &[&str]| names.iter().map(|name| Box::from(*name)).collect();
+    let approved = Approved::from([
+        (git.clone(), names(&["git_log", "odd*:name"])),
+        (web.clone(), names(&["post_form"])),
+    ]);
+    let policy = written.approving(approved.clone());
+    assert!(policy.is_approving(&approved));
+    assert!(may(&policy, &looker, &git, "git_log") && may(&policy, &looker, &git, "odd*:name"));
+    assert!(may(&policy, &looker, &git, "git_status"), "what is written stays");
+    assert!(may(&policy, &user, &web, "post_form"), "`read_only` goes by it too");
+    assert!(!may(&policy, &looker, &git, "git_push") && !may(&policy, &looker, &git, "odd-name"));
+    let prompt = decide(&policy, &looker, Action::Get, &Resource::Prompt(&git, "git_log"));
+    assert_eq!(prompt.effect, Effect::Deny, "a tool's name says nothing of a prompt");
+    let taken_back = policy.approving(Approved::new());
+    assert!(!may(&taken_back, &looker, &git, "git_log") && may(&taken_back, &looker, &git, "git_status"));
+}

@@ -16,6 +16,8 @@ use super::rules::Origin;
 
 /// Said by browsers of the page that a request comes from: `same-origin`, `same-site`, `cross-site` or `none`.
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// What pages may send.
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
@@ -114,6 +116,12 @@ fn is_param(name: &str) -> bool {
 pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(site) = headers.get(SEC_FETCH_SITE) else { return false };
     !headers.contains_key(ORIGIN) && !matches!(site.as_bytes(), b"same-origin" | b"none")
+}
+
+/// Whether a browser says that a person goes somewhere with it: what the page gets to see, no other page does.
+pub(super) fn is_visit(headers: &HeaderMap) -> bool {
+    let is = |name, wanted: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == wanted);
+    is(SEC_FETCH_MODE, b"navigate") && is(SEC_FETCH_DEST, b"document")
 }
 
 #[cfg(test)]

@@ -233,11 +233,16 @@ impl Head {
             HostVerdict::Unknown => return Some(RejectReason::HostUnknown),
             HostVerdict::Known => {}
         }
-        if cors::is_foreign(&self.headers) {
+        if cors::is_foreign(&self.headers) && !self.is_arrival(shell) {
             return Some(RejectReason::CrossSite);
         }
         let origin = self.text(&ORIGIN)?;
         if Origin::admitted(&shell.origins, origin) { None } else { Some(RejectReason::OriginRefused) }
+    }
+
+    /// Whether a person arrives where people may, from wherever they come.
+    fn is_arrival(&self, shell: &Shell) -> bool {
+        shell.landings.contains(&self.path()) && self.method == Method::GET && cors::is_visit(&self.headers)
     }
 
     /// The path, which begins with `/` and is not decoded.

@@ -15,6 +15,8 @@ pub struct Shell {
     pub origins: Vec<Origin>,
     /// The web pages that may also read its answers (CORS).
     pub pages: Vec<Origin>,
+    /// Paths where a person's browser may arrive from another site, by a link or a redirect.
+    pub landings: &'static [&'static str],
     /// Who is believed about where a request comes from.
     pub proxies: Proxies,
     /// What happens to a request that others could read on its way.
@@ -30,6 +32,7 @@ impl Default for Shell {
             hosts: HostRule::default(),
             origins: Origin::local(),
             pages: Vec::new(),
+            landings: &[],
             proxies: Proxies::default(),
             plaintext: Plaintext::Answered,
             limits: HttpLimits::default(),

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::entry::{HttpSource, ServerEntry, Source};
 use crate::instance::Seed;
-use crate::{Credentials, Errand, Fault, Host, Rejection, Remedy};
+use crate::{Credentials, Errand, Fault, Host, Masks, Rejection, Remedy};
 
 /// The way to one HTTP server. All its instances share the connections.
 pub(crate) struct Door {
@@ -33,6 +33,7 @@ pub(crate) struct Door {
 #[derive(Clone)]
 struct Pass {
     credentials: Arc<dyn Credentials>,
+    masks: Arc<Masks>,
     entry: Arc<ServerEntry>,
     subject: Option<SubjectId>,
 }
@@ -60,6 +61,7 @@ impl Door {
     pub(crate) fn of_instance(&self, seed: &Seed) -> Arc<Door> {
         let pass = (!self.headers.contains_key(AUTHORIZATION)).then(|| Pass {
             credentials: Arc::clone(&seed.host.credentials),
+            masks: Arc::clone(&seed.host.masks),
             entry: Arc::clone(&seed.entry),
             subject: seed.subject.clone(),
         });
@@ -107,7 +109,7 @@ impl Door {
         let Some(pass) = &self.pass else { return self.once(headers, &knock).await };
         let mut token = pass.credentials.token(pass.errand()).await;
         for is_last in [false, true] {
-            let answered = self.once(with_token(headers.clone(), token.as_ref()), &knock).await?;
+            let answered = self.once(pass.with_token(headers.clone(), token.as_ref()), &knock).await?;
             let Switched::Refused(posted) = &answered else { return Ok(answered) };
             let Some(challenges) = wants_login(posted) else { return Ok(answered) };
             let rejection = Rejection { status: posted.status(), challenges, sent: token.as_ref() };
@@ -185,7 +187,7 @@ impl Door {
     pub(super) async fn admitted(&self, headers: HeaderMap) -> HeaderMap {
         match &self.pass {
             None => headers,
-            Some(pass) => with_token(headers, pass.credentials.token(pass.errand()).await.as_ref()),
+            Some(pass) => pass.with_token(headers, pass.credentials.token(pass.errand()).await.as_ref()),
         }
     }
 
@@ -257,6 +259,17 @@ impl Pass {
     fn errand(&self) -> Errand<'_> {
         Errand { entry: &self.entry, subject: self.subject.as_ref() }
     }
+
+    /// Headers with a token where there is one. From before it is sent, whoever repeats it is not heard.
+    fn with_token(&self, mut headers: HeaderMap, token: Option<&SecretString>) -> HeaderMap {
+        let Some(token) = token else { return headers };
+        self.masks.lend(token);
+        if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())) {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        headers
+    }
 }
 
 /// The challenges of a server that wants a login, or more rights than the token gives.
@@ -270,16 +283,6 @@ fn wants_login(posted: &Posted) -> Option<Vec<String>> {
         StatusCode::FORBIDDEN if wants_more() => Some(challenges),
         _ => None,
     }
-}
-
-fn with_token(mut headers: HeaderMap, token: Option<&SecretString>) -> HeaderMap {
-    let value =
-        token.and_then(|token| HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok());
-    if let Some(mut value) = value {
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    headers
 }
 
 fn static_headers(source: &HttpSource) -> Result<HeaderMap, String> {

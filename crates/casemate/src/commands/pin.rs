@@ -7,8 +7,7 @@ mod shown;
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use casemate_store::records::{Act, Record};
-use casemate_store::{Pin as Stored, RecordLog, Store};
+use casemate_store::{Pin as Stored, Store};
 
 use crate::args::pins::{Approve, Forget, Item, List, Pin, Review, Revoke};
 use crate::clock;
@@ -19,7 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Form;
 use crate::wiring::lists;
-use crate::wiring::recorder::Log;
+use crate::wiring::recorder;
 use names::Names;
 use shown::{Acted, Listed, Reviewed, Waiting, hex};
 
@@ -113,7 +112,7 @@ impl Desk<'_> {
     async fn approve_one(&self, pin: &Stored) -> anyhow::Result<String> {
         let fingerprint = hex(&pin.seen.fingerprint);
         self.record("pin approve", &object(pin), Some(&fingerprint))?;
-        if !self.store.pins().approve(pin, &by(), clock::unix_seconds()).await? {
+        if !self.store.pins().approve(pin, &recorder::by(), clock::unix_seconds()).await? {
             return Err(changed_meanwhile(pin));
         }
         Ok(object(pin))
@@ -159,9 +158,7 @@ impl Desk<'_> {
 
     /// What cannot be recorded is not done.
     fn record(&self, act: &str, object: &str, detail: Option<&str>) -> anyhow::Result<()> {
-        let log = Log::new(RecordLog::open(&self.context.paths.records())?);
-        let record = Act { by: &by(), act, object, detail };
-        log.try_append(&Record::Act(&record)).map_err(anyhow::Error::msg)
+        recorder::act(self.context, act, object, detail)
     }
 
     /// A running gateway looks by itself within a second; asked, it looks before this returns.
@@ -169,10 +166,6 @@ impl Desk<'_> {
         let socket = self.context.paths.control_socket();
         client::ask_if_running::<Done>(&socket, &Request::ReloadPins).await.map(drop)
     }
-}
-
-fn by() -> String {
-    format!("local:{}", rustix::process::geteuid().as_raw())
 }
 
 fn object(pin: &Stored) -> String {

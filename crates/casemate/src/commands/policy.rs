@@ -1,6 +1,7 @@
 //! `casemate policy`: checking, explaining and trying who may do what.
 
 mod simulate;
+mod tools;
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,7 @@ use crate::args::policy::{self, Explain};
 use crate::configuration;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, Problem};
 use crate::output::{Page, Report, Tone};
 
 /// Does what was asked with the policy.
@@ -24,15 +25,41 @@ pub fn run(context: &Context, asked: &policy::Policy) -> anyhow::Result<Exit> {
     }
 }
 
-/// What is wrong is a failure that lists it all, wrong examples included.
+/// What is wrong is a failure that lists it all, wrong examples included, and policies that name arguments which approved
+/// tools do not have.
 fn check(context: &Context) -> anyhow::Result<Exit> {
-    let policy = configuration::inspect(context)?.snapshot.policy;
+    let snapshot = configuration::inspect(context)?.snapshot;
+    let policy = &snapshot.policy;
+    let (mut tools, mut problems) = (0, Vec::new());
+    for tool in tools::approved(context)? {
+        if !snapshot.servers.contains_key(&tool.server) {
+            continue;
+        }
+        tools += 1;
+        for (rule, why) in policy.misfits((&tool.server, &tool.name), &tool.input_schema) {
+            let message = format!("{}/{}: {why}", tool.server, tool.name);
+            let hint =
+                "every call of that tool would be denied; `casemate pin list` shows what servers declare";
+            problems.push(Problem { place: rule.to_string(), message, hint: Some(hint.to_owned()) });
+        }
+    }
+    if !problems.is_empty() {
+        let message = "a policy does not fit what tools declare";
+        return Err(Failure::new(Exit::Configuration, message).problems(problems).into());
+    }
     context.output.print(&Checked {
         roles: policy.roles().collect(),
         rules: policy.rules(),
         examples: policy.examples(),
+        tools,
     })?;
     Ok(Exit::Success)
+}
+
+/// The policy of what is written, with what people confirmed by approving of it.
+fn policy_in_force(context: &Context) -> anyhow::Result<Policy> {
+    let policy = configuration::inspect(context)?.snapshot.policy;
+    Ok(policy.approving(tools::confirmed(context)?))
 }
 
 /// Examples are judged whenever a policy is read; here somebody wants to hear of it.
@@ -43,7 +70,7 @@ fn test(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
-    let policy = configuration::inspect(context)?.snapshot.policy;
+    let policy = policy_in_force(context)?;
     let text = what.request.join(" ");
     let example = Example::parse(&text).map_err(|why| {
         let failure = Failure::new(Exit::Usage, format!("the request cannot be read: {why}"));
@@ -63,15 +90,18 @@ struct Checked<'a> {
     roles: Vec<&'a str>,
     rules: usize,
     examples: usize,
+    /// Approved tools that the policies were held against.
+    tools: usize,
 }
 
 impl Report for Checked<'_> {
     fn lay_out(&self, page: &mut Page) {
         let found = format!(
-            "{}, {}, {}",
+            "{}, {}, {}, {}",
             counted(self.roles.len(), "role"),
             counted(self.rules, "rule"),
-            counted(self.examples, "example")
+            counted(self.examples, "example"),
+            counted(self.tools, "approved tool")
         );
         page.labelled(Tone::Good, "ok:", &found);
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_auth::Vault;
-use casemate_config::{Front, Process};
+use casemate_config::{Front, POLICIES, Process};
+use casemate_gateway::edge::http::routes::LANDING;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
 use casemate_gateway::snapshot::Snapshot;
@@ -67,22 +68,27 @@ pub struct Start {
 struct State {
     /// The text that was last looked at, good or bad.
     text: Option<String>,
+    /// The policy files that were; not known yet when absent.
+    policies: Option<Policies>,
     problems: Vec<Problem>,
 }
+
+/// Policy files by name, with what they say.
+type Policies = Vec<(String, String)>;
 
 /// Why the configuration is read anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Somebody asked: references to secrets are followed anew too.
     Asked,
-    /// The file changed; when it says what it said before, there is nothing to do.
+    /// A file changed; when they all say what they said before, there is nothing to do.
     Noticed,
 }
 
 impl Live {
     /// The configuration that the gateway was started with.
     pub fn new(context: Arc<Context>, start: Start) -> Live {
-        let state = Mutex::new(State { text: start.text, problems: Vec::new() });
+        let state = Mutex::new(State { text: start.text, policies: None, problems: Vec::new() });
         Live {
             context,
             gate: start.gate,
@@ -143,10 +149,18 @@ impl Live {
     fn replace(&self, state: &mut State, (cause, held): (Cause, &Held)) -> anyhow::Result<Vec<Problem>> {
         let input = configuration::read(&self.context, self.listen)?;
         let text = input.file.as_ref().map(|file| file.text.clone());
-        if cause == Cause::Noticed && text == state.text {
+        // Files that cannot be read are told of where they are judged.
+        let folder = self.context.paths.config().with_file_name(POLICIES);
+        let policies = configuration::policies::read(&folder).ok();
+        let is_known = text == state.text
+            && match &state.policies {
+                None => policies.as_ref().is_some_and(Vec::is_empty),
+                known => *known == policies,
+            };
+        if cause == Cause::Noticed && is_known {
             return Ok(std::mem::take(&mut state.problems));
         }
-        state.text = text;
+        (state.text, state.policies) = (text, policies);
         let version = self.gate.snapshot().version + 1;
         let loaded = match configuration::compile(&self.context, &input, version, held)? {
             Ok(loaded) => loaded,
@@ -193,5 +207,5 @@ pub fn shell(front: &Front) -> anyhow::Result<Shell> {
         connections_per_address_max: front.connections_per_address_max,
         ..HttpLimits::default()
     };
-    Ok(Shell { hosts, origins, pages, proxies, plaintext, limits })
+    Ok(Shell { hosts, origins, pages, landings: &[LANDING], proxies, plaintext, limits })
 }

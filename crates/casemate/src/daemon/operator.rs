@@ -19,6 +19,7 @@ use crate::control::server::Handler;
 use crate::control::wire::{
     Action, Answer, Done, DoubtedName, Fault, Instance, Request, ServerState, Status,
 };
+use crate::wiring::recorder::Log;
 
 /// Doubts about names that are told of one server; an attacker makes the others.
 const NAMES_MAX: usize = 100;
@@ -28,6 +29,7 @@ const NAMES_MAX: usize = 100;
 pub struct Operator {
     live: Arc<Live>,
     ledgers: Ledgers,
+    log: Arc<Log>,
     orders: mpsc::Sender<Order>,
     endpoint: String,
     started: u64,
@@ -45,8 +47,13 @@ pub enum Order {
 
 impl Operator {
     /// An operator of a gateway that starts now. Orders go where they can be followed.
-    pub fn new(live: Arc<Live>, ledgers: Ledgers, orders: mpsc::Sender<Order>, endpoint: String) -> Operator {
-        Operator { live, ledgers, orders, endpoint, started: clock::unix_seconds() }
+    pub fn new(
+        live: Arc<Live>,
+        (ledgers, log): (Ledgers, Arc<Log>),
+        orders: mpsc::Sender<Order>,
+        endpoint: String,
+    ) -> Operator {
+        Operator { live, ledgers, log, orders, endpoint, started: clock::unix_seconds() }
     }
 
     async fn status(&self) -> Status {
@@ -160,7 +167,9 @@ impl Handler for Operator {
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
             Request::ReloadKeys => self.reload_keys().await,
             Request::Sessions => Ok(Answer::Sessions(people::sessions(self.live.gate()))),
-            Request::EndSessions(whose) => people::end_sessions(self.live.gate(), &whose).map(Answer::Ended),
+            Request::EndSessions(whose) => {
+                people::end_sessions((self.live.gate(), &self.log), &whose).map(Answer::Ended)
+            }
             Request::Approvals => Ok(Answer::Approvals(people::approvals(self.live.gate()))),
             Request::Decide { id, verdict } => {
                 people::decide(self.live.gate(), &id, verdict).await.map(Answer::Decided)

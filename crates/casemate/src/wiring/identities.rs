@@ -1,7 +1,6 @@
 //! Who a credential belongs to: the keys of the store, the tokens of issuers, certificates of clients, and the kernel's
 //! word about local users.
 
-mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use casemate_auth::issuers::{Accepted, Issuers};
+use casemate_auth::issuers::{Accepted, Issuers, Memory};
 use casemate_auth::token::{Jws, TokenFault};
 use casemate_auth::{KeyRecord, KeyTable, certificate};
 use casemate_config::Identity;
@@ -17,15 +16,13 @@ use casemate_gateway::ports::{Asked, Identities, Rejection, Settling};
 use casemate_policy::{Authentication, Scope, Subject, SubjectId, local_subject};
 use casemate_store::{Store, StoreFault};
 
-use memory::Memory;
-
 /// Who there is. Each change of the keys swaps the whole table, so a call sees one state of it.
 #[derive(Debug)]
 pub struct Papers {
     store: Store,
     ring: ArcSwap<Ring>,
     issuers: Issuers,
-    memory: Memory,
+    memory: Memory<Subject>,
     /// What the configuration says of all this.
     identity: ArcSwap<Identity>,
     own_uid: u32,
@@ -104,7 +101,7 @@ impl Papers {
             TokenFault::Refused(_) => Rejection::Refused(fault.to_string()),
         })?;
         let subject = Arc::new(self.subject_of(&accepted));
-        self.memory.keep(presented, (accepted, &subject), now);
+        self.memory.keep(presented, (accepted, subject.id.as_str(), &subject), now);
         Ok(subject)
     }
 
@@ -190,7 +187,7 @@ impl Identities for Papers {
             let subject = Subject::new(id.clone(), holder.roles.clone(), Authentication::Certificate);
             return Some(Arc::new(subject));
         }
-        self.memory.current(id, self.issuers.generation(), now_unix_s)
+        self.memory.current(id.as_str(), self.issuers.generation(), now_unix_s)
     }
 
     fn local(&self, uid: u32) -> Option<Arc<Subject>> {

@@ -12,7 +12,7 @@ use casemate_auth::oauth::{
     At, Challenge, Network, OAuthClient, Obtained, Pending, Proof, Remote, Settings, Whose,
 };
 use casemate_gateway::snapshot::{ClientSecret, Grant, LoginNetwork, ServerEntry, Sharing, Snapshot, Source};
-use casemate_gateway::upstream::{Credentials, Errand, Fetching, Invitation, Rejection, Remedy};
+use casemate_gateway::upstream::{Credentials, Errand, Fetching, Invitation, Masks, Rejection, Remedy};
 use casemate_net::SystemResolver;
 use casemate_net::fetch::{Fetcher, Trust, Url};
 use casemate_policy::SubjectId;
@@ -37,6 +37,8 @@ const OPEN_MAX: usize = 32;
 pub struct Logins {
     client: Arc<OAuthClient>,
     tracker: TaskTracker,
+    /// What nobody may repeat.
+    masks: Arc<Masks>,
     memory: Arc<Mutex<Memory>>,
     /// Whether any entry has callers' tokens exchanged.
     exchanges: AtomicBool,
@@ -129,9 +131,9 @@ pub async fn begin(
 
 impl Logins {
     /// With the secrets of that vault; what it begins ends with the tracker's tasks.
-    pub fn new(vault: Arc<Vault>, tracker: TaskTracker) -> Logins {
+    pub fn new(vault: Arc<Vault>, tracker: TaskTracker, masks: Arc<Masks>) -> Logins {
         let client = Arc::new(client(vault));
-        Logins { client, tracker, memory: Arc::default(), exchanges: AtomicBool::new(false) }
+        Logins { client, tracker, masks, memory: Arc::default(), exchanges: AtomicBool::new(false) }
     }
 
     /// A configuration comes into force, or somebody logged in or out elsewhere: what was remembered is looked up again.
@@ -166,8 +168,16 @@ impl Logins {
                 None
             }
         };
+        self.cover(At { remote: &remote, whose, now_unix_s: now }).await;
         self.remember(key, token.clone());
         token
+    }
+
+    /// Whatever is kept of a login is kept out of results, errors and logs: the refresh token, which no server ever gets,
+    /// as well.
+    async fn cover(&self, at: At<'_>) {
+        let held = self.client.held(at).await.unwrap_or_default();
+        held.iter().for_each(|token| self.masks.lend(token));
     }
 
     fn remember(&self, key: Key, token: Option<SecretString>) {
@@ -218,8 +228,10 @@ impl Logins {
                 self.client.exchanged(&remote, (subject, &token, &challenge), now).await
             }
         };
+        self.cover(At { remote: &remote, whose, now_unix_s: now }).await;
         match fetched {
             Ok(token) => {
+                self.masks.lend(&token);
                 self.remember(key, Some(token.clone()));
                 Remedy::Token(token)
             }

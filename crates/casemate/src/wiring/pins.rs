@@ -11,7 +11,9 @@ use bytes::Bytes;
 use casemate_gateway::gate::Gate;
 use casemate_gateway::ports::{Declared, Pinned, Pins, Standing};
 use casemate_gateway::snapshot::Approval;
+use casemate_mcp::json::{Limits, Members};
 use casemate_mcp::names::ServerName;
+use casemate_policy::Approved;
 use casemate_registry::pins::fingerprint;
 use casemate_store::{PinKind, Seen, Store, StoreFault, Version};
 use tokio::sync::Notify;
@@ -44,6 +46,8 @@ type Place = (PinKind, Box<str>);
 #[derive(Debug, Default)]
 struct Pages {
     servers: HashMap<Box<str>, HashMap<Place, Entry>>,
+    /// The tools that a person approved of and that say that they change nothing.
+    confirmed: Approved,
     /// What the store does not have yet, in its order: of each place what was approved by being first, and the last.
     unwritten: HashMap<(Box<str>, Place), Vec<Seen>>,
 }
@@ -108,6 +112,7 @@ impl Book {
     /// Reads the store; false when it says what was known.
     async fn read(&self) -> Result<bool, StoreFault> {
         let pins = self.store.pins().list().await?;
+        let confirmed = confirmed(&self.store).await?;
         let mut servers: HashMap<Box<str>, HashMap<Place, Entry>> = HashMap::new();
         for pin in pins {
             let entry = Entry {
@@ -126,8 +131,8 @@ impl Book {
                     fingerprint;
             }
         }
-        let changed = pages.servers != servers;
-        pages.servers = servers;
+        let changed = pages.servers != servers || pages.confirmed != confirmed;
+        (pages.servers, pages.confirmed) = (servers, confirmed);
         Ok(changed)
     }
 
@@ -154,7 +159,33 @@ impl Book {
     }
 }
 
+/// The tools that a person approved of and whose definitions say that they change nothing. Who was merely the first to use
+/// a tool has read nothing.
+pub async fn confirmed(store: &Store) -> Result<Approved, StoreFault> {
+    let mut confirmed = Approved::new();
+    for pin in store.pins().approved_tools().await? {
+        let Some((version, by)) = &pin.approved else { continue };
+        let Ok(server) = ServerName::parse(&pin.server) else { continue };
+        if by != FIRST_USE && says_read_only(&version.definition) {
+            confirmed.entry(server).or_default().insert(pin.name.into());
+        }
+    }
+    Ok(confirmed)
+}
+
+/// Whether a tool's definition says that the tool changes nothing.
+fn says_read_only(definition: &[u8]) -> bool {
+    let limits = Limits { bytes_max: DEFINITION_BYTES_MAX, ..Limits::default() };
+    let members = Members::check(definition.to_vec().into(), &limits).ok();
+    let annotations = members.and_then(|members| members.object("annotations"));
+    annotations.and_then(|said| said.get("readOnlyHint")).is_some_and(|said| said.as_str() == "true")
+}
+
 impl Pins for Book {
+    fn confirmed(&self) -> Approved {
+        self.pages().confirmed.clone()
+    }
+
     fn judge(&self, server: &ServerName, approval: Approval, declared: &[Declared<'_>]) -> Vec<Standing> {
         // Outside of the lock: hashing is the work here.
         let fingerprints: Vec<Option<[u8; 32]>> = declared
@@ -166,7 +197,7 @@ impl Pins for Book {
             .collect();
         let now = clock::unix_seconds();
         let mut pages = self.pages();
-        let Pages { servers, unwritten } = &mut *pages;
+        let Pages { servers, unwritten, .. } = &mut *pages;
         let entries = servers.entry(server.as_str().into()).or_default();
         let mut standings = Vec::with_capacity(declared.len());
         for (one, fingerprint) in declared.iter().zip(fingerprints) {
@@ -243,7 +274,7 @@ pub(super) fn kind(pinned: Pinned) -> PinKind {
 
 #[cfg(test)]
 mod tests {
-    use casemate_mcp::json::{Limits, Raw};
+    use casemate_mcp::json::Raw;
 
     use super::*;
 
@@ -295,6 +326,30 @@ mod tests {
         let second = book(&folder).await;
         assert_eq!(judge(&second, Approval::FirstUse, "log", r#"{"d":"b"}"#), Standing::Changed);
         assert_eq!(judge(&second, Approval::FirstUse, "log", r#"{"d":"a"}"#), Standing::Approved);
+    }
+
+    #[tokio::test]
+    async fn what_a_person_approved_of_as_read_only_is_confirmed_and_first_use_is_no_person() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = book(&folder).await;
+        let honest = r#"{"annotations":{"readOnlyHint":true}}"#;
+        for (name, text) in [("log", honest), ("push", r#"{"annotations":{"readOnlyHint":false}}"#)] {
+            assert_eq!(judge(&book, Approval::FirstUse, name, text), Standing::Approved);
+        }
+        book.write().await;
+        assert!(!book.read().await.unwrap());
+        assert!(book.confirmed().is_empty(), "nobody has read it");
+        let pins = book.store.pins();
+        for pin in pins.list().await.unwrap() {
+            assert!(pins.approve(&pin, "local:1", 7).await.unwrap());
+        }
+        assert!(book.read().await.unwrap(), "that a person approved of the same is news");
+        let server = ServerName::parse("git").unwrap();
+        assert_eq!(book.confirmed(), Approved::from([(server, ["log".into()].into())]));
+        assert_eq!(judge(&book, Approval::FirstUse, "log", r#"{"annotations":{}}"#), Standing::Changed);
+        book.write().await;
+        assert!(book.read().await.unwrap());
+        assert!(book.confirmed().is_empty(), "it is not what they approved of any more");
     }
 
     #[tokio::test]

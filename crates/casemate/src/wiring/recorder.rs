@@ -3,7 +3,23 @@
 use casemate_gateway::ports::{self, Recorder};
 use casemate_policy::RuleId;
 use casemate_store::RecordLog;
-use casemate_store::records::{Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
+use casemate_store::records::{Act, Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
+
+use crate::context::Context;
+
+/// Records what the person at the command line does to the installation.
+///
+/// # Errors
+/// It is not on record; what must not happen unrecorded is not done then.
+pub fn act(context: &Context, act: &str, object: &str, detail: Option<&str>) -> anyhow::Result<()> {
+    let log = Log::new(RecordLog::open(&context.paths.records())?);
+    log.try_append(&Record::Act(&Act { by: &by(), act, object, detail })).map_err(anyhow::Error::msg)
+}
+
+/// The person who runs this process, as records name them.
+pub fn by() -> String {
+    format!("local:{}", rustix::process::geteuid().as_raw())
+}
 
 /// Writes records to the store's log.
 #[derive(Debug)]

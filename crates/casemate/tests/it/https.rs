@@ -52,7 +52,7 @@ impl Authority {
         );
         std::fs::write(
             folder.join("server.ext"),
-            "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n",
+            "subjectAltName=DNS:localhost,DNS:mcp.example.com\nextendedKeyUsage=serverAuth\n",
         )
         .unwrap();
         std::fs::write(
@@ -317,8 +317,15 @@ fn doctor_finds_nothing_wrong_with_a_gateway_that_is_set_up_for_production() {
     std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     let gateway = Gateway::start(&home);
     std::fs::remove_file(gateway.ready["key_file"].as_str().unwrap()).unwrap();
-    let found = home.run(&["doctor", "--production"]);
+    let look = |authority: &Authority| {
+        let mut doctor = home.command(&["doctor", "--production"]);
+        home.ended(&doctor.env("SSL_CERT_FILE", authority.0.join("ca.pem")).output().unwrap())
+    };
+    let stranger = look(&Authority::new(&home, "stranger"));
+    assert!(stranger.stdout.contains("no authority that this system trusts vouches"), "{}", stranger.shown());
+    let found = look(&authority);
     for line in [
+        "certificate: is for mcp.example.com, and an authority that this system trusts vouches for it",
         "https: https://mcp.example.com: TLS ends here, and plaintext is refused",
         "headers: answers and refusals have all security headers",
         "hsts: browsers are told to use HTTPS for two years",

@@ -1,5 +1,6 @@
 //! Budgets, sessions and approvals, over restarts and from the command line.
 
+use casemate_store::records::tail;
 use casemate_testkit::client::McpHttp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -66,6 +67,13 @@ async fn sessions_are_listed_and_ended() {
     assert!(two.request("ping", json!({})).await.is_err());
     assert_eq!(home.run(&["sessions", "revoke", first]).code, Some(1));
     assert_eq!(home.run(&["sessions", "revoke"]).code, Some(2));
+    drop(gateway);
+    let records = tail(&home.root().join("data/records"), 1000).unwrap();
+    let records = records.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ended: Vec<Value> = records.filter(|record| record["act"] == "session revoke").collect();
+    assert_eq!(ended.len(), 2, "each is on record: {ended:?}");
+    assert_eq!((ended[0]["object"].as_str(), ended[0]["detail"].as_str()), (Some(subject), Some(first)));
+    assert!(ended[0]["by"].as_str().unwrap().starts_with("local:"), "{ended:?}");
 }
 
 const ASKS: &str = "[roles.agent]\nallow = [\"fixture\"]\nask = [\"fixture/echo\"]\n";

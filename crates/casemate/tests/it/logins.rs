@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -97,16 +97,30 @@ fn discovered(body: &[u8]) -> String {
             "resultType": "complete", "tools": [{ "name": "read", "inputSchema": { "type": "object" } }],
             "ttlMs": 0, "cacheScope": "private",
         }),
-        _ => json!({ "resultType": "complete", "content": [{ "type": "text", "text": "a page" }] }),
+        _ => {
+            let text = "a page, the-token and the-refresh-token";
+            json!({ "resultType": "complete", "content": [{ "type": "text", "text": text }] })
+        }
     };
     json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result }).to_string()
 }
+
+/// The address that a person is told to open.
+struct Asked(String);
 
 /// `casemate login` that waits for a person.
 struct Waiting {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    url: String,
+    asked: Asked,
+}
+
+impl std::ops::Deref for Waiting {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.asked
+    }
 }
 
 impl Waiting {
@@ -121,12 +135,20 @@ impl Waiting {
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             panic!("it printed no address: {said}");
         }
-        Waiting { child, stdout, url: url.trim().to_owned() }
+        Waiting { child, stdout, asked: Asked(url.trim().to_owned()) }
     }
 
+    fn end(mut self) -> (bool, String) {
+        let mut said = String::new();
+        self.stdout.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().success(), said)
+    }
+}
+
+impl Asked {
     /// A member of the address that is to be opened.
     fn member(&self, name: &str) -> String {
-        let (_, query) = self.url.split_once('?').unwrap();
+        let (_, query) = self.0.split_once('?').unwrap();
         let found = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
         found.unwrap().replace("%3A", ":").replace("%2F", "/")
     }
@@ -144,12 +166,6 @@ impl Waiting {
         stream.read_to_string(&mut said).unwrap();
         said
     }
-
-    fn end(mut self) -> (bool, String) {
-        let mut said = String::new();
-        self.stdout.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().success(), said)
-    }
 }
 
 #[test]
@@ -161,7 +177,7 @@ fn a_login_serves_calls_until_one_logs_out_and_its_token_is_nowhere_to_be_read()
     assert!(refused.contains("CM1711") && refused.contains("casemate login wiki"), "{refused}");
 
     let waiting = Waiting::start(&home);
-    assert!(waiting.url.starts_with(&format!("http://{}/authorize?response_type=code", site.address)));
+    assert!(waiting.0.starts_with(&format!("http://{}/authorize?response_type=code", site.address)));
     assert_eq!(
         (waiting.member("scope"), waiting.member("code_challenge_method")),
         ("read".into(), "S256".into())
@@ -173,7 +189,8 @@ fn a_login_serves_calls_until_one_logs_out_and_its_token_is_nowhere_to_be_read()
     let (done, said) = waiting.end();
     assert!(done && said.contains("logged in"), "{said}");
 
-    assert_eq!(home.run(&["call", "wiki", "read"]).ok(), "a page\n");
+    // What a server repeats of the tokens reaches nobody, not even the one that it never got.
+    assert_eq!(home.run(&["call", "wiki", "read"]).ok(), "a page, [secret masked] and [secret masked]\n");
     let key = std::fs::read_to_string(home.root().join("data/first-api-key")).unwrap();
     let seen = site.seen.lock().unwrap().clone();
     assert!(seen.iter().all(|token| token.is_empty() || token == "Bearer the-token"), "{seen:?}");
@@ -235,4 +252,110 @@ fn who_cannot_log_in_is_told_why() {
     assert!(said(&["login", "nobody"]).contains("no server called nobody"));
     assert!(said(&["login", "local"]).contains("is not a remote server"));
     assert!(said(&["login", "own"]).contains("nobody logs in"));
+}
+
+#[test]
+fn a_login_with_a_browser_elsewhere_is_for_who_pastes_the_line_that_the_gateway_shows() {
+    let site = Site::start();
+    let home = site.home();
+    assert!(home.run(&["login", "wiki", "--paste"]).shown().contains("gateway.public_url"));
+    let file = home.root().join("casemate.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("[gateway]\npublic_url = \"https://mcp.example.com\"\n{settings}"))
+        .unwrap();
+    let gateway = Gateway::start(&home);
+    let mut child = home
+        .command(&["login", "wiki", "--paste"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut url = String::new();
+    stdout.read_line(&mut url).unwrap();
+    let query = url.trim().split_once('?').unwrap().1;
+    let member =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap();
+    assert_eq!(member("redirect_uri"), "https%3A%2F%2Fmcp.example.com%2Foauth%2Fcallback");
+
+    // The browser comes back from another site, and nobody but a person may.
+    let answer = format!("code=abc&state={}", member("state"));
+    let visit = |headers: &str| {
+        let address = gateway.endpoint().strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let line = format!("GET /oauth/callback?{answer} HTTP/1.1\r\nHost: mcp.example.com\r\n");
+        write!(stream, "{line}Sec-Fetch-Site: cross-site\r\n{headers}Connection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    };
+    let page = visit("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains(&answer), "{page}");
+    assert!(page.contains("text/plain") && page.contains("default-src 'none'"), "{page}");
+    for headers in ["", "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n"] {
+        let refused = visit(headers);
+        assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("abc"), "{refused}");
+    }
+
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "code=evil&state=guess").unwrap();
+    writeln!(stdin, "https://mcp.example.com/oauth/callback?{answer}").unwrap();
+    drop(stdin);
+    let ended = home.ended(&child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.shown());
+    assert!(ended.stderr.contains("not the line of this login"), "{}", ended.shown());
+    assert!(home.run(&["call", "wiki", "read"]).ok().contains("a page"));
+}
+
+/// Both ends of a terminal: ours and the program's.
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
+    (ours.into(), theirs)
+}
+
+#[test]
+fn a_browser_is_opened_on_a_terminal_with_a_display_and_gets_the_address_and_none_of_our_variables() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::start();
+    let home = site.home();
+    let opened = home.path().join("opened");
+    assert!(Command::new("mkfifo").arg(&opened).status().unwrap().success());
+    let opener =
+        home.write("bin/xdg-open", "#!/bin/sh\n{ printf '%s\\n' \"$#\" \"$1\"; env; } > \"$HOME/opened\"\n");
+    std::fs::set_permissions(opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.path().join("bin").display());
+    // Says whether a browser was asked for.
+    let log_in = |further: &[&str], display: Option<&str>| {
+        let (ours, theirs) = terminal();
+        let mut command = home.command(&[&["login", "wiki"], further].concat());
+        command.env("PATH", &path).env("CASEMATE_LOG", "info");
+        command.envs(display.map(|display| ("DISPLAY", display)));
+        command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
+        let mut child = command.spawn().unwrap();
+        // Our copies of the program's end of the terminal: it ends with the program.
+        drop(command);
+        let mut lines = BufReader::new(ours).lines().map_while(Result::ok);
+        let asked = Asked(lines.find(|line| line.contains("/authorize?")).unwrap().trim().to_owned());
+        let said = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+        let good = format!("code=abc&state={}", asked.member("state"));
+        assert!(asked.visit(&good, (&asked.callback().to_string(), "")).contains("You are logged in"));
+        assert!(child.wait().unwrap().success());
+        (asked.0, said.join().unwrap().contains("A browser was asked to open it"))
+    };
+    assert!(!log_in(&[], None).1, "there is no display");
+    assert!(!log_in(&["--no-browser"], Some(":7")).1);
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    // Whoever writes first is heard, and the login does not wait for it.
+    std::thread::spawn(move || sender.send(std::fs::read_to_string(opened).unwrap()));
+    let (url, asked) = log_in(&[], Some(":7"));
+    assert!(asked);
+    let said = receiver.recv_timeout(std::time::Duration::from_secs(120)).unwrap();
+    assert!(said.starts_with(&format!("1\n{url}\n")), "{said}");
+    assert!(said.contains("DISPLAY=:7") && !said.contains("CASEMATE_"), "{said}");
 }

@@ -4,7 +4,7 @@ use casemate_testkit::client::McpHttp;
 use expect_test::expect;
 use serde_json::Value;
 
-use crate::gateway::{Gateway, fixture};
+use crate::gateway::{Gateway, fixture, home_with_fixture};
 use crate::home::{Ended, Home};
 
 /// A home with a server that describes its tool `strike` otherwise after two calls.
@@ -171,4 +171,22 @@ async fn tools_are_listed_after_a_restart_without_starting_their_server() {
     assert_eq!(list["servers"][0]["state"]["instances"].as_array().unwrap().len(), 1, "{list}");
     drop(gateway);
     home.run(&["pin", "forget", "turncoat"]).ok();
+}
+
+#[test]
+fn what_a_person_approves_of_as_read_only_counts_as_that_and_first_use_does_not() {
+    let home = home_with_fixture("read_only = true\n");
+    let gateway = Gateway::start(&home);
+    let echo = || home.run(&["call", "fixture", "echo", r#"{"message":"a"}"#]);
+    let blob = || home.run(&["call", "fixture", "blob", r#"{"bytes":1}"#]);
+    assert_ne!(echo().code, Some(0), "its own word is none");
+    assert_ne!(blob().code, Some(0));
+    home.run(&["pin", "approve", "fixture", "tool:echo", "tool:blob"]).ok();
+    assert_eq!(echo().ok(), "a\n", "a person has read it");
+    assert_ne!(blob().code, Some(0), "it does not even say so of itself");
+    let explained = home.run(&["policy", "explain", "--role", "user", "call", "fixture/echo"]);
+    assert!(explained.stdout.starts_with("allow"), "{}", explained.shown());
+    home.run(&["pin", "revoke", "fixture", "tool:echo"]).ok();
+    assert_ne!(echo().code, Some(0));
+    drop(gateway);
 }

@@ -3,6 +3,7 @@
 use expect_test::expect;
 use serde_json::Value;
 
+use crate::gateway::{Gateway, home_with_fixture};
 use crate::home::Home;
 
 const CONFIGURATION: &str = "[roles.dev]\nallow = [\"git\"]\n\n[servers.git]\ncommand = \"git-server\"\n";
@@ -98,4 +99,64 @@ fn recorded_calls_are_judged_anew_with_a_candidate() {
         unknown: 1 subjects that are gone
     "#]]
     .assert_eq(&unchanged);
+}
+
+#[test]
+fn a_policy_file_that_changes_is_in_force_and_a_bad_one_keeps_the_rules_before_it_and_raises_an_alarm() {
+    let home = home_with_fixture("");
+    let policy = |word: &str| {
+        format!(
+            "forbid (principal, action == Action::\"call\", resource == Tool::\"fixture/echo\")\n\
+             when {{ context.arguments has message && context.arguments.message == \"{word}\" }};\n"
+        )
+    };
+    home.write("cm/policy/work.cedar", &policy("one"));
+    let gateway = Gateway::start(&home);
+    let passes = |word: &str| {
+        let called = home.run(&["call", "fixture", "echo", &format!("{{\"message\": \"{word}\"}}")]);
+        assert!(called.code == Some(0) || called.shown().contains("do not allow"), "{}", called.shown());
+        called.code == Some(0)
+    };
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        assert!((0..1000).any(|_| holds()), "{what}: {}", home.read("up.log"));
+    };
+    let alarms =
+        || home.run(&["doctor"]).stdout.contains("keeps the configuration from before the last change");
+    assert!(!passes("one") && passes("two"));
+
+    home.write("cm/policy/work.cedar", &policy("two"));
+    until("a good file is taken over without being asked to", &|| passes("one") && !passes("two"));
+    assert!(!alarms());
+
+    home.write("cm/policy/work.cedar", "permit (principal, action, resource");
+    until("a bad one raises an alarm", &alarms);
+    assert!(passes("one") && !passes("two"), "and what was in force stays in force");
+    let log = home.read("up.log");
+    assert!(log.contains("the configuration before stays in force") && log.contains("work.cedar"), "{log}");
+
+    std::fs::remove_file(home.root().join("policy/work.cedar")).unwrap();
+    until("a good one ends the alarm", &|| !alarms() && passes("two"));
+    drop(gateway);
+}
+
+#[test]
+fn a_policy_is_held_against_what_approved_tools_declare_before_any_is_called() {
+    let home = home_with_fixture("");
+    let gateway = Gateway::start(&home);
+    home.run(&["call", "fixture", "echo", r#"{"message": "a"}"#]).ok();
+    drop(gateway);
+    let rule = |condition: &str| {
+        let head = "forbid (principal, action == Action::\"call\", resource == Tool::\"fixture/echo\")";
+        home.write("cm/policy/work.cedar", &format!("{head} when {{ {condition} }};\n"));
+        home.run(&["policy", "check", "--json"])
+    };
+    let good: Value = serde_json::from_str(&rule("context.arguments.message == \"x\"").ok()).unwrap();
+    assert!(good["tools"].as_u64().unwrap() > 5, "{good}");
+    for wrong in ["context.arguments.message > 3", "context.arguments.massage == \"x\""] {
+        let told = rule(wrong).shown();
+        assert!(
+            told.starts_with("exit 3") && told.contains("policy/work.cedar") && told.contains("fixture/echo"),
+            "{told}"
+        );
+    }
 }

@@ -58,6 +58,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "\"1000/day\"",
     },
     Setting {
+        key: "limits.keys.NAME.rate",
+        kind: Kind::Rate,
+        default: None,
+        effect: Live,
+        reason: "Messages with one API key, by the id that `casemate key list` shows, in place of limits.key_rate. A key \
+                 in a build server is another thing than one of a person.",
+        example: "\"2/s\"",
+    },
+    Setting {
+        key: "limits.keys.NAME.budget",
+        kind: Kind::Budget,
+        default: None,
+        effect: Live,
+        reason: "Requests to servers with that key in a day of UTC, in place of limits.key_budget.",
+        example: "\"200/day\"",
+    },
+    Setting {
         key: "limits.server_rate",
         kind: Kind::Rate,
         default: Some("\"20000/s\""),

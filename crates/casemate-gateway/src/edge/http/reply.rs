@@ -83,23 +83,52 @@ pub(super) fn health() -> Reply {
     Reply::json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}"))
 }
 
-/// Whether calls are taken, and what is not as it should be. No names: strangers may ask.
-pub(super) fn readiness(gate: &Gate) -> Reply {
-    let shelves = gate.catalog().shelves();
-    let failing = shelves
-        .values()
-        .filter(|shelf| {
-            matches!(shelf.server().status().state, State::Backoff { .. } | State::CircuitOpen { .. })
-        })
-        .count();
+/// Longest answer of an authorization server that is shown, in bytes. Codes are short.
+const ANSWER_BYTES_MAX: usize = 8 << 10;
+
+/// The answer of an authorization server, for the person whose browser brings it to take to the terminal in which
+/// `casemate login` waits. Nothing is kept of it: it belongs to a login that only that terminal knows, and whoever was
+/// sent here by somebody else is told so.
+pub(super) fn landing(query: Option<&str>) -> Reply {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%&=+:/".contains(&byte);
+    let answer = query.filter(|query| {
+        query.len() <= ANSWER_BYTES_MAX && query.bytes().all(is_plain) && query.contains("state=")
+    });
+    let text = match answer {
+        Some(answer) => format!(
+            "Copy the line below into the terminal in which `casemate login` waits.\nIf you did not start that yourself, \
+             close this page and give the line to nobody: whoever has it uses your login.\n\n{answer}\n"
+        ),
+        None => "No login has ended here.\n".to_owned(),
+    };
+    Reply::text(StatusCode::OK, text)
+}
+
+/// Who wants to know whether calls are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Somebody who may look at how the gateway is administered.
+    Operator,
+    /// Anybody else: what servers there are, and how they are, is none of their business.
+    Stranger,
+}
+
+/// Whether calls are taken, and for those who may know it, what is not as it should be.
+pub(super) fn readiness(gate: &Gate, asker: Asker) -> Reply {
     let ready = !gate.is_stopping();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if asker == Asker::Stranger {
+        return Reply::json(status, Raw::of(&json!({ "ready": ready })).bytes());
+    }
     let mut reasons = Vec::new();
     if !ready {
         reasons.push("the gateway is stopping".to_owned());
     }
-    if failing > 0 {
-        reasons.push(format!("{failing} of {} servers fail and are being restarted", shelves.len()));
+    for shelf in gate.catalog().shelves().values() {
+        let server = shelf.server();
+        if matches!(server.status().state, State::Backoff { .. } | State::CircuitOpen { .. }) {
+            reasons.push(format!("the server {} fails and is being restarted", server.entry().name));
+        }
     }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Reply::json(status, Raw::of(&json!({ "ready": ready, "reasons": reasons })).bytes())
 }

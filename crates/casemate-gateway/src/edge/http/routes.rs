@@ -33,10 +33,14 @@ pub(super) enum Place {
     Health,
     Readiness,
     Metadata,
+    Landing,
     Mcp,
     Socket,
     Events,
 }
+
+/// Where the answer of an authorization server is shown to the person whose browser brings it.
+pub const LANDING: &str = "/oauth/callback";
 
 const GET: &[Method] = &[Method::GET];
 const MCP: &[Method] = &[Method::POST, Method::GET, Method::DELETE];
@@ -71,6 +75,7 @@ pub const ROUTES: &[Route] = &[
         access: Access::Anyone,
         place: Place::Metadata,
     },
+    Route { path: LANDING, methods: GET, access: Access::Anyone, place: Place::Landing },
     Route { path: "/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/servers/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
     Route { path: "/profiles/NAME/mcp", methods: MCP, access: Access::Subject, place: Place::Mcp },
@@ -88,6 +93,7 @@ pub(super) enum Asked {
     Health,
     Readiness,
     Metadata,
+    Landing,
     Mcp(Endpoint),
     Socket(Endpoint),
     Events(Endpoint),
@@ -104,6 +110,7 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
         Place::Health => Asked::Health,
         Place::Readiness => Asked::Readiness,
         Place::Metadata => Asked::Metadata,
+        Place::Landing => Asked::Landing,
         Place::Mcp => Asked::Mcp(endpoint(path).ok_or_else(nothing)?),
         Place::Socket => Asked::Socket(endpoint(path).ok_or_else(nothing)?),
         Place::Events => Asked::Events(endpoint(path).ok_or_else(nothing)?),
@@ -115,7 +122,7 @@ pub(super) fn find(path: &str, method: &Method) -> Result<Asked, Refusal> {
             Place::Mcp => ("MCP uses POST here, and GET and DELETE for legacy sessions.", Allow::Session),
             Place::Socket => ("A WebSocket is opened with GET.", Allow::Socket),
             Place::Events => ("GET opens a stream here, and POST sends messages to it.", Allow::Events),
-            Place::Health | Place::Readiness | Place::Metadata => {
+            Place::Health | Place::Readiness | Place::Metadata | Place::Landing => {
                 ("There is only something to GET here.", Allow::Get)
             }
         };

@@ -47,7 +47,7 @@ fn what_a_judgement_costs() {
     let dev = subject(&["dev"]);
     let arguments =
         members(&json!({"branch": "dev", "paths": ["/tmp/a", "/tmp/b"], "message": "x".repeat(1000)}));
-    let schema = casemate_mcp::json::Raw::of(&json!({"type": "object", "properties": {
+    let schema = Raw::of(&json!({"type": "object", "properties": {
         "branch": {"type": "string"}, "paths": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"},
     }}));
     let tool = Some(ToolFacts { input_schema: Some(&schema), annotations: None });

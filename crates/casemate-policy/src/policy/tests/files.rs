@@ -202,3 +202,20 @@ forbid (principal, action == Action::"call", resource) when { context.arguments 
 "#;
     expect_file!["../faults.txt"].assert_eq(&format!("{}\n", with_file(text).unwrap_err()));
 }
+
+#[test]
+fn rules_that_do_not_fit_a_tool_are_found_before_it_is_called() {
+    let policy = with_file(MAIN).unwrap();
+    let git = server("git");
+    let misfits =
+        |policy: &Policy, tool: &str, schema: Value| policy.misfits((&git, tool), &Raw::of(&schema));
+    let declared = |kind: &str| json!({"type": "object", "properties": {"branch": {"type": kind}}});
+    assert_eq!(misfits(&policy, "push", declared("string")), []);
+    assert_eq!(misfits(&policy, "push", json!({"type": "object", "properties": {}})), []);
+    let found = misfits(&policy, "push", declared("integer"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0.as_str(), "policy/work.cedar: no main");
+    assert_eq!(misfits(&policy, "other", declared("integer")), [], "it is about another tool");
+    // What is found is what a call would be denied for.
+    assert_eq!(push_as(&policy, &json!({"branch": 1}), Some(&declared("integer"))).0, Effect::Deny);
+}

@@ -119,3 +119,30 @@ fn a_request_that_another_sites_page_makes_without_asking_is_seen() {
         assert_eq!(is_foreign(&headers), foreign, "{pairs:?}");
     }
 }
+
+#[test]
+fn a_person_may_arrive_from_another_site_where_people_arrive_and_a_page_may_fetch_nowhere() {
+    let shell = Shell { landings: &["/landing"], ..shell() };
+    let visit =
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let framed = [visit[0], visit[1], ("sec-fetch-dest", "iframe")];
+    let image = [visit[0], ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+    for (method, path, headers, passes) in [
+        ("GET", "/landing", &visit[..], true),
+        ("GET", "/landing?code=a", &visit, true),
+        ("POST", "/landing", &visit, false),
+        ("GET", "/landing/", &visit, false),
+        ("GET", "/mcp", &visit, false),
+        ("GET", "/landing", &framed, false),
+        ("GET", "/landing", &image, false),
+        ("GET", "/landing", &visit[..1], false),
+    ] {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let link = Link::plain(Peer::Tcp("127.0.0.1:5".parse().unwrap()));
+        assert_eq!(Head::check(parts, &link, &shell).is_ok(), passes, "{method} {path} {headers:?}");
+    }
+}

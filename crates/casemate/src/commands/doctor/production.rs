@@ -2,10 +2,12 @@
 //! each thing; whatever is `wrong` makes it fail.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use casemate_config::{Explanation, Kind, Loaded, Origin, show_millis, show_size, show_time};
 use casemate_gateway::front::{Network, PublicUrl};
 use casemate_gateway::snapshot::{Enclosure, ServerEntry, SocketSource, Source};
+use casemate_net::fetch::{ShownFault, accepted};
 use casemate_sandbox::Kind as Cell;
 use casemate_store::{KeyRecord, Store};
 use casemate_transport::http::tls::Validity;
@@ -142,6 +144,36 @@ impl Findings {
             Some(validity) => self.add("certificate", Verdict::Good, format!("ends {}", ends(validity))),
             None => self.add("certificate", Verdict::Note, "does not say when it ends"),
         }
+        self.chain((&files.certificate, now), loaded);
+    }
+
+    /// What clients make of it: whether it is for the name that they use, and whom it has on its side.
+    fn chain(&mut self, (file, now): (&Path, u64), loaded: &Loaded) {
+        let Some(name) = loaded.front.public_url.as_ref().map(PublicUrl::host) else { return };
+        let pem = match std::fs::read(file) {
+            Ok(pem) => pem,
+            Err(error) => {
+                return self.add("certificate", Verdict::Wrong, format!("{}: {error}", file.display()));
+            }
+        };
+        let fault = match accepted(&pem, name, now) {
+            Ok(()) => {
+                let detail =
+                    format!("is for {name}, and an authority that this system trusts vouches for it");
+                return self.add("certificate", Verdict::Good, detail);
+            }
+            Err(fault) => fault,
+        };
+        let hint = match &fault {
+            ShownFault::Name { .. } => "get one for the name in gateway.public_url",
+            ShownFault::Untrusted => {
+                "put the certificates between the two into the file; with an authority of your own, ask with \
+                 SSL_CERT_FILE set to its certificate"
+            }
+            _ => "renew it; the running gateway takes it over by itself",
+        };
+        self.wrong("certificate", &fault.into());
+        self.hint(hint);
     }
 
     fn pages(&mut self, loaded: &Loaded) {

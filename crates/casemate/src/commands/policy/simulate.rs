@@ -41,12 +41,12 @@ pub(super) fn run(context: &Context, what: &Simulate) -> anyhow::Result<Exit> {
 }
 
 fn policy(context: &Context, candidate: Option<&Path>) -> anyhow::Result<Policy> {
-    let Some(path) = candidate else { return Ok(configuration::inspect(context)?.snapshot.policy) };
+    let Some(path) = candidate else { return super::policy_in_force(context) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let input = Input { file: Some(File { path: path.to_owned(), text }), ..Input::default() };
     let loaded = configuration::compile_unresolved(&input)?
         .map_err(|problems| configuration::failure(context, &problems))?;
-    Ok(loaded.snapshot.policy)
+    Ok(loaded.snapshot.policy.approving(super::tools::confirmed(context)?))
 }
 
 /// What a record says of a call.

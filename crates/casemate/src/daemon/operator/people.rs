@@ -5,9 +5,11 @@ use std::sync::Arc;
 use casemate_gateway::approvals::{Answer as Verdict, Approval, Standing, visible};
 use casemate_gateway::client::Session;
 use casemate_gateway::gate::Gate;
+use casemate_store::records::{Act, Record};
 
 use crate::control::wire::{ApprovalState, Ended, Fault, SessionState, Whose};
 use crate::output::masked::masked;
+use crate::wiring::recorder::{self, Log};
 
 /// The sessions that are open.
 pub(super) fn sessions(gate: &Gate) -> Vec<SessionState> {
@@ -34,13 +36,14 @@ fn session(session: &Arc<Session>) -> SessionState {
     }
 }
 
-/// Ends those that are meant. The next request of such a client is told that there is no such session.
-pub(super) fn end_sessions(gate: &Gate, whose: &Whose) -> Result<Ended, Fault> {
+/// Ends those that are meant, and records each. The next request of such a client is told that there is no such session.
+/// A full disk keeps no session alive: what cannot be recorded then is told as an alarm.
+pub(super) fn end_sessions((gate, log): (&Gate, &Log), whose: &Whose) -> Result<Ended, Fault> {
     let ended = gate.sessions().revoke(|session| match whose {
         Whose::Session(id) => session.number.to_string() == *id,
         Whose::Subject(subject) => session.subject.as_str() == subject,
     });
-    if ended == 0 {
+    if ended.is_empty() {
         let message = match whose {
             Whose::Session(id) => format!("there is no session {id}"),
             Whose::Subject(subject) => format!("{subject} has no sessions"),
@@ -50,8 +53,13 @@ pub(super) fn end_sessions(gate: &Gate, whose: &Whose) -> Result<Ended, Fault> {
             hint: Some("`casemate sessions` lists those that are open".to_owned()),
         });
     }
-    tracing::info!(?whose, ended, "sessions were ended by the operator");
-    Ok(Ended { ended })
+    let by = recorder::by();
+    for session in &ended {
+        let (object, detail) = (session.subject.as_str(), session.number.to_string());
+        log.append(&Record::Act(&Act { by: &by, act: "session revoke", object, detail: Some(&detail) }));
+    }
+    tracing::info!(?whose, ended = ended.len(), "sessions were ended by the operator");
+    Ok(Ended { ended: ended.len() })
 }
 
 /// What is asked, and what was approved.
