@@ -534,7 +534,7 @@ impl Launcher for Links {
             let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
             let program = command.program.as_str();
             if program == "script" {
-                return Ok(beside(|reader, writer| super::bridge::script::serve(reader, writer)));
+                return Ok(beside(super::bridge::script::serve));
             }
             if program == "says-token" {
                 return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));

@@ -68,8 +68,8 @@ pub fn hello(revision: Revision, capabilities: &Raw, client_info: &Raw) -> Raw {
 #[must_use]
 pub fn params(call: &Call, progress: Option<Raw>) -> Raw {
     let own: Vec<(&'static str, Raw)> = progress.map(|token| ("progressToken", token)).into_iter().collect();
-    let is_reply = |name: &&str| call.meta.revision.is_modern() && call.params.has(name);
-    if !super::modern::REPLY.iter().any(|name| is_reply(name)) {
+    let is_reply = |name: &&'static str| call.meta.revision.is_modern() && call.params.has(name);
+    if !super::modern::REPLY.iter().any(is_reply) {
         return super::with_meta(&call.params, &own);
     }
     let bare = super::modern::REPLY.iter().fold(call.params.edit(), |edit, name| edit.remove(*name));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 /// Serves one client until its input ends.
-pub(in crate::tests) async fn serve(reader: impl AsyncRead + Unpin, writer: impl AsyncWrite + Unpin) {
+pub(in crate::tests) async fn serve<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(reader: R, writer: W) {
     let mut lines = BufReader::new(reader).lines();
     let mut script = Script { writer, last: 0, calls: HashMap::new(), owners: HashMap::new(), cancelled: 0 };
     while let Ok(Some(line)) = lines.next_line().await {

@@ -88,8 +88,8 @@ fn every_way(sdk: Sdk, era: Era) {
     let site = Site::start().with_everything(&parts).with_fixture();
     for transport in [Transport::Http, Transport::Connect] {
         for scope in [Scope::Joined, Scope::One] {
-            let question = question(scope);
-            let wish = wish(&site, (era, transport, scope), Some(question.0));
+            let question = question(era, scope);
+            let wish = wish(&site, (era, transport, scope), question.map(|(tool, ..)| tool));
             let output = client(&parts, &site, (sdk, &wish)).output().unwrap();
             let seen = serde_json::from_slice(&output.stdout);
             let seen: Seen =
@@ -102,17 +102,20 @@ fn every_way(sdk: Sdk, era: Era) {
     site.close();
 }
 
-/// A tool that asks, what it asks, and what it says to the answer. Its server is of the legacy era alone; a client of either can be
-/// asked, and hears which of the joined servers asks.
-fn question(scope: Scope) -> (&'static str, &'static str, &'static str) {
-    let named = "everything__trigger-elicitation-request";
-    let form = "everything asks: Please provide inputs for the following fields:";
-    match scope {
-        Scope::Joined => (named, form, "- Name: Vauban"),
-        Scope::One => {
-            let bare = |text: &'static str, prefix| text.strip_prefix(prefix).unwrap_or(text);
-            (bare(named, "everything__"), bare(form, "everything asks: "), "- Name: Vauban")
+/// A tool that asks, what it asks, and what it says to the answer. Where servers are joined, a question says which one asks.
+fn question(era: Era, scope: Scope) -> Option<(&'static str, &'static str, &'static str)> {
+    let form = "Please provide inputs for the following fields:";
+    match (era, scope) {
+        (Era::Legacy, Scope::Joined) => {
+            let asked = "everything asks: Please provide inputs for the following fields:";
+            Some(("everything__trigger-elicitation-request", asked, "- Name: Vauban"))
         }
+        (Era::Legacy, Scope::One) => Some(("trigger-elicitation-request", form, "- Name: Vauban")),
+        (Era::Modern, Scope::Joined) => {
+            let asked = "fixture asks: What is your name?";
+            Some(("fixture__test_input_required_result_elicitation", asked, "Hello, Vauban!"))
+        }
+        (Era::Modern, Scope::One) => None,
     }
 }
 
@@ -148,9 +151,14 @@ fn judge_progress(seen: &Seen, sdk: Sdk) {
 }
 
 #[track_caller]
-fn judge_question(seen: &Seen, (_, asked, answered): (&str, &str, &str)) {
-    assert_eq!(seen.asked, [asked]);
-    assert!(seen.answered.as_ref().unwrap().contains(answered), "{:?}", seen.answered);
+fn judge_question(seen: &Seen, question: Option<(&str, &str, &str)>) {
+    match question {
+        Some((_, asked, answered)) => {
+            assert_eq!(seen.asked, [asked]);
+            assert!(seen.answered.as_ref().unwrap().contains(answered), "{:?}", seen.answered);
+        }
+        None => assert!(seen.asked.is_empty() && seen.answered.is_none(), "{seen:?}"),
+    }
 }
 
 /// What a client is told to do.
