@@ -40,11 +40,14 @@ impl Roots {
             return Err("it leads upward (`..`)");
         }
         let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
-        let is_within = |root: &&Box<str>| {
+        let is_within = |root: &str| {
             let mut parts = parts();
             root.split('/').filter(|part| !part.is_empty()).all(|part| parts.next() == Some(part))
         };
-        self.0.iter().find(is_within).map(drop).ok_or("it lies outside of the folders that are allowed")
+        match self.0.iter().any(|root| is_within(root)) {
+            true => Ok(()),
+            false => Err("it lies outside of the folders that are allowed"),
+        }
     }
 }
 
