@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use casemate_auth::seal::{Bound, Purpose, Seals};
 use casemate_auth::session::{Lease, LeaseState, SessionNumber};
 use casemate_mcp::call::Meta;
 use casemate_mcp::frame::Id;
 use casemate_policy::SubjectId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Listening, Outlet, Questions};
@@ -55,7 +55,7 @@ impl Session {
             id: title.id,
             number: title.number,
             lease: title.lease,
-            since: Instant::now(),
+            since: clock::instant(),
             subject,
             endpoint,
             outlet,
