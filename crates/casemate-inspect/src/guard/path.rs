@@ -51,9 +51,10 @@ impl Roots {
     }
 }
 
-/// Whether a part of a path is `..`, or could be taken for it.
+/// Whether a part of a path is `..`, or could be taken for it, also by what expands patterns: `.?` and `.*` fit it.
 fn leads_up(part: &str) -> bool {
     let part = part.trim();
-    let only_dots = !part.is_empty() && part.chars().all(|c| DOTS.contains(&c) || c == ' ');
-    only_dots && part != "."
+    let is_pattern = |c: char| matches!(c, ' ' | '*' | '?' | '[' | ']' | '{' | '}' | ',' | '!' | '^');
+    let has_dot = part.contains(DOTS);
+    has_dot && part != "." && part.chars().all(|c| DOTS.contains(&c) || is_pattern(c))
 }

@@ -27,3 +27,4 @@ mod running;
 mod secrets;
 mod service;
 mod serving;
+mod stopped;
