@@ -63,7 +63,8 @@ pub enum Kind {
     ClaimsTools,
     /// Says that it is somebody else (see `--claim`).
     ClaimsServer,
-    /// `strike` declares an output schema and answers otherwise; with `as` "fits", "missing", "error" or "null" in that way.
+    /// `strike` declares an output schema and answers otherwise; with `as` "fits", "missing", "error", "null",
+    /// "odd-type" or "task" in that way.
     WrongStructure,
     /// Lists two different tools of one name.
     DuplicateTools,

@@ -39,6 +39,8 @@ async fn a_result_that_is_not_what_its_tool_declared_does_not_pass() {
                 ("misfit", "does not fit the tool's output schema"),
                 ("error-misfit", "does not fit the tool's output schema"),
                 ("null", "does not fit the tool's output schema"),
+                ("odd-type", "does not fit the tool's output schema"),
+                ("task", "does not fit the tool's output schema"),
                 ("missing", "has no structured content"),
             ] {
                 let error = client.call(&format!("{prefix}strike"), json!({"as": how})).await.unwrap_err();

@@ -40,17 +40,21 @@ impl Roots {
             return Err("it leads upward (`..`)");
         }
         let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
-        let is_within = |root: &&Box<str>| {
+        let is_within = |root: &str| {
             let mut parts = parts();
             root.split('/').filter(|part| !part.is_empty()).all(|part| parts.next() == Some(part))
         };
-        self.0.iter().find(is_within).map(drop).ok_or("it lies outside of the folders that are allowed")
+        match self.0.iter().any(|root| is_within(root)) {
+            true => Ok(()),
+            false => Err("it lies outside of the folders that are allowed"),
+        }
     }
 }
 
-/// Whether a part of a path is `..`, or could be taken for it.
+/// Whether a part of a path is `..`, or could be taken for it, also by what expands patterns: `.?` and `.*` fit it.
 fn leads_up(part: &str) -> bool {
     let part = part.trim();
-    let only_dots = !part.is_empty() && part.chars().all(|c| DOTS.contains(&c) || c == ' ');
-    only_dots && part != "."
+    let is_pattern = |c: char| matches!(c, ' ' | '*' | '?' | '[' | ']' | '{' | '}' | ',' | '!' | '^');
+    let has_dot = part.contains(DOTS);
+    has_dot && part != "." && part.chars().all(|c| DOTS.contains(&c) || is_pattern(c))
 }

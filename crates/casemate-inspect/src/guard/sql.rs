@@ -55,26 +55,38 @@ const CHANGING: [&str; 41] = [
 /// What stands behind `for` where rows are locked.
 const LOCKING: [&str; 4] = ["update", "share", "no", "key"];
 
-/// Functions that change, wait, or read and write files. A star stands for any end.
-const FUNCTIONS: [&str; 37] = [
+/// Functions that change, wait, run another statement, or reach files and other places. A star stands for any end.
+const FUNCTIONS: &[&str] = &[
     "benchmark",
+    "crosstab*",
+    "cursor_to_xml*",
     "database_to_xml*",
     "dblink*",
     "edit",
+    "eval",
+    "executable",
+    "file",
     "fts3_tokenizer",
     "get_lock",
+    "glob",
+    "hdfs",
+    "jdbc",
     "load_extension",
     "load_file",
     "lo_*",
     "nextval",
+    "odbc",
+    "parquet_scan",
     "pg_advisory*",
     "pg_cancel*",
     "pg_create*",
     "pg_drop*",
+    "pg_export*",
     "pg_file*",
     "pg_import*",
     "pg_logical*",
     "pg_ls_*",
+    "pg_notify",
     "pg_promote",
     "pg_read_*",
     "pg_reload*",
@@ -82,19 +94,36 @@ const FUNCTIONS: [&str; 37] = [
     "pg_rotate*",
     "pg_sleep*",
     "pg_stat_file",
+    "pg_stat_reset*",
     "pg_switch*",
     "pg_terminate*",
     "pg_write*",
     "query_to_xml*",
+    "read_blob",
+    "read_csv*",
+    "read_json*",
+    "read_parquet",
+    "read_text",
     "readfile",
+    "remote",
+    "remotesecure",
+    "s3*",
+    "schema_to_xml*",
     "set_config",
     "setval",
     "sleep",
     "sp_*",
     "sys_e*",
+    "ts_rewrite",
+    "ts_stat",
+    "url",
     "writefile",
     "xp_*",
+    "xpath_table",
 ];
+
+/// Packages of functions that do such things, by the beginnings of their names.
+const PACKAGES: [&str; 2] = ["dbms_", "utl_"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
@@ -136,6 +165,11 @@ pub(super) fn judge(text: &str) -> Result<(), String> {
         }
         if calls && is_changing(word) {
             return Err(format!("it calls {word}, which does more than to read"));
+        }
+        let is_package =
+            after == Some(&Token::Mark('.')) && PACKAGES.iter().any(|known| word.starts_with(known));
+        if is_package {
+            return Err(format!("it uses {word}, which does more than to read"));
         }
         if word == "for" && matches!(after, Some(Token::Word(lock)) if LOCKING.contains(&lock.as_str())) {
             return Err("it locks the rows that it reads".to_owned());

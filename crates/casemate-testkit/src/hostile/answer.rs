@@ -146,6 +146,13 @@ fn structured(params: &Value) -> Value {
     if let Some(object) = result.as_object_mut() {
         object.extend(content.map(|content| ("structuredContent".to_owned(), content)));
         object.insert("isError".to_owned(), fails.into());
+        match params.pointer("/arguments/as").and_then(Value::as_str) {
+            Some("odd-type") => drop(object.insert("resultType".to_owned(), "finished".into())),
+            Some("task") => {
+                drop(object.insert("task".to_owned(), json!({"taskId": "t", "status": "working"})))
+            }
+            _ => {}
+        }
     }
     result
 }

@@ -143,27 +143,31 @@ fn help_of_up() {
     check(
         &["up", "-h"],
         &expect![[r#"
-        exit 0
-        --- stdout
-        Run the gateway until it is told to stop
+            exit 0
+            --- stdout
+            Run the gateway until it is told to stop
 
-        Usage: casemate up [OPTIONS]
+            Usage: casemate up [OPTIONS]
 
-        Options:
-              --listen <ADDR>  Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's,
-                               else 127.0.0.1:7332]
-          -h, --help           Print help
-          -V, --version        Print version
+            Options:
+                  --listen <ADDR>   Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's,
+                                    else 127.0.0.1:7332]
+                  --locked <FILE>   Use nothing of servers but what this lock file has, as `casemate pin export`
+                                    writes it
+                  --lock-key <KEY>  Only if FILE.sig is its signature with the private half of this key: a
+                                    public Ed25519 key in PEM
+              -h, --help            Print help
+              -V, --version         Print version
 
-        Global options:
-              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
-                               folders]
-              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
-                               installation]
-              --json           Print data as JSON on stdout, and errors as JSON on stderr
-          -v, --verbose...     Log more; twice for details, three times for everything
-              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
-    "#]],
+            Global options:
+                  --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                                   folders]
+                  --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                                   installation]
+                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+              -v, --verbose...     Log more; twice for details, three times for everything
+                  --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+        "#]],
     );
 }
 

@@ -30,3 +30,4 @@ mod running;
 mod secrets;
 mod service;
 mod serving;
+mod stopped;

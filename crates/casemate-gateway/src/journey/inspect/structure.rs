@@ -19,7 +19,7 @@ pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> 
     let Target::Item { shelf, kind: Kind::Tools, item, .. } = target else { return Ok(findings) };
     let server = &shelf.server().entry().name;
     let measure = received.passage.identified.snapshot.inspecting.output(server);
-    let Some(schema) = item.output().filter(|_| measure > Measure::Off && is_final(result)) else {
+    let Some(schema) = item.output().filter(|_| measure > Measure::Off) else {
         return Ok(findings);
     };
     let (code, rule, why) = match (result.get("structuredContent"), schema) {
@@ -28,12 +28,13 @@ pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> 
             Ok(()) => return Ok(findings),
             Err(misfit) => (Code::BadStructure, "structured-content-misfit", misfit.0),
         },
-        (None, Ok(_)) if says_error(result) => return Ok(findings),
+        (None, Ok(_)) if says_error(result) || !is_final(result) => return Ok(findings),
         (None, Ok(_)) => {
             let why = "It has no structured content, which the tool's output schema promises.";
             (Code::NoStructure, "structured-content-missing", why.to_owned())
         }
         // With `block` the call was refused before it was made.
+        (None, Err(_)) if !is_final(result) => return Ok(findings),
         (_, Err(why)) => (Code::BadStructure, "output-schema-unusable", why.clone()),
     };
     if measure == Measure::Block {
@@ -50,9 +51,11 @@ pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> 
     Ok(findings)
 }
 
-/// Whether it is the tool's result, and neither a question nor the beginning of a task.
+/// Whether it is the tool's result, and neither a question nor the beginning of a task. Content that is there is judged
+/// whatever a result says that it is.
 fn is_final(result: &Members) -> bool {
-    result.string("resultType").is_none_or(|kind| kind == "complete") && !result.has("task")
+    let is_other = result.string("resultType").is_some_and(|kind| kind == "input_required" || kind == "task");
+    !is_other && result.object("task").is_none()
 }
 
 fn says_error(result: &Members) -> bool {
