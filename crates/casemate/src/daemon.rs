@@ -116,8 +116,7 @@ impl Daemon {
         let ledgers = Ledgers::open(start.store, (&tracker, &stop)).await?;
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), life)?;
-        let (ground, logins) =
-            ground((&start.vault, &context.masks), &start.loaded, (tracker.clone(), stop.clone()));
+        let (ground, logins) = ground((&start.vault, &context.masks), &start.loaded, (&tracker, &stop));
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -155,8 +154,7 @@ impl Daemon {
         ));
         let (ordered, orders) = mpsc::channel(1);
         ledgers.follow(&gate, &stop);
-        let operator =
-            Operator::new(Arc::clone(&live), (ledgers, Arc::clone(&log)), ordered, endpoint.clone());
+        let operator = Operator::new(Arc::clone(&live), (ledgers, &log), ordered, endpoint.clone());
         tracker.spawn(control::server::serve(seat.control, Arc::new(operator), listening.clone()));
         Ok(Daemon {
             live,
@@ -294,12 +292,13 @@ pub struct Ground {
 fn ground(
     (vault, masks): (&Arc<Vault>, &Arc<Masks>),
     loaded: &Loaded,
-    (tracker, stop): (TaskTracker, CancellationToken),
+    (tracker, stop): (&TaskTracker, &CancellationToken),
 ) -> (Ground, Arc<Logins>) {
     live::warn_of_missing(&loaded.snapshot);
     let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone(), Arc::clone(masks)));
     logins.follow(&loaded.snapshot);
-    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop }, logins)
+    let credentials = Arc::clone(&logins) as _;
+    (Ground { credentials, tracker: tracker.clone(), stop: stop.clone() }, logins)
 }
 
 /// What servers run on, and what they have to say outside of calls.
