@@ -122,7 +122,7 @@ impl Daemon {
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
         let vault = (&start.vault, &context.masks);
-        let (ground, logins) = ground(vault, &start.loaded, (tracker.clone(), stop.clone()), alarms);
+        let (ground, logins) = ground(vault, &start.loaded, (&tracker, &stop), alarms);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -235,8 +235,7 @@ fn obey(
 ) -> mpsc::Receiver<Order> {
     ledgers.follow(live.gate(), stop);
     let (ordered, orders) = mpsc::channel(1);
-    let ledgers = (ledgers, Arc::clone(log));
-    let operator = Operator::new(Arc::clone(live), ledgers, ordered, endpoint.to_owned());
+    let operator = Operator::new(Arc::clone(live), (ledgers, log), ordered, endpoint.to_owned());
     live.gate().tracker().spawn(control::server::serve(socket, Arc::new(operator), listening.clone()));
     orders
 }
@@ -315,13 +314,14 @@ pub struct Ground {
 fn ground(
     (vault, masks): (&Arc<Vault>, &Arc<Masks>),
     loaded: &Loaded,
-    (tracker, stop): (TaskTracker, CancellationToken),
+    (tracker, stop): (&TaskTracker, &CancellationToken),
     alarms: mpsc::Sender<Alarm>,
 ) -> (Ground, Arc<Logins>) {
     live::warn_of_missing(&loaded.snapshot);
     let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone(), Arc::clone(masks)));
     logins.follow(&loaded.snapshot);
-    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop, alarms }, logins)
+    let credentials = Arc::clone(&logins) as _;
+    (Ground { credentials, tracker: tracker.clone(), stop: stop.clone(), alarms }, logins)
 }
 
 /// What servers run on, and what they have to say outside of calls.

@@ -95,6 +95,10 @@ fn source(entry: &ServerEntry) -> String {
             add(remote.oauth.client_id.as_deref().unwrap_or_default());
             remote.oauth.scopes.iter().for_each(|scope| add(scope));
         }
+        Source::Socket(socket) => {
+            add("socket");
+            add(&socket.to_string());
+        }
     }
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

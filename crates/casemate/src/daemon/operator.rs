@@ -49,10 +49,11 @@ impl Operator {
     /// An operator of a gateway that starts now. Orders go where they can be followed.
     pub fn new(
         live: Arc<Live>,
-        (ledgers, log): (Ledgers, Arc<Log>),
+        (ledgers, log): (Ledgers, &Arc<Log>),
         orders: mpsc::Sender<Order>,
         endpoint: String,
     ) -> Operator {
+        let log = Arc::clone(log);
         Operator { live, ledgers, log, orders, endpoint, started: clock::unix_seconds() }
     }
 

@@ -47,6 +47,7 @@ pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> 
         severity: Severity::Medium,
         measure: Measure::Flag,
         count: 1,
+        decoy: None,
     });
     Ok(findings)
 }
