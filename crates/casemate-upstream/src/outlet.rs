@@ -191,7 +191,7 @@ mod tests {
         let (sink, _inbox) = mpsc::channel(1);
         let masks = Arc::new(Masks::default());
         let secrets = [Secret::planted("decoy-value-1", "git"), Secret::new("a-real-secret")];
-        masks.swap(&Arc::new(Inspection::new(&secrets.map(Option::unwrap), &[])));
+        drop(masks.follow(&Inspection::new(&secrets.map(Option::unwrap), &[])));
         let (alarms, mut heard) = mpsc::channel(8);
         let outlet = Outlet::new(ServerName::parse("wiki").unwrap(), sink, (masks, alarms));
         outlet.log("stderr", b"it is a-real-secret");

@@ -7,7 +7,7 @@ use casemate_gateway::snapshot::{CommandSource, ServerEntry, Source};
 use casemate_mcp::names::ServerName;
 use casemate_registry::Asked;
 
-/// The origin of each server: `npm:NAME`, `pypi:NAME`, `image:NAME`, `host:NAME` or `program:PATH`.
+/// The origin of each server: `npm:NAME`, `pypi:NAME`, `image:NAME`, `host:NAME`, `socket:PLACE` or `program:PATH`.
 pub(super) fn of(servers: &BTreeMap<ServerName, Arc<ServerEntry>>) -> BTreeMap<ServerName, Arc<str>> {
     servers.iter().map(|(name, entry)| (name.clone(), origin(entry).into())).collect()
 }
@@ -24,6 +24,7 @@ fn origin(entry: &ServerEntry) -> String {
         Source::Http(remote) => {
             format!("host:{}", remote.url.host().unwrap_or_default().to_ascii_lowercase())
         }
+        Source::Socket(socket) => format!("socket:{socket}"),
     }
 }
 

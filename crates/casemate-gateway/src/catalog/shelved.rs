@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::OwnNames;
 use super::{Definitions, Item, Kind};
-use crate::snapshot::{ServerEntry, Source};
+use crate::snapshot::{Carrier, ServerEntry, Source};
 
 /// The form of the text. Another one is not read.
 const FORM: &str = "1";
@@ -88,7 +88,7 @@ fn source(entry: &ServerEntry) -> String {
             image.env.keys().for_each(|name| add(name));
         }
         Source::Http(remote) => {
-            add("http");
+            add(if remote.carrier == Carrier::WebSocket { "websocket" } else { "http" });
             add(&remote.url.to_string());
             remote.headers.keys().for_each(|name| add(name));
             add(remote.oauth.grant.as_str());
@@ -130,7 +130,12 @@ mod tests {
 
     fn remote(url: &str) -> ServerEntry {
         let (url, headers) = (url.parse().unwrap(), BTreeMap::new());
-        entry(Source::Http(HttpSource { url, headers, oauth: Default::default() }))
+        entry(Source::Http(HttpSource {
+            url,
+            headers,
+            carrier: Default::default(),
+            oauth: Default::default(),
+        }))
     }
 
     fn program(program: &str) -> ServerEntry {

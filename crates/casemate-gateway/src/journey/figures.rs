@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::authorize::Judged;
+use super::cordon::Cordon;
 use super::receive::Message;
 use super::{Head, SessionRef, admit, afford, authorize, check, identify, receive, route};
 use crate::client::Outlet;
@@ -185,7 +186,9 @@ impl World {
         for admitted in admitted {
             let mut messages = receive::messages(&self.gate, admitted, body()).await.unwrap();
             let Some(Message::Call(received)) = messages.pop() else { panic!("no call") };
-            checked.push(check::arguments(route::target(&self.gate, received).await.unwrap()).unwrap());
+            let cordon = Cordon::around(&self.gate, &received);
+            let free = cordon.pass(route::target(&self.gate, received).await.unwrap()).unwrap();
+            checked.push(check::arguments(free).unwrap());
         }
         let began = processor_us();
         for checked in checked {
