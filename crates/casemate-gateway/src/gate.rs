@@ -363,8 +363,15 @@ impl Gate {
         let mut turns = self.quarantine.turns();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
+            let over = async {
+                match self.quarantine.next_end() {
+                    Some(end) => tokio::time::sleep(end.saturating_sub(clock::unix_now())).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
+                () = over => self.quarantine.sweep(),
                 _ = sweep.tick() => self.sweep().await,
                 Ok(()) = turns.changed() => self.enforce(),
                 Some(alarm) = alarms.recv() => self.hear(&alarm),

@@ -59,10 +59,10 @@ pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
     if let Some(params) = rewritten {
         received.call.params = params;
     }
-    if let Some(shelf) = target.shelf() {
-        if let Some(params) = content::arguments(&received, shelf, &received.call.params)? {
-            received.call.params = params;
-        }
+    if let Some(shelf) = target.shelf()
+        && let Some(params) = content::arguments(&received, shelf, &received.call.params)?
+    {
+        received.call.params = params;
     }
     Ok(Checked { received, target, param_headers, _seal: Seal })
 }

@@ -139,6 +139,22 @@ async fn a_call_that_had_passed_every_check_starts_no_server_that_was_put_in_mea
 }
 
 #[tokio::test]
+async fn what_is_over_is_listed_and_called_and_started_again_without_anybody() {
+    let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
+    let until = Some(crate::clock::unix_now().as_secs() + 1);
+    harness.gate.quarantine().replace(vec![Entry { until, ..entry("server:one") }]);
+    harness.gate.enforce();
+    let mut turns = harness.gate.quarantine().turns();
+    while harness.gate.quarantine().of_server("one").is_some() {
+        turns.changed().await.unwrap();
+    }
+    harness.gate.enforce();
+    let client = harness.modern("/mcp");
+    client.call("one__echo", echo()).await.unwrap();
+    assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__echo"));
+}
+
+#[tokio::test]
 async fn one_tool_in_quarantine_leaves_its_server_the_others() {
     let (harness, _guards) = two().await;
     confine(&harness, &["tool:one/echo"]);
