@@ -5,6 +5,7 @@
 //! that one mistake is reported once.
 
 mod digest;
+mod flows;
 mod front;
 mod identity;
 mod inspect;
@@ -141,6 +142,7 @@ pub(crate) fn compile(
         public_url: compiler.public_url(),
         authorization: Arc::clone(&identity.authorization),
         quarantine: compiler.quarantine(),
+        flows: compiler.flows(),
     };
     let process = compiler.process();
     let front = compiler.front();

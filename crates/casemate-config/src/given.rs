@@ -168,6 +168,11 @@ pub trait Source {
         self.read_file(path)
     }
 
+    /// What the values are made from that are planted in cells; `None` where nothing is started, and none are planted.
+    fn seed(&self) -> Option<[u8; casemate_inspect::SEED_BYTES]> {
+        None
+    }
+
     /// A secret of this installation.
     ///
     /// # Errors

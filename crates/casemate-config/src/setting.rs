@@ -108,6 +108,8 @@ pub enum Word {
     Personal,
     /// What puts something in quarantine without a person.
     Trigger,
+    /// What a server or tool touches.
+    Label,
     /// Addresses, or networks of them.
     Network,
 }

@@ -346,6 +346,7 @@ impl Kind {
             Kind::Words(Word::Path) => "a list of absolute paths",
             Kind::Words(Word::Scope) => "a list of scopes",
             Kind::Words(Word::Destination) => "a list of host names or addresses, each with a port",
+            Kind::Words(Word::Label) => "a list of `private`, `untrusted`, `outbound`",
             Kind::Words(Word::Trigger) => "a list of `drift`, `refusals`, `escapes`, `honeytokens`",
             Kind::Words(Word::Personal) => "a list of `mail`, `phone`, `card`, `iban`, `national-id`",
             Kind::Words(Word::Network) => "a list of addresses or networks",

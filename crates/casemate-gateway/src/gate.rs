@@ -20,11 +20,12 @@ use crate::approvals::Approvals;
 use crate::catalog::{Catalog, Common, wrap_uri};
 use crate::client::{Bus, Listener, Sessions, Tasks};
 use crate::clock;
+use crate::flows::Flows;
 use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
-use crate::quarantine::rules::Escapes;
+use crate::quarantine::rules::{Escapes, Touches};
 use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -55,8 +56,8 @@ pub struct Parts {
     pub pins: Arc<dyn Pins>,
     /// Where it is kept what rules put in quarantine, and what was in it before.
     pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
-    /// Where alarms are raised, and where they are heard.
-    pub alarms: (mpsc::Sender<Alarm>, mpsc::Receiver<Alarm>),
+    /// The other end of the host's alarms.
+    pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
     pub host: Arc<Host>,
     /// The other end of the host's notices.
@@ -78,9 +79,11 @@ pub struct Gate {
     admissions: Admissions,
     limiter: Limiter,
     approvals: Approvals,
+    flows: Flows,
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
     escapes: Escapes,
+    touches: Touches,
     /// The version of the quarantine that servers and sessions follow.
     enforced: AtomicU64,
     seals: Arc<Seals>,
@@ -101,7 +104,6 @@ impl Gate {
         _ = getrandom::fill(&mut run);
         parts.host.masks.swap(&parts.snapshot.inspecting.inspection);
         let quarantine = Arc::new(Quarantine::new(parts.wards.1));
-        let (alarms, heard) = parts.alarms;
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
                 &parts.snapshot,
@@ -111,7 +113,6 @@ impl Gate {
                     changes,
                     pins: parts.pins,
                     quarantine: Arc::clone(&quarantine),
-                    alarms,
                 },
             ),
             limiter: Limiter::new(&parts.snapshot.limits.pace, parts.ledger.0, parts.ledger.1),
@@ -121,6 +122,8 @@ impl Gate {
             quarantine,
             wards: parts.wards.0,
             escapes: Escapes::default(),
+            flows: Flows::default(),
+            touches: Touches::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             own_url: parts.own_url,
             identities: parts.identities,
@@ -136,7 +139,8 @@ impl Gate {
             run: u64::from_le_bytes(run),
             calls: AtomicU64::new(1),
         });
-        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), heard));
+        gate.confine_servers();
+        gate.host.tracker.spawn(Arc::clone(&gate).follow((parts.notices, changed), parts.alarms));
         gate
     }
 
@@ -144,6 +148,8 @@ impl Gate {
     pub fn swap(&self, snapshot: Snapshot) {
         self.host.masks.swap(&snapshot.inspecting.inspection);
         let gone = self.catalog.swap(&snapshot, &self.host);
+        // A server whose entry changed is another one, and in quarantine all the same.
+        self.confine_servers();
         self.limiter.follow(&snapshot.limits.pace);
         self.snapshot.store(Arc::new(snapshot));
         for shelf in gone {
@@ -249,6 +255,10 @@ impl Gate {
         &self.approvals
     }
 
+    pub(crate) fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
     /// Random for each run.
     pub(crate) fn run(&self) -> u64 {
         self.run
@@ -310,8 +320,15 @@ impl Gate {
         let mut turns = self.quarantine.turns();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
+            let over = async {
+                match self.quarantine.next_end() {
+                    Some(end) => tokio::time::sleep(end.saturating_sub(clock::unix_now())).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.host.stop.cancelled() => return,
+                () = over => self.quarantine.sweep(),
                 _ = sweep.tick() => self.sweep().await,
                 Ok(()) = turns.changed() => self.enforce(),
                 Some(alarm) = alarms.recv() => self.hear(&alarm),

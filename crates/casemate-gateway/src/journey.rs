@@ -11,6 +11,7 @@ mod authorize;
 mod check;
 mod consent;
 mod cordon;
+mod flow;
 mod forward;
 mod head;
 mod identify;

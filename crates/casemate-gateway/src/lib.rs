@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod edge;
 pub mod endpoint;
+pub mod flows;
 pub mod front;
 pub mod gate;
 pub mod journey;

@@ -167,6 +167,9 @@ pub trait Desk: Send + Sync + Debug {
 pub trait Wards: Send + Sync + Debug {
     /// Something was put in and is in force already: to be recorded now and kept soon. Does not wait.
     fn keep(&self, entry: &quarantine::Entry);
+
+    /// Something happened that nobody honest does, whatever comes of it: to be recorded now. Does not wait.
+    fn alarm(&self, object: &str, what: &str);
 }
 
 /// A question was asked or answered.

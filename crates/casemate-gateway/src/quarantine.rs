@@ -12,6 +12,7 @@ mod ward;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use casemate_policy::SubjectId;
@@ -133,6 +134,13 @@ impl Quarantine {
             state.own.retain(|entry| !entry.is_over(now));
             self.swap(&state);
         }
+    }
+
+    /// When the next of them is over, since 1970.
+    pub(crate) fn next_end(&self) -> Option<Duration> {
+        let state = self.state();
+        let ends = state.stored.iter().chain(&state.own).filter_map(|entry| entry.until);
+        ends.min().map(Duration::from_secs)
     }
 
     /// Everything that is in, by name.

@@ -202,6 +202,8 @@ codes! {
     NotApproved = "CM1604", Policy;
     /// The subject, or the whole gateway, is in quarantine.
     SubjectQuarantined = "CM1606", Policy;
+    /// Nothing may go out of a conversation in which private data and untrusted text have both been seen.
+    FlowDenied = "CM1607", Policy;
     /// The server does not run and could not be started, or cannot be reached.
     ServerDown = "CM1701", Upstream;
     /// The server did not answer in time.

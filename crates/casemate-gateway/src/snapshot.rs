@@ -3,6 +3,7 @@
 //! Plain structs, no serde: casemate-config parses what a person wrote and compiles it to this; the gateway
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
+mod flows;
 mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ pub use casemate_upstream::entry::{
     ToolEntry,
 };
 
+pub use flows::{Flows, Follow, ServerLabels, Verdict};
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 
 /// Everything live that a call is judged by.
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub inspecting: Inspecting,
     /// What puts something in quarantine without a person.
     pub quarantine: Rules,
+    /// What may flow within a conversation.
+    pub flows: Flows,
 }
 
 /// What is looked for in what passes through.

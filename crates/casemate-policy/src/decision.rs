@@ -74,6 +74,12 @@ impl RuleId {
         &self.0
     }
 
+    /// The rule that nothing goes out of a conversation in which private data and untrusted text have both been seen.
+    #[must_use]
+    pub fn flow() -> Self {
+        RuleId::new("flows: private and untrusted, then outbound")
+    }
+
     pub(crate) fn new(text: impl Into<Arc<str>>) -> Self {
         RuleId(text.into())
     }

@@ -85,6 +85,34 @@ impl<'a> State<'a> {
             .await
     }
 
+    /// Stores a value where there is none, and gives back the one that is there: of several that come at once, all get the
+    /// same.
+    ///
+    /// # Errors
+    /// [`StoreFault::ValueTooLarge`] above [`VALUE_MAX`], or what SQLite refuses.
+    pub async fn settle(
+        &self,
+        namespace: &'static str,
+        key: &str,
+        value: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreFault> {
+        if value.len() > VALUE_MAX {
+            return Err(StoreFault::ValueTooLarge { max: VALUE_MAX, len: value.len() });
+        }
+        let key = key.to_owned();
+        let updated = i64::try_from(clock::now_unix_ms()).unwrap_or(i64::MAX);
+        self.store
+            .writer()
+            .run(move |connection| {
+                let sql = "INSERT INTO state (namespace, key, value, updated) VALUES (?1, ?2, ?3, ?4)
+                           ON CONFLICT DO NOTHING";
+                connection.prepare_cached(sql)?.execute(params![namespace, key, value, updated])?;
+                let sql = "SELECT value FROM state WHERE namespace = ?1 AND key = ?2";
+                Ok(connection.prepare_cached(sql)?.query_row(params![namespace, key], |row| row.get(0))?)
+            })
+            .await
+    }
+
     /// Removes a value. False when there was none.
     ///
     /// # Errors

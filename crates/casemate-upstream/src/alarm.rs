@@ -1,5 +1,7 @@
 //! What no honest server does, for whoever decides what comes of it.
 
+use std::sync::Arc;
+
 use casemate_mcp::names::ServerName;
 
 /// Alarms that wait to be heard; beyond it the later ones are lost. What raises one raises the next.
@@ -21,5 +23,12 @@ pub enum Alarm {
         server: ServerName,
         /// What it tried: the same text for the same attempt.
         place: String,
+    },
+    /// A value that was planted in a cell was found outside of it.
+    Honeytoken {
+        /// In whose cell it was planted.
+        owner: Arc<str>,
+        /// Where it was found: the same text for the same place.
+        seen: String,
     },
 }

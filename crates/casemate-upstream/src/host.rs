@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Credentials, Launcher, Masks, ServerNotice};
+use super::{Alarm, Credentials, Launcher, Masks, ServerNotice};
 
 /// What all servers of one gateway share.
 pub struct Host {
@@ -26,6 +26,8 @@ pub struct Host {
     pub stop: CancellationToken,
     /// Takes what servers tell outside of calls.
     pub notices: mpsc::Sender<ServerNotice>,
+    /// Told of what no honest server does.
+    pub alarms: mpsc::Sender<Alarm>,
     /// What we say we are: `{"name":"casemate","version":…}`.
     pub client_info: Raw,
     /// The secrets that are kept out of what servers write down.

@@ -15,6 +15,20 @@ impl Masks {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(inspection));
     }
 
+    /// The servers whose planted values stand in a text.
+    #[must_use]
+    pub fn planted(&self, text: &str) -> Vec<Arc<str>> {
+        let inspection = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        inspection.map(|inspection| inspection.planted(text).cloned().collect()).unwrap_or_default()
+    }
+
+    /// The server whose planted value a name of DNS carries.
+    #[must_use]
+    pub fn planted_in_name(&self, name: &str) -> Option<Arc<str>> {
+        let inspection = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        inspection.and_then(|inspection| inspection.planted_in_name(name).cloned())
+    }
+
     /// A text without them.
     pub fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let inspection = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();

@@ -13,7 +13,7 @@ use casemate_transport::lines::Ring;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Masks, ServerNotice, guard};
+use super::{Alarm, Masks, ServerNotice, guard};
 
 /// What is kept of a server's stderr and noise, in bytes. A stack trace of each of a few instances fits.
 const LOG_BYTES: usize = 256 * 1024;
@@ -33,6 +33,7 @@ pub(super) struct Outlet {
     log: Ring,
     sink: mpsc::Sender<ServerNotice>,
     masks: Arc<Masks>,
+    alarms: mpsc::Sender<Alarm>,
     waiting: Mutex<Waiting>,
     bell: Notify,
     dropped: AtomicU64,
@@ -51,12 +52,17 @@ struct Waiting {
 type Fingerprint = (Option<SubjectId>, Method, Bytes);
 
 impl Outlet {
-    pub(super) fn new(server: ServerName, sink: mpsc::Sender<ServerNotice>, masks: Arc<Masks>) -> Outlet {
+    pub(super) fn new(
+        server: ServerName,
+        sink: mpsc::Sender<ServerNotice>,
+        (masks, alarms): (Arc<Masks>, mpsc::Sender<Alarm>),
+    ) -> Outlet {
         Outlet {
             server,
             log: Ring::new(LOG_BYTES),
             sink,
             masks,
+            alarms,
             waiting: Mutex::default(),
             bell: Notify::new(),
             dropped: AtomicU64::new(0),
@@ -114,6 +120,12 @@ impl Outlet {
         let line = String::from_utf8_lossy(line);
         // Before it is cut: half a secret is not found any more.
         let line = casemate_inspect::removed(&line, |_| {});
+        for owner in self.masks.planted(&line) {
+            // Whoever hears nothing of it now hears of the next.
+            _ = self
+                .alarms
+                .try_send(Alarm::Honeytoken { owner, seen: format!("what {} wrote down", self.server) });
+        }
         let line = self.masks.masked(&line);
         let kept = line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default().as_bytes();
         let mut text = Vec::with_capacity(source.len() + kept.len() + 3);
@@ -163,7 +175,8 @@ mod tests {
         let (sink, _inbox) = mpsc::channel(1);
         let masks = Arc::new(Masks::default());
         masks.swap(&Arc::new(Inspection::new(&[Secret::new("given-to-it").unwrap()], &[])));
-        let outlet = Outlet::new(ServerName::parse("s").unwrap(), sink, masks);
+        let (alarms, _heard) = mpsc::channel(1);
+        let outlet = Outlet::new(ServerName::parse("s").unwrap(), sink, (masks, alarms));
         outlet.log("stderr", b"\x1b[31mTOKEN=given-to-it\x1b[0m");
         let long = format!("{}given-to-it", "x".repeat(LOG_LINE_BYTES - 5));
         outlet.log("stderr", long.as_bytes());
@@ -171,5 +184,21 @@ mod tests {
         assert_eq!(lines.first().unwrap(), "stderr: TOKEN=[secret masked]");
         assert!(lines.iter().all(|line| !line.contains("give")), "{lines:?}");
         assert!(!outlet.last_words("stderr").unwrap().contains("give"));
+    }
+
+    #[test]
+    fn what_was_planted_raises_an_alarm_where_it_is_written_down_and_a_real_secret_none() {
+        let (sink, _inbox) = mpsc::channel(1);
+        let masks = Arc::new(Masks::default());
+        let secrets = [Secret::planted("decoy-value-1", "git"), Secret::new("a-real-secret")];
+        masks.swap(&Arc::new(Inspection::new(&secrets.map(Option::unwrap), &[])));
+        let (alarms, mut heard) = mpsc::channel(8);
+        let outlet = Outlet::new(ServerName::parse("wiki").unwrap(), sink, (masks, alarms));
+        outlet.log("stderr", b"it is a-real-secret");
+        assert!(heard.try_recv().is_err());
+        outlet.log("stderr", b"\x1b[31mit is decoy-value-1");
+        let seen = "what wiki wrote down".to_owned();
+        assert_eq!(heard.try_recv().unwrap(), Alarm::Honeytoken { owner: "git".into(), seen });
+        assert_eq!(outlet.lines(), ["stderr: it is [secret masked]", "stderr: it is [secret masked]"]);
     }
 }

@@ -64,7 +64,11 @@ impl Server {
     #[must_use]
     pub fn new(entry: Arc<ServerEntry>, host: Arc<Host>) -> Arc<Server> {
         let shared = Shared {
-            outlet: Arc::new(Outlet::new(entry.name.clone(), host.notices.clone(), Arc::clone(&host.masks))),
+            outlet: Arc::new(Outlet::new(
+                entry.name.clone(),
+                host.notices.clone(),
+                (Arc::clone(&host.masks), host.alarms.clone()),
+            )),
             door: http::Door::of(&entry, &host),
             stop: host.stop.child_token(),
             room: Mutex::new(Room::new(entry.resilience)),
@@ -198,18 +202,16 @@ impl Server {
         finish(instances).await;
     }
 
-    /// Ends all instances at once, whatever they work on; the next call starts a new one, unless the server was stopped.
-    pub fn cut(&self) {
-        let instances = {
-            let mut room = guard(&self.shared.room);
-            let was_halted = room.is_halted();
-            let instances = room.halt();
-            if !was_halted {
-                room.resume();
-            }
-            instances
-        };
+    /// Ends all instances at once, whatever they work on, and starts none until [`Server::release`], whoever asks: also for a
+    /// call that has passed every check before this.
+    pub fn confine(&self) {
+        let instances = guard(&self.shared.room).confine();
         instances.iter().for_each(|instance| instance.life.stop());
+    }
+
+    /// Takes back [`Server::confine`]. What a person stopped stays stopped.
+    pub fn release(&self) {
+        guard(&self.shared.room).release();
     }
 
     /// Ends all instances, with the same grace; the next call starts a new one. Forgets past failures.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use casemate_gateway::snapshot::{CommandSource, Enclosure, Program, Room};
-use casemate_gateway::upstream::{Alarm, Launch, Launcher, Process, Soon};
+use casemate_gateway::upstream::{Alarm, Launch, Launcher, Masks, Process, Soon};
 use casemate_mcp::names::ServerName;
 use casemate_net::egress::{Rules, Ungranted};
 use casemate_net::{Quotas, Resolver, SystemResolver, Witness};
@@ -127,8 +127,8 @@ impl Cells {
 
     /// The same with alarms about what no honest server attempts.
     #[must_use]
-    pub fn alarming(self, alarms: mpsc::Sender<Alarm>) -> Cells {
-        Cells { told: Told { alarms: Some(alarms), ..self.told }, ..self }
+    pub fn alarming(self, alarms: mpsc::Sender<Alarm>, masks: Arc<Masks>) -> Cells {
+        Cells { told: Told { alarms: Some((alarms, masks)), ..self.told }, ..self }
     }
 
     /// What this host can enforce. The first call blocks for a few milliseconds.

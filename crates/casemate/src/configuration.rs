@@ -18,6 +18,7 @@ use casemate_config::{
     BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, STARTER, Source,
 };
 use casemate_gateway::snapshot::ServerEntry;
+use casemate_inspect::SEED_BYTES;
 use casemate_mcp::names::ServerName;
 use secrecy::SecretString;
 
@@ -62,7 +63,8 @@ pub fn compile(
     version: u64,
     held: &Held,
 ) -> anyhow::Result<Result<Loaded, Problems>> {
-    let outside = Outside { environment: &context.environment, held };
+    let seed = context.seed.get().copied();
+    let outside = Outside { environment: &context.environment, held, seed };
     Ok(casemate_config::load(input, &outside, &builtins()?, version))
 }
 
@@ -257,6 +259,7 @@ fn read_file(path: &Path) -> anyhow::Result<Option<String>> {
 struct Outside<'a> {
     environment: &'a Environment,
     held: &'a Held,
+    seed: Option<[u8; SEED_BYTES]>,
 }
 
 impl Source for Outside<'_> {
@@ -274,6 +277,10 @@ impl Source for Outside<'_> {
 
     fn secret(&self, name: &SecretName) -> Result<SecretString, String> {
         self.held.find(name)
+    }
+
+    fn seed(&self) -> Option<[u8; SEED_BYTES]> {
+        self.seed
     }
 }
 

@@ -1,10 +1,11 @@
 //! What every command is given: the environment, the folders, and how to print.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use casemate_gateway::upstream::Masks;
+use casemate_inspect::SEED_BYTES;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::args::Global;
@@ -28,13 +29,15 @@ pub struct Context {
     pub output: Output,
     /// The secrets that are kept out of what is logged.
     pub masks: Arc<Masks>,
+    /// What planted values are made from, where servers are started.
+    pub seed: OnceLock<[u8; SEED_BYTES]>,
 }
 
 impl Context {
     /// Resolves flags and variables, once.
     pub fn new(environment: Environment, global: Global, output: Output) -> anyhow::Result<Context> {
         let paths = Paths::resolve(&environment, global.home.as_deref(), global.config.as_deref())?;
-        Ok(Context { environment, global, paths, output, masks: Arc::default() })
+        Ok(Context { environment, global, paths, output, masks: Arc::default(), seed: OnceLock::new() })
     }
 
     /// Starts logging to stderr. `level` is what is logged unless the environment or `-v` says otherwise.

@@ -117,7 +117,7 @@ impl Daemon {
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
-        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()));
+        let (ground, logins) = ground(&start.vault, &start.loaded, (tracker.clone(), stop.clone()), alarms);
         let limits = (&start.loaded.snapshot.limits, &context.masks);
         let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
@@ -132,7 +132,7 @@ impl Daemon {
             seals: Arc::clone(&memory.keepers.seals),
             pins: Arc::clone(&ledgers.pins) as _,
             wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
-            alarms: (alarms, heard),
+            alarms: heard,
             host,
             notices,
         });
@@ -286,7 +286,8 @@ fn cells(
     let (tracker, log) = (life.tracker.clone(), Arc::clone(&life.log));
     let packages = packages::of(context, sources, spawner.clone(), life);
     let cells = Cells::new(spawner, Surroundings::of(context)?, tracker.clone());
-    let cells = Arc::new(cells.preparing(packages).recording(log).alarming(alarms));
+    let cells = cells.preparing(packages).recording(log);
+    let cells = Arc::new(cells.alarming(alarms, Arc::clone(&context.masks)));
     tracker.spawn(Arc::clone(&cells).sweep());
     Ok(cells)
 }
@@ -300,6 +301,8 @@ pub struct Ground {
     pub tracker: TaskTracker,
     /// Ends everything.
     pub stop: CancellationToken,
+    /// Told of what no honest server does.
+    pub alarms: mpsc::Sender<Alarm>,
 }
 
 /// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
@@ -307,11 +310,12 @@ fn ground(
     vault: &Arc<Vault>,
     loaded: &Loaded,
     (tracker, stop): (TaskTracker, CancellationToken),
+    alarms: mpsc::Sender<Alarm>,
 ) -> (Ground, Arc<Logins>) {
     live::warn_of_missing(&loaded.snapshot);
     let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone()));
     logins.follow(&loaded.snapshot);
-    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop }, logins)
+    (Ground { credentials: Arc::clone(&logins) as _, tracker, stop, alarms }, logins)
 }
 
 /// What servers run on, and what they have to say outside of calls.
@@ -328,6 +332,7 @@ pub fn host(
         tracker: ground.tracker,
         stop: ground.stop,
         notices,
+        alarms: ground.alarms,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         masks: Arc::clone(masks),
         result_bytes_max: limits.result_bytes_max,

@@ -28,6 +28,7 @@ pub mod packages;
 pub mod pages;
 pub mod paths;
 pub mod secrets;
+pub mod seed;
 pub mod terminal;
 pub mod typed;
 pub mod wiring;

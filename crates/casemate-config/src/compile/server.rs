@@ -20,7 +20,7 @@ use crate::reader::Scope;
 const KINDS: [&str; 4] = ["command", "image", "url", "builtin"];
 
 /// The keys that do not mean something for every kind of server, with the kinds for which they do.
-const BELONGINGS: [(&str, &[&str]); 14] = [
+const BELONGINGS: [(&str, &[&str]); 15] = [
     ("args", &["command", "image"]),
     ("env", &["command", "image"]),
     ("cwd", &["command"]),
@@ -35,6 +35,7 @@ const BELONGINGS: [(&str, &[&str]); 14] = [
     ("host_stats", &["command", "builtin"]),
     ("install_scripts", &["command"]),
     ("network", &["command", "image", "builtin"]),
+    ("honeytokens", &["command", "image"]),
 ];
 
 fn approval(word: Option<&str>) -> Option<Approval> {
@@ -151,7 +152,7 @@ impl<'a> Compiler<'a> {
         Some(Source::Command(CommandSource {
             program: program.clone(),
             args: args.iter().cloned().chain(further).collect(),
-            env: self.values(at, "env", vault),
+            env: self.variables(name, at, vault),
             cwd: self.cwd(at),
             enclosure: self.enclosure(name, at, HostStats::Hidden),
             install_scripts,
@@ -162,7 +163,7 @@ impl<'a> Compiler<'a> {
         Some(Source::Image(ImageSource {
             image: at.text("image")?.to_owned(),
             args: at.texts("args").unwrap_or_default(),
-            env: self.values(at, "env", vault),
+            env: self.variables(name, at, vault),
             room: self.room(name, at, HostStats::Hidden),
         }))
     }
@@ -235,6 +236,28 @@ impl<'a> Compiler<'a> {
             enclosure: self.enclosure(name, at, HostStats::Shown),
             install_scripts: false,
         }))
+    }
+
+    /// The variables that a server is given, and those that are planted with them.
+    fn variables(
+        &mut self,
+        name: &ServerName,
+        at: &Scope<'a>,
+        vault: &mut Vault<'_>,
+    ) -> BTreeMap<String, SecretString> {
+        let mut variables = self.values(at, "env", vault);
+        let seed = self.source.seed().filter(|_| at.switch("honeytokens") == Some(true));
+        let Some(seed) = seed else { return variables };
+        for decoy in casemate_inspect::decoys(&seed, name.as_str()) {
+            // What the entry says counts.
+            if let std::collections::btree_map::Entry::Vacant(free) =
+                variables.entry(decoy.variable.to_owned())
+            {
+                self.secrets.extend(casemate_inspect::Secret::planted(&decoy.value, name.as_str()));
+                free.insert(decoy.value.into());
+            }
+        }
+        variables
     }
 
     /// Variables or headers with their values. A server that is off needs none of its secrets. A secret of ours that

@@ -2,6 +2,7 @@
 
 mod cells;
 mod confirmed;
+mod flows;
 mod front;
 mod gateway;
 mod identity;
@@ -29,11 +30,14 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         limits::SERVERS,
         confirmed::SETTINGS,
         inspect::SERVER_SETTINGS,
+        quarantine::SERVERS,
+        flows::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
         quarantine::SETTINGS,
+        flows::SETTINGS,
         identity::SETTINGS,
     ];
     parts.into_iter().flatten()

@@ -7,7 +7,7 @@ use casemate_gateway::quarantine::rules::Trigger;
 use casemate_inspect::Personal;
 use casemate_mcp::names::{JOINED_MAX, ServerName};
 use casemate_net::{Destination, DestinationFault};
-use casemate_policy::{Entry, Pattern, ServerDef};
+use casemate_policy::{Entry, Label, Pattern, ServerDef};
 use casemate_sandbox::CellSpec;
 use http::Uri;
 use serde_json::Value as Json;
@@ -101,6 +101,7 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Destination => destination(text),
         Word::Personal => personal(text),
         Word::Trigger => trigger(text),
+        Word::Label => label(text),
         Word::Network => network(text),
     }
 }
@@ -141,6 +142,12 @@ fn network(text: &str) -> Result<(), Fault> {
         }
     };
     text.parse::<Network>().map(drop).map_err(refused)
+}
+
+fn label(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Label::ALL.iter().map(|label| label.as_str()).collect();
+    let fault = || Fault::new(format!("{text:?} is no label"));
+    Label::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn trigger(text: &str) -> Result<(), Fault> {

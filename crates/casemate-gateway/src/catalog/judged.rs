@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use casemate_inspect::{Findings, Place};
 use casemate_mcp::json::{Members, Raw};
-use casemate_mcp::names::ServerName;
 
+use super::Shelf;
 use crate::snapshot::Inspecting;
 
 /// The member of `_meta` in which clients are told what was found in a definition or a result.
@@ -23,12 +23,14 @@ pub struct Judged {
 impl Judged {
     /// Judges a definition by what its server's settings ask for.
     #[must_use]
-    pub fn of(inspecting: &Inspecting, server: &ServerName, raw: Raw) -> Judged {
+    pub fn of(inspecting: &Inspecting, shelf: &Shelf, raw: Raw) -> Judged {
+        let server = &shelf.server().entry().name;
         let measures = inspecting.measures(server, Place::Definition);
         let outcome = inspecting.inspection.message(&raw, &measures);
         if outcome.findings.is_empty() {
             return Judged { raw, blocked: None };
         }
+        shelf.tell_planted(&outcome.findings, |server| format!("what {server} declares"));
         let line = outcome.findings.line();
         let name = raw.members().and_then(|raw| raw.string("name").or_else(|| raw.string("uri")));
         let name: String = name.unwrap_or_default().chars().take(64).collect();

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use casemate_inspect::Findings;
 use casemate_mcp::call::{Answer, Call, Meta};
 use casemate_mcp::json::{Members, Raw};
+use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -63,8 +65,6 @@ pub struct Common {
     pub pins: Arc<dyn Pins>,
     /// Nothing in it is started.
     pub quarantine: Arc<Quarantine>,
-    /// Told of definitions that are others than were approved.
-    pub alarms: mpsc::Sender<Alarm>,
 }
 
 #[derive(Debug)]
@@ -116,6 +116,16 @@ impl Shelf {
         // Said again before anybody looked, it costs nothing again.
         if !self.stale.swap(true, Ordering::AcqRel) {
             self.common.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Raises an alarm where something was found that had been planted in a cell. `place` says where, in words that are the
+    /// same each time.
+    pub(crate) fn tell_planted(&self, findings: &Findings, place: impl Fn(&ServerName) -> String) {
+        for owner in findings.decoys() {
+            let seen = place(&self.server.entry().name);
+            // Whoever hears nothing of it now hears of the next.
+            _ = self.host.alarms.try_send(Alarm::Honeytoken { owner: Arc::clone(owner), seen });
         }
     }
 
@@ -256,7 +266,7 @@ impl Shelf {
         if changed && let Some(item) = new.drifted().next() {
             let server = self.server.entry().name.clone();
             // Whoever hears nothing of it now hears of the next; what has changed is blocked in any case.
-            _ = self.common.alarms.try_send(Alarm::Drift { server, item: item.to_owned() });
+            _ = self.host.alarms.try_send(Alarm::Drift { server, item: item.to_owned() });
         }
         let definitions = match old {
             Some(old) if !changed => old,

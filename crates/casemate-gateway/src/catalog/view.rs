@@ -253,7 +253,7 @@ impl Scope<'_> {
         let plain = !self.joined;
         let name = &self.shelf.server().entry().name;
         let raw = if plain { item.raw.raw().clone() } else { item.joined.clone() };
-        let judged = Judged::of(&self.snapshot.inspecting, name, raw);
+        let judged = Judged::of(&self.snapshot.inspecting, self.shelf, raw);
         let mut shown = Shown {
             name: if plain { item.name.clone() } else { item.joined_name.clone() },
             shelf: Arc::clone(self.shelf),

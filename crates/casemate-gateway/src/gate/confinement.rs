@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use casemate_mcp::method::Method;
+use casemate_mcp::names::ServerName;
 use casemate_policy::{Authentication, Subject};
 
 use super::Gate;
@@ -26,15 +27,21 @@ impl Gate {
         if self.enforced.swap(version, Ordering::AcqRel) == version {
             return;
         }
-        for (name, shelf) in self.catalog.shelves().iter() {
-            if self.quarantine.of_server(name.as_str()).is_some() {
-                shelf.server().cut();
-            }
-        }
+        self.confine_servers();
         self.sessions.revoke(|session| self.quarantine.of_subject(&session.subject).is_some());
         for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);
+            }
+        }
+    }
+
+    /// Ends the servers that are in quarantine, and lets the others start.
+    pub(super) fn confine_servers(&self) {
+        for (name, shelf) in self.catalog.shelves().iter() {
+            match self.quarantine.of_server(name.as_str()) {
+                Some(_) => shelf.server().confine(),
+                None => shelf.server().release(),
             }
         }
     }
@@ -58,6 +65,7 @@ impl Gate {
     pub(crate) fn hear(&self, alarm: &Alarm) {
         let rules = &self.snapshot.load().quarantine;
         let now = clock::unix_now().as_secs();
+        let named;
         let (trigger, server, reason) = match alarm {
             Alarm::Drift { server, item } => {
                 (Trigger::Drift, server, format!("{item} is another than was approved"))
@@ -68,6 +76,16 @@ impl Gate {
                 }
                 let max = rules.escapes_max;
                 (Trigger::Escapes, server, format!("more than {max} forbidden places tried, last {place}"))
+            }
+            Alarm::Honeytoken { owner, seen } => {
+                if self.touches.note((owner, seen), now) {
+                    tracing::warn!(server = %owner, %seen, "a honeytoken was touched");
+                    self.wards.alarm(&format!("server:{owner}"), &format!("honeytoken in {seen}"));
+                }
+                // The configuration that planted it may be gone.
+                let Ok(server) = ServerName::parse(owner) else { return };
+                named = server;
+                (Trigger::Honeytokens, &named, format!("what was planted in it was found in {seen}"))
             }
         };
         if rules.on.contains(&trigger) {

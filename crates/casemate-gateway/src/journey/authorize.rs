@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::check::Checked;
 use super::consent::Approved;
+use super::flow;
 use super::identify::Identified;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
@@ -56,14 +57,14 @@ struct Seal;
 /// Asks the policy.
 ///
 /// # Errors
-/// The same answer as for what does not exist, so that nobody learns names by asking.
+/// The same answer as for what does not exist, so that nobody learns names by asking; [`Code::FlowDenied`].
 pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
     let identified = &checked.received.passage.identified;
     let (action, resource) = question(&checked);
     let decision = match action {
         // What we answer ourselves shows only what the subject may see anyway.
         None => Decision { effect: Effect::Allow, rules: Vec::new() },
-        Some(action) => judged(&checked, action, resource),
+        Some(action) => flow::judged(gate, &checked, judged(&checked, action, resource))?,
     };
     match decision.effect {
         Effect::Allow | Effect::Ask(_) if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),

@@ -56,12 +56,10 @@ pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
     if let Some(params) = rewritten {
         received.call.params = params;
     }
-    if let Some(shelf) = target.shelf() {
-        let snapshot = &received.passage.identified.snapshot;
-        let server = &shelf.server().entry().name;
-        if let Some(params) = content::arguments(snapshot, server, &received.call.params)? {
-            received.call.params = params;
-        }
+    if let Some(shelf) = target.shelf()
+        && let Some(params) = content::arguments(&received, shelf, &received.call.params)?
+    {
+        received.call.params = params;
     }
     Ok(Checked { received, target, param_headers, _seal: Seal })
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
 
+use super::flow;
 use super::receive::Received;
 use super::record::Recorded;
 use super::route::Target;
@@ -47,6 +48,7 @@ pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answere
         Target::Own(own) => Box::pin(own::answer(gate, &checked.received, (*own, &mut opened))).await?,
         target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
     };
+    flow::seen(gate, &checked.received, &checked.target);
     Ok(Answered { received: checked.received, target: checked.target, answer, opened, _seal: Seal })
 }
 

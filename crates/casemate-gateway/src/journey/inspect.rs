@@ -149,7 +149,7 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     let server = &shelf.server().entry().name;
     let shown = |raw: &Raw| {
         let item = Item::read(kind, server, raw).filter(|item| may_be_used(shelf, (kind, item)))?;
-        let judged = Judged::of(&identified.snapshot.inspecting, server, raw.clone());
+        let judged = Judged::of(&identified.snapshot.inspecting, shelf, raw.clone());
         let shown = Shown {
             name: item.name.clone(),
             shelf: Arc::clone(shelf),

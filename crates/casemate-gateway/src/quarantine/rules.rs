@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use casemate_mcp::names::ServerName;
 
 /// Within what time different places count together.
 const ESCAPES_WITHIN_S: u64 = 3600;
+
+/// How often a find in one place is told of, and how many places are told apart.
+const TOLD_EVERY_S: u64 = 60;
+const TOUCHES_MAX: usize = 1024;
 
 /// What can be acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +106,26 @@ impl Escapes {
     }
 }
 
+/// Places in which planted values were found, and when that was last told.
+#[derive(Debug, Default)]
+pub(crate) struct Touches(Mutex<HashMap<(Arc<str>, String), u64>>);
+
+impl Touches {
+    /// Whether a find has to be told of: once a minute for each place. A server that repeats what it found fills no disk.
+    pub(crate) fn note(&self, (owner, seen): (&Arc<str>, &str), now_unix_s: u64) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOUCHES_MAX {
+            told.retain(|_, at| now_unix_s < at.saturating_add(TOLD_EVERY_S));
+        }
+        let place = (Arc::clone(owner), seen.to_owned());
+        let is_new = told.get(&place).is_none_or(|at| now_unix_s >= at.saturating_add(TOLD_EVERY_S));
+        if is_new && told.len() < TOUCHES_MAX {
+            told.insert(place, now_unix_s);
+        }
+        is_new
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +144,20 @@ mod tests {
         assert!(!note("10.0.0.9:22", 1 + ESCAPES_WITHIN_S));
         let other = ServerName::parse("wiki").unwrap();
         assert!(!escapes.note((&other, "10.0.0.1:22"), (2, 5)));
+    }
+
+    #[test]
+    fn a_find_is_told_of_once_a_minute_and_without_end_fills_no_memory() {
+        let touches = Touches::default();
+        let owner: Arc<str> = "git".into();
+        assert!(touches.note((&owner, "a log"), 100));
+        assert!(!touches.note((&owner, "a log"), 159));
+        assert!(touches.note((&owner, "an answer"), 159));
+        assert!(touches.note((&owner, "a log"), 160));
+        for number in 0..10_000 {
+            touches.note((&owner, &number.to_string()), 160);
+        }
+        assert!(touches.0.lock().unwrap().len() <= TOUCHES_MAX);
     }
 
     #[test]

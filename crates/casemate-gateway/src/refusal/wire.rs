@@ -88,7 +88,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::Unknown | Code::BadParams | Code::BadArguments | Code::ArgumentsBlocked => {
             (StatusCode::OK, code::INVALID_PARAMS)
         }
-        Code::NeedsApproval | Code::NotApproved => (StatusCode::OK, code::INVALID_REQUEST),
+        Code::NeedsApproval | Code::NotApproved | Code::FlowDenied => (StatusCode::OK, code::INVALID_REQUEST),
         Code::Denied | Code::InsufficientScope | Code::SubjectQuarantined => {
             (StatusCode::FORBIDDEN, code::INVALID_REQUEST)
         }

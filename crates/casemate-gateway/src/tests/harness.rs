@@ -85,7 +85,9 @@ impl Harness {
         let keys = Arc::new(Keys::default());
         let pins = Arc::new(Book::default());
         let links = Arc::new(Links::default());
+        let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let host = Host {
+            alarms,
             launcher: Arc::clone(&links) as Arc<dyn Launcher>,
             credentials: Arc::new(crate::upstream::NoCredentials),
             tracker: tracker.clone(),
@@ -106,7 +108,7 @@ impl Harness {
             seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
             wards: (Arc::clone(&records) as Arc<dyn Wards>, Vec::new()),
-            alarms: mpsc::channel(ALARMS_MAX),
+            alarms: heard,
             host: Arc::new(host),
             notices: inbox,
         });
@@ -178,6 +180,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         public_url: None,
         authorization: Arc::default(),
         quarantine: Rules::default(),
+        flows: Default::default(),
     }
 }
 
@@ -332,6 +335,10 @@ impl Desk for Records {
 }
 
 impl Wards for Records {
+    fn alarm(&self, object: &str, what: &str) {
+        self.lines.send_modify(|lines| lines.push(format!("alarm {object}: {what}")));
+    }
+
     fn keep(&self, entry: &quarantine::Entry) {
         let line = format!("quarantine {} by {}: {}", entry.ward, entry.by, entry.reason);
         self.lines.send_modify(|lines| lines.push(line));

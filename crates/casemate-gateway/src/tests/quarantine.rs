@@ -4,7 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate_inspect::{Inspection, Secret};
+use casemate_mcp::json::Members;
+use casemate_policy::SubjectId;
 use casemate_testkit::client::McpStdio;
+use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use casemate_transport::listener::Peer;
 use serde_json::{Value, json};
@@ -14,8 +18,8 @@ use crate::edge::lines;
 use crate::endpoint::Endpoint;
 use crate::quarantine::rules::{Rules, Trigger};
 use crate::quarantine::{Entry, Ward};
-use crate::snapshot::{Limits, Rate, Snapshot};
-use crate::upstream::{Alarm, State};
+use crate::snapshot::{Limits, Rate, ServerEntry, Snapshot};
+use crate::upstream::{Alarm, Caller, Fault, State};
 
 fn entry(ward: &str) -> Entry {
     let ward = Ward::parse(ward).unwrap();
@@ -107,6 +111,47 @@ async fn a_server_in_quarantine_is_not_started_by_anybody() {
     assert_eq!(shelf.server().status().state, State::Stopped);
     confine(&harness, &[]);
     client.call("one__echo", echo()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_had_passed_every_check_starts_no_server_that_was_put_in_meanwhile() {
+    let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
+    confine(&harness, &["server:one"]);
+    let shelf = harness.gate.catalog().shelf("one").unwrap();
+    let caller = Caller {
+        subject: SubjectId::key("owner"),
+        capabilities: Members::empty(),
+        timeout: None,
+        replay_safe: false,
+        param_headers: Vec::new(),
+    };
+    assert_eq!(shelf.server().start(&caller).await.unwrap_err(), Fault::Stopping);
+    // Another entry makes another server.
+    let mut snapshot = Snapshot::clone(&harness.gate.snapshot());
+    let mut changed = ServerEntry::clone(&snapshot.servers["one"]);
+    changed.digest = [9; 32];
+    snapshot.servers.insert(changed.name.clone(), Arc::new(changed));
+    harness.gate.swap(Snapshot { version: snapshot.version + 1, ..snapshot });
+    let shelf = harness.gate.catalog().shelf("one").unwrap();
+    assert_eq!(shelf.server().start(&caller).await.unwrap_err(), Fault::Stopping);
+    confine(&harness, &[]);
+    shelf.server().start(&caller).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_over_is_listed_and_called_and_started_again_without_anybody() {
+    let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
+    let until = Some(crate::clock::unix_now().as_secs() + 1);
+    harness.gate.quarantine().replace(vec![Entry { until, ..entry("server:one") }]);
+    harness.gate.enforce();
+    let mut turns = harness.gate.quarantine().turns();
+    while harness.gate.quarantine().of_server("one").is_some() {
+        turns.changed().await.unwrap();
+    }
+    harness.gate.enforce();
+    let client = harness.modern("/mcp");
+    client.call("one__echo", echo()).await.unwrap();
+    assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__echo"));
 }
 
 #[tokio::test]
@@ -287,7 +332,6 @@ async fn a_server_that_knocks_at_too_many_forbidden_doors_is_put_in() {
 
 #[tokio::test]
 async fn drift_puts_a_server_in_where_that_is_wanted_and_only_there() {
-    use casemate_testkit::hostile::{Hostile, Kind};
     for on in [false, true] {
         let mutates = Hostile::new(Kind::Mutates, Era::Legacy).after(1);
         let (address, _guard) = mutates.listen("127.0.0.1:0").await.unwrap();
@@ -310,4 +354,61 @@ async fn drift_puts_a_server_in_where_that_is_wanted_and_only_there() {
         let other = client.request("tools/call", json!({"name": "one__echo", "arguments": echo()})).await;
         assert_eq!(other.is_err(), on, "{other:?}");
     }
+}
+
+/// A server that says what was planted in the cell of `two`, and one that is good.
+async fn planted() -> (Harness, String, impl Sized) {
+    let decoy = casemate_inspect::decoys(&[5; casemate_inspect::SEED_BYTES], "two").swap_remove(0);
+    let says = Hostile::new(Kind::Says, Era::Dual).say(&decoy.value);
+    let (address, first) = says.listen("127.0.0.1:0").await.unwrap();
+    let villain = super::harness::http_entry("one", &format!("http://{address}/mcp"));
+    let (good, second) = http_server("two", Fixture::new(Era::Dual)).await;
+    let harness = Harness::start(vec![villain, good]).await;
+    let secrets = [Secret::planted(&decoy.value, "two").unwrap()];
+    let mut snapshot = Snapshot::clone(&harness.gate.snapshot());
+    snapshot.inspecting.inspection = Arc::new(Inspection::new(&secrets, &[]));
+    harness.gate.swap(Snapshot { version: snapshot.version + 1, ..snapshot });
+    (harness, decoy.value, (first, second))
+}
+
+#[tokio::test]
+async fn what_was_planted_and_comes_back_in_an_answer_is_masked_recorded_and_puts_its_server_in() {
+    let (harness, decoy, _guards) = planted().await;
+    let client = harness.modern("/servers/one/mcp");
+    let answer = client.call("strike", json!({})).await;
+    let text = answer.map_or_else(|error| error.to_string(), |answer| answer.to_string());
+    assert!(!text.contains(&decoy), "{text}");
+    harness.records.wait_for("alarm server:two: honeytoken in what one answered key:owner").await;
+    let lines = harness.records.lines.subscribe();
+    let put_in = |lines: &Vec<String>| {
+        lines.iter().any(|line| line.starts_with("quarantine server:two by rule:honeytokens"))
+    };
+    lines.clone().wait_for(put_in).await.unwrap();
+    let refused = harness.modern("/mcp").call("two__echo", echo()).await.unwrap_err().to_string();
+    assert!(refused.contains("The server two is in quarantine"), "{refused}");
+    assert!(harness.records.lines.borrow().iter().all(|line| !line.contains(&decoy)));
+}
+
+#[tokio::test]
+async fn what_was_planted_and_turns_up_in_arguments_does_not_arrive_and_raises_the_alarm() {
+    let (harness, decoy, _guards) = planted().await;
+    let client = harness.modern("/mcp");
+    let before = client.call("two__echo", echo()).await.unwrap().to_string();
+    assert!(harness.gate.quarantine().list().is_empty(), "{before}");
+    let answer = client.call("two__echo", json!({"message": format!("token={decoy}")})).await;
+    // The alarm may strike the call that raised it.
+    let text = answer.map_or_else(|error| error.to_string(), |answer| answer.to_string());
+    assert!(!text.contains(&decoy), "{text}");
+    harness.records.wait_for("alarm server:two: honeytoken in what key:owner sent to two").await;
+}
+
+#[tokio::test]
+async fn a_honeytoken_is_on_record_also_where_no_rule_acts_on_it() {
+    let (harness, decoy, _guards) = planted().await;
+    follow(&harness, Rules { on: [].into(), ..Rules::default() });
+    let client = harness.modern("/mcp");
+    client.call("two__echo", json!({"message": decoy})).await.unwrap();
+    harness.records.wait_for("alarm server:two: honeytoken in what key:owner sent to two").await;
+    client.call("two__echo", echo()).await.unwrap();
+    assert!(harness.gate.quarantine().list().is_empty());
 }

@@ -20,7 +20,8 @@ struct Rig {
 
 fn rig(offered: &'static str) -> Rig {
     let (sink, notices) = mpsc::channel(8);
-    let outlet = Arc::new(Outlet::new(ServerName::parse("s").unwrap(), sink, Arc::default()));
+    let outlet =
+        Arc::new(Outlet::new(ServerName::parse("s").unwrap(), sink, (Arc::default(), mpsc::channel(1).0)));
     let offered = Members::check(Bytes::from_static(offered.as_bytes()), &Limits::default()).unwrap();
     Rig { desk: Desk::new(None, offered, Arc::clone(&outlet)), outlet, notices }
 }

@@ -85,6 +85,8 @@ pub(super) struct Room {
     lost: HashSet<Key>,
     restarts: u64,
     is_halted: bool,
+    /// It is in quarantine: nothing is started, whoever asks.
+    is_confined: bool,
     /// Whether anything was ever started.
     is_used: bool,
 }
@@ -102,6 +104,7 @@ impl Room {
             lost: HashSet::new(),
             restarts: 0,
             is_halted: false,
+            is_confined: false,
             is_used: false,
         }
     }
@@ -198,7 +201,7 @@ impl Room {
         if self.lost.len() < KINDS_MAX {
             self.lost.insert(key.kind());
         }
-        self.is_watched(key) && !self.is_halted
+        self.is_watched(key) && !self.is_halted()
     }
 
     /// Takes an idle instance out. Returns whether it was idle.
@@ -218,6 +221,21 @@ impl Room {
     /// Takes no more calls and hands over all instances; starts are given up.
     pub(super) fn halt(&mut self) -> Vec<Arc<Instance>> {
         self.is_halted = true;
+        self.clear()
+    }
+
+    /// Starts nothing from here on, and hands over all instances; starts are given up.
+    pub(super) fn confine(&mut self) -> Vec<Arc<Instance>> {
+        self.is_confined = true;
+        self.clear()
+    }
+
+    /// Starts instances again.
+    pub(super) fn release(&mut self) {
+        self.is_confined = false;
+    }
+
+    fn clear(&mut self) -> Vec<Arc<Instance>> {
         let mut running = Vec::new();
         for slot in std::mem::take(&mut self.slots).into_values() {
             match slot.phase {
@@ -234,7 +252,7 @@ impl Room {
     }
 
     pub(super) fn is_halted(&self) -> bool {
-        self.is_halted
+        self.is_halted || self.is_confined
     }
 
     /// Counts a watch. Returns whether it is the first one on the resource, so that the server has to be told.

@@ -363,6 +363,7 @@ pub(super) fn host(
         stop: CancellationToken::new(),
         notices,
         client_info: raw(r#"{"name":"casemate","version":"0"}"#),
+        alarms: mpsc::channel(8).0,
         masks: Arc::default(),
         result_bytes_max: 1 << 16,
     })

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use casemate_gateway::upstream::report::{CellKind, CellReport};
-use casemate_gateway::upstream::{Alarm, Exit};
+use casemate_gateway::upstream::{Alarm, Exit, Masks};
 use casemate_mcp::names::ServerName;
-use casemate_net::{Attempt, End, Verdict, Witness};
+use casemate_net::{Attempt, End, Reason, Verdict, Witness};
 use casemate_store::records::{CellEnd, CellStart, Network, Record, Traffic};
 use tokio::sync::mpsc;
 
@@ -24,8 +24,8 @@ const REMARKS_MAX: usize = 64;
 pub(super) struct Told {
     /// The records.
     pub(super) log: Option<Arc<Log>>,
-    /// Whoever acts on what no honest server does.
-    pub(super) alarms: Option<mpsc::Sender<Alarm>>,
+    /// Whoever acts on what no honest server does, and what was planted to be found.
+    pub(super) alarms: Option<(mpsc::Sender<Alarm>, Arc<Masks>)>,
 }
 
 /// One instance of a server, as others hear of it.
@@ -148,7 +148,17 @@ impl Story {
 
     /// Raises an alarm about an attempt that no honest server makes.
     fn warn(&self, attempt: &Attempt) {
-        let Some(alarms) = &self.told.alarms else { return };
+        let Some((alarms, masks)) = &self.told.alarms else { return };
+        let asked = match &attempt.verdict {
+            Verdict::Refused(Reason::ServerNameDiffers { asked }) => Some(asked),
+            _ => None,
+        };
+        for name in attempt.name.iter().chain(asked) {
+            if let Some(owner) = masks.planted_in_name(name) {
+                let seen = format!("a name that {} asked for", self.server);
+                _ = alarms.try_send(Alarm::Honeytoken { owner, seen });
+            }
+        }
         let place = escapes::place(attempt);
         if let (Some(place), Ok(server)) = (place, ServerName::parse(&self.server)) {
             // Those that wait are as good a reason as this one.
@@ -172,6 +182,7 @@ impl Drop for Story {
 
 impl Witness for Story {
     fn attempt(&self, attempt: &Attempt) {
+        self.warn(attempt);
         let fate = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).note(attempt);
         if fate == Fate::Gathered {
             return;
@@ -190,7 +201,6 @@ impl Witness for Story {
         };
         if let (Verdict::Refused(_), Some(reason)) = (&attempt.verdict, &reason) {
             self.remark(attempt, reason);
-            self.warn(attempt);
         }
         let address = attempt.address.map(|address| address.to_string());
         self.append(&Record::Network(&Network {

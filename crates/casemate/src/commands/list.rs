@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
-use casemate_gateway::snapshot::{CommandSource, ServerEntry, Sharing, Source};
+use casemate_gateway::snapshot::{CommandSource, Flows, ServerEntry, Sharing, Source};
 use casemate_gateway::upstream::report::CellKind;
 use casemate_mcp::names::ServerName;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use crate::link::{self, Client, Meta};
 use crate::output::{Entry, Page, Report, Tone};
 
 mod cell;
+mod labels;
 
 /// The most pages of a list that are asked for; a server that has more is not shown whole.
 const PAGES_MAX: usize = 1000;
@@ -46,7 +47,9 @@ pub fn show(context: &Context, name: &ServerName) -> anyhow::Result<Exit> {
     let running = states(context)?;
     let tools = match (&running, entry.enabled) {
         (Some(_), true) => match tools(context, name) {
-            Ok(tools) => Some(tools),
+            Ok(tools) => {
+                Some(tools.into_iter().map(|tool| tool.judged(&loaded.snapshot.flows, name)).collect())
+            }
             Err(error) => {
                 context.output.warn(&format!("its tools are not known: {error:#}"));
                 None
@@ -104,6 +107,18 @@ struct Tool {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    #[serde(default, skip_serializing)]
+    annotations: serde_json::Value,
+    /// Labels that its annotations suggest.
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    proposed_labels: Vec<&'static str>,
+}
+
+impl Tool {
+    fn judged(self, flows: &Flows, server: &ServerName) -> Tool {
+        let proposed_labels = labels::proposed(&self.annotations, flows, (server, &self.name));
+        Tool { proposed_labels, ..self }
+    }
 }
 
 /// A server, configured and running.
@@ -259,6 +274,7 @@ impl Report for Shown {
                 };
                 let row = |tool: &Tool| vec![format!("  {}", tool.name).into(), first_line(tool).into()];
                 page.table(&[], &tools.iter().map(row).collect::<Vec<_>>());
+                labels::lay_out(tools.iter().map(|tool| (tool.name.as_str(), &*tool.proposed_labels)), page);
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::launch::Word;
 use crate::output::{Form, Page, Report, Tone};
 use crate::secrets::Held;
-use crate::{paths, secrets};
+use crate::{paths, secrets, seed};
 
 /// A log of background gateways that is longer, in bytes, is put aside at the next start.
 const LOG_BYTES_MAX: u64 = 4 << 20;
@@ -49,7 +49,9 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let spawner = Spawner::start().context("cannot start the thread that starts servers")?;
     let store = secrets::open(context)?;
     let vault = secrets::vault_asking(context, store.clone())?;
-    let held = context.small_runtime()?.block_on(Held::of(&vault));
+    let (held, seed) =
+        context.small_runtime()?.block_on(async { (Held::of(&vault).await, seed::of(&store).await) });
+    _ = context.seed.set(seed?);
     let loaded = configuration::compile(context, &input, 1, &held)?
         .map_err(|problems| configuration::failure(context, &problems))?;
     drop(held);

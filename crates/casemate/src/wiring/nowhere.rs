@@ -14,6 +14,8 @@ impl Ledger for Nowhere {
 
 impl Wards for Nowhere {
     fn keep(&self, _: &Entry) {}
+
+    fn alarm(&self, _: &str, _: &str) {}
 }
 
 impl Desk for Nowhere {

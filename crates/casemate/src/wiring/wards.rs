@@ -95,6 +95,11 @@ impl Warden {
 }
 
 impl Wards for Warden {
+    fn alarm(&self, object: &str, what: &str) {
+        let record = Act { by: "casemate", act: "alarm", object, detail: Some(what) };
+        self.log.append(&Record::Act(&record));
+    }
+
     fn keep(&self, entry: &Entry) {
         record(&self.log, ("quarantine add", &entry.by), entry);
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).push(entry.clone());

@@ -6,8 +6,10 @@
 mod cells;
 mod configuration;
 mod connecting;
+mod demonstration;
 mod enclosed;
 mod explaining;
+mod flows;
 mod gateway;
 mod help;
 mod home;

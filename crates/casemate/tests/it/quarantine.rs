@@ -130,3 +130,54 @@ fn what_cannot_be_meant_is_said() {
     "#]]
     .assert_eq(&shown);
 }
+
+/// Two servers with honeytokens: one whose tool `env` shows its environment, called or not.
+fn home_with_honeytokens(settings: &str) -> Home {
+    let home = Home::new();
+    let program = fixture().display().to_string();
+    let server =
+        |name| format!("[servers.{name}]\ncommand = [{program:?}, \"--stdio\"]\nhoneytokens = true\n");
+    home.write("cm/casemate.toml", &[settings, &server("shows"), &server("honest")].concat());
+    home
+}
+
+#[test]
+fn a_server_that_shows_what_was_planted_in_its_cell_is_put_in() {
+    let home = home_with_honeytokens("");
+    let gateway = Gateway::start(&home);
+    let shown = home.run(&["call", "shows", "env", "{}"]).shown();
+    assert!(!shown.contains("AKIA"), "{shown}");
+    // The rule acts when the alarm is heard, which is not part of the call.
+    while state(&home, "shows")["state"] != "quarantined" {}
+    assert!(echo(&home, "shows").shown().contains("CM1506"));
+    echo(&home, "honest").ok();
+    let listed: Value = serde_json::from_str(&home.run(&["quarantine", "list", "--json"]).ok()).unwrap();
+    assert_eq!(listed[0]["by"], "rule:honeytokens", "{listed}");
+    drop(gateway);
+    let gateway = Gateway::start(&home);
+    assert!(echo(&home, "shows").shown().contains("CM1506"), "it is kept over a restart");
+    echo(&home, "honest").ok();
+    drop(gateway);
+    let records = std::fs::read_dir(home.root().join("data/records")).unwrap();
+    let records: String =
+        records.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect();
+    assert!(
+        records.contains("\"act\":\"alarm\"") && records.contains("\"by\":\"rule:honeytokens\""),
+        "{records}"
+    );
+    assert!(!records.contains("AKIA"), "{records}");
+}
+
+#[test]
+fn what_is_planted_is_the_same_after_a_restart_and_another_in_each_cell() {
+    let home = home_with_honeytokens("[quarantine]\nautomatic = []\n");
+    let seen = |server: &str| home.run(&["call", server, "env", "{}"]).shown();
+    for _ in 0..2 {
+        let gateway = Gateway::start(&home);
+        for server in ["shows", "honest"] {
+            let shown = seen(server);
+            assert!(shown.contains("[secret masked]") && !shown.contains("ghp_"), "{shown}");
+        }
+        drop(gateway);
+    }
+}

@@ -4,6 +4,17 @@ use super::s;
 use crate::setting::Effect::Live;
 use crate::setting::{Kind, Setting, Word};
 
+pub(super) const SERVERS: &[Setting] = &[Setting {
+    key: "servers.NAME.honeytokens",
+    kind: Kind::Switch,
+    default: Some("false"),
+    effect: Live,
+    reason: "Plants variables in the cell that look like credentials and open nothing (docs/quarantine.md). Where one of \
+             their values turns up (answers, arguments, logs, names that are looked up) the server has been through what \
+             is not its own. Not for servers whose purpose is to show their environment.",
+    example: "true",
+}];
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "quarantine.automatic",

@@ -142,7 +142,7 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
     // What a server says of itself is a definition like its tools: blocked, it is left out.
     let inspecting = &received.passage.identified.snapshot.inspecting;
     let judged = |raw: &Raw| {
-        let judged = Judged::of(inspecting, &shelf.server().entry().name, raw.clone());
+        let judged = Judged::of(inspecting, &shelf, raw.clone());
         judged.blocked.is_none().then_some(judged.raw)
     };
     Ok(About {

@@ -14,6 +14,7 @@ use super::{LOG_LEVELS, Refusal, down};
 use crate::catalog::Shelf;
 use crate::client::{Session, Watch};
 use crate::gate::Gate;
+use crate::journey::flow;
 use crate::journey::inspect::content;
 use crate::journey::inspect::questions::capability;
 use crate::journey::receive::Received;
@@ -56,7 +57,10 @@ pub(super) async fn answer(
     let answer = loop {
         tokio::select! {
             biased;
-            Some(event) = inbox.recv() => pass(gate, (received, shelf), event).await,
+            Some(event) = inbox.recv() => {
+                flow::seen(gate, received, target);
+                pass(gate, (received, shelf), event).await;
+            }
             answer = &mut call => break answer,
         }
     };
@@ -94,8 +98,7 @@ fn is_list(method: &Method) -> bool {
 
 /// Brings a message of the running call to the client.
 async fn pass(gate: &Gate, (received, shelf): (&Received, &Shelf), event: Event) {
-    let snapshot = &received.passage.identified.snapshot;
-    let told = |params| content::told(snapshot, &shelf.server().entry().name, params);
+    let told = |params| content::told(received, shelf, params);
     match event {
         Event::Notice(Notice { method, params }) => {
             let Some(params) = told(params) else { return };

@@ -5,11 +5,10 @@ use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 
-use crate::catalog::{Kind, noted};
+use crate::catalog::{Kind, Shelf, noted};
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::refusal::{Code, Refusal};
-use crate::snapshot::Snapshot;
 
 /// A result as it may pass; the same bytes when there is nothing to change or to tell.
 ///
@@ -24,6 +23,7 @@ pub(super) fn result(received: &Received, target: &Target, result: Raw) -> Resul
     let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(&result, &measures);
+    shelf.tell_planted(&outcome.findings, |server| answered(server, received));
     judge(server, &outcome.findings)?;
     let message = with_opaque((&snapshot.inspecting.inspection, &result), outcome.message);
     Ok(noted(message, &outcome.findings))
@@ -64,6 +64,7 @@ pub(super) fn error(
     if let Some(data) = &data {
         findings.extend(data.findings.clone());
     }
+    shelf.tell_planted(&findings, |server| answered(server, received));
     judge(server, &findings)?;
     let message = message.message.into_owned();
     Ok(ErrorObject { message, data: data.map(|data| data.message), ..error })
@@ -71,16 +72,18 @@ pub(super) fn error(
 
 /// What a server says in mid-call, a notice or a question, as it may pass; `None` when it may not.
 pub(in crate::journey) fn told(
-    snapshot: &Snapshot,
-    server: &ServerName,
+    received: &Received,
+    shelf: &Shelf,
     params: Option<Members>,
 ) -> Option<Option<Members>> {
     let Some(params) = params else { return Some(None) };
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
     let measures = snapshot.inspecting.measures(server, Place::Result);
     let outcome = snapshot.inspecting.inspection.message(params.raw(), &measures);
     if outcome.findings.is_empty() {
         return Some(Some(params));
     }
+    shelf.tell_planted(&outcome.findings, |server| answered(server, received));
     judge(server, &outcome.findings).ok()?;
     outcome.message.members().map(Some)
 }
@@ -90,15 +93,19 @@ pub(in crate::journey) fn told(
 /// # Errors
 /// [`Code::ArgumentsBlocked`].
 pub(in crate::journey) fn arguments(
-    snapshot: &Snapshot,
-    server: &ServerName,
+    received: &Received,
+    shelf: &Shelf,
     params: &Members,
 ) -> Result<Option<Members>, Refusal> {
+    let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
     let measures = snapshot.inspecting.measures(server, Place::Arguments);
     let outcome = snapshot.inspecting.inspection.message(params.raw(), &measures);
     if outcome.findings.is_empty() {
         return Ok(None);
     }
+    shelf.tell_planted(&outcome.findings, |server| {
+        format!("what {} sent to {server}", received.passage.identified.subject.id)
+    });
     let line = outcome.findings.line();
     if let Some(blocking) = outcome.findings.blocking() {
         let message = format!(
@@ -109,6 +116,11 @@ pub(in crate::journey) fn arguments(
     }
     tracing::info!(server = %server, found = %line, "arguments");
     Ok(with_opaque((&snapshot.inspecting.inspection, params.raw()), outcome.message).members())
+}
+
+/// Where an answer is found.
+fn answered(server: &ServerName, received: &Received) -> String {
+    format!("what {server} answered {}", received.passage.identified.subject.id)
 }
 
 /// Members that one side writes for itself and that the other brings back as they are.

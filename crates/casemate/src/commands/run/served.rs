@@ -51,7 +51,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     let Server { snapshot, entry, grace, .. } = server;
     let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
+    let (alarms, heard) = mpsc::channel(ALARMS_MAX);
     let ground = Ground {
+        alarms,
         credentials: Arc::new(NoCredentials),
         tracker: place.tracker.clone(),
         stop: place.stop.clone(),
@@ -67,7 +69,7 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
         wards: (Arc::new(Nowhere) as _, Vec::new()),
-        alarms: mpsc::channel(ALARMS_MAX),
+        alarms: heard,
         host,
         notices,
     });
