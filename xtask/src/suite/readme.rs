@@ -1,7 +1,8 @@
 //! The commands of README.md, executed in a fresh home, so that the first thing a person tries works.
 //!
 //! Blocks marked `toml` have to be configurations without a mistake. Blocks marked `console` are run. A line that starts with `$ ` is a command and has to succeed; each line that
-//! follows has to be found in what it prints, `…` standing for anything. `casemate up` stays running for the
+//! follows has to be found in what it prints, `…` standing for anything. A command of which a line begins with `error:` has to
+//! be refused. `casemate up` stays running for the
 //! commands after it.
 
 use std::fs;
@@ -19,6 +20,9 @@ use crate::{environment, installation, process, target};
 /// The command that does not end by itself.
 const UP: &str = "casemate up";
 
+/// What the lines begin with that a command prints which is refused.
+const REFUSED: &str = "error:";
+
 /// One command and the lines that it has to print.
 #[derive(Debug, PartialEq, Eq)]
 struct Example {
@@ -33,6 +37,8 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
     let examples = examples(&text);
     ensure!(examples.len() > 3, "README.md has no console blocks");
     let home = tempfile::Builder::new().prefix("casemate-readme-").tempdir()?;
+    // What the document names by a relative path lies where its commands are run.
+    copy(&environment::root().join("examples"), &home.path().join("examples"))?;
     let shell = Shell { home: home.path(), cache, address: installation::free_address()?.to_string() };
     for configuration in blocks(&text, "toml") {
         shell.accept(&configuration).with_context(|| format!("the configuration\n{configuration}"))?;
@@ -53,6 +59,21 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
+}
+
 /// A person's terminal on a fresh machine.
 struct Shell<'a> {
     home: &'a Path,
@@ -62,7 +83,18 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     fn check(&self, example: &Example) -> Result<()> {
-        let printed = process::capture(&mut self.command(&example.command)?)?;
+        let mut command = self.command(&example.command)?;
+        let printed = if example.prints.iter().any(|line| line.starts_with(REFUSED)) {
+            let ended = command.output()?;
+            ensure!(
+                !ended.status.success(),
+                "it is not refused, but prints:\n{}",
+                String::from_utf8_lossy(&ended.stdout)
+            );
+            String::from_utf8(ended.stderr)?
+        } else {
+            process::capture(&mut command)?
+        };
         for line in &example.prints {
             ensure!(matches(line, &printed), "it does not print \"{line}\" but:\n{printed}");
         }
