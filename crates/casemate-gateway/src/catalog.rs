@@ -8,6 +8,7 @@ mod definition;
 mod judged;
 mod pattern;
 mod schema;
+mod search;
 mod shelf;
 mod uri;
 mod view;

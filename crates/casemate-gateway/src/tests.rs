@@ -4,6 +4,7 @@ mod approvals;
 mod attacks;
 mod bad_input;
 mod calls;
+mod discovery;
 mod harness;
 mod hostile;
 mod inspection;

@@ -2,6 +2,7 @@
 
 mod cells;
 mod confirmed;
+mod discovery;
 mod front;
 mod gateway;
 mod identity;
@@ -21,6 +22,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         gateway::SETTINGS,
         front::SETTINGS,
+        discovery::SETTINGS,
         limits::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,

@@ -89,7 +89,7 @@ fn weights(name: &str, definition: &Raw) -> HashMap<Box<str>, f32> {
     }
     let properties = members.object("inputSchema").and_then(|schema| schema.object("properties"));
     for (parameter, schema) in properties.iter().flat_map(Members::iter) {
-        add(parameter, IN_PARAMETERS);
+        add(&parameter, IN_PARAMETERS);
         if let Some(text) = schema.members().and_then(|schema| schema.string("description")) {
             add(beginning(&text), IN_PARAMETERS);
         }
@@ -140,7 +140,7 @@ fn singular(mut word: String) -> String {
     if word.len() > 4 && word.ends_with("ies") {
         word.truncate(word.len() - 3);
         word.push('y');
-    } else if word.len() > 5 && ["ches", "shes", "xes", "sses"].iter().any(|end| word.ends_with(end)) {
+    } else if word.len() > 4 && ["ches", "shes", "xes", "sses"].iter().any(|end| word.ends_with(end)) {
         word.truncate(word.len() - 2);
     } else if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") && !word.ends_with("us") {
         word.truncate(word.len() - 1);
@@ -150,8 +150,8 @@ fn singular(mut word: String) -> String {
 
 /// Words that tell no tool from another.
 const STOP_WORDS: [&str; 28] = [
-    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its", "me", "my",
-    "of", "on", "or", "that", "the", "this", "to", "tool", "use", "with", "you",
+    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its", "me",
+    "my", "of", "on", "or", "that", "the", "this", "to", "tool", "use", "with", "you",
 ];
 
 #[cfg(test)]

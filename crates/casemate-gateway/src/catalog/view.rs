@@ -1,7 +1,7 @@
 //! What one endpoint shows: the items of its servers under the names that clients use there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use casemate_mcp::dialect::modern;
@@ -12,6 +12,7 @@ use casemate_policy::{Action, Effect, Request, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
+use super::search::Index;
 use super::{Definitions, Item, Judged, Kind, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -73,6 +74,8 @@ pub struct View {
     by_name: [HashMap<Box<str>, usize>; 4],
     /// Finished pages. Subjects of one sight share them.
     pages: Mutex<HashMap<(String, PageKey), (Raw, Instant)>>,
+    /// The words of its tools; made when somebody first searches.
+    index: OnceLock<Index>,
 }
 
 /// Which page of which list, in the words of which dialect.
@@ -110,6 +113,7 @@ impl View {
             lists: Default::default(),
             by_name: Default::default(),
             pages: Mutex::default(),
+            index: OnceLock::new(),
         };
         let profile = match endpoint {
             Endpoint::Profile(name) => snapshot.profiles.get(name),
@@ -162,6 +166,14 @@ impl View {
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Shown> {
         let at = self.by_name.get(kind as usize)?.get(name)?;
         self.lists.get(kind as usize)?.get(*at)
+    }
+
+    /// Its tools that have words of the query, the best first, before anybody's rights are looked at.
+    pub(crate) fn ranked_tools(&self, query: &str) -> impl Iterator<Item = &Shown> {
+        let tools = self.lists.get(Kind::Tools as usize).map_or(&[][..], Vec::as_slice);
+        let named = || tools.iter().map(|shown| (&*shown.name, &shown.raw));
+        let index = self.index.get_or_init(|| Index::of(named()));
+        index.ranked(query).into_iter().filter_map(move |at| tools.get(at))
     }
 
     /// A page that was written a moment ago; nothing has changed since.

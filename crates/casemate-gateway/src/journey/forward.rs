@@ -1,5 +1,6 @@
 //! Stage 8: the request goes to whoever answers it.
 
+mod discovery;
 mod listen;
 mod own;
 mod relay;

@@ -173,6 +173,7 @@ pub(super) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         inspecting: Inspecting::default(),
         public_url: None,
         authorization: Arc::default(),
+        discovery: Default::default(),
     }
 }
 

@@ -52,9 +52,9 @@ fn ranking_finds_what_counting_words_does_not() {
     let index = index(&tools);
     let (ours, found) = quality(|query| index.ranked(query), &tools);
     let (theirs, found_by_count) = quality(|query| counted(&tools, query), &tools);
-    println!("BM25: {ours:.3}, {found} in the first five; word count: {theirs:.3}, {found_by_count}");
-    assert!(ours > 0.8, "{ours}");
-    assert!(ours > theirs + 0.1, "{ours} {theirs}");
+    // 0.960 and 0.559 when this was written; 45 and 38 of 46 among the first five.
+    assert!(ours > 0.9, "{ours}");
+    assert!(ours > theirs + 0.3, "{ours} {theirs}");
     assert!(found > found_by_count, "{found} {found_by_count}");
 }
 
