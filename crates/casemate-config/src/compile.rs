@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_gateway::front::{Network, PublicUrl, TlsFiles};
-use casemate_gateway::snapshot::{Inspecting, Limits, Snapshot};
+use casemate_gateway::snapshot::{Discovery, Inspecting, Limits, Snapshot};
 use casemate_net::Destination;
 
 pub use identity::Identity;
@@ -145,6 +145,7 @@ pub(crate) fn compile(
         authorization: Arc::clone(&identity.authorization),
         quarantine: compiler.quarantine(),
         flows: compiler.flows(),
+        discovery: compiler.discovery(),
     };
     let process = compiler.process();
     let front = compiler.front();
@@ -168,6 +169,17 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
+    fn discovery(&self) -> Discovery {
+        let gateway = self.scope("gateway");
+        match gateway.text("discovery") {
+            Some("search") => Discovery::Search,
+            Some("auto") => {
+                Discovery::Auto { tokens_max: gateway.number("discovery_above").unwrap_or(10_000) }
+            }
+            _ => Discovery::All,
+        }
+    }
+
     fn limits(&self) -> Limits {
         let [at, paced] = ["gateway.limits", "limits"].map(|path| self.written.scope(path));
         let default = Limits::default();

@@ -9,6 +9,7 @@ mod judged;
 mod names;
 mod pattern;
 mod schema;
+mod search;
 mod shelf;
 mod shelved;
 mod uri;

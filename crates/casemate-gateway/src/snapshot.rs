@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub quarantine: Rules,
     /// What may flow within a conversation.
     pub flows: Flows,
+    /// Whether tools are listed, or found.
+    pub discovery: Discovery,
 }
 
 /// What is looked for in what passes through.
@@ -136,6 +138,21 @@ impl Default for Limits {
             questions: QuestionLimits::default(),
         }
     }
+}
+
+/// Whether tools are listed, or found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Discovery {
+    /// All that a subject may see are listed.
+    #[default]
+    All,
+    /// Three tools stand for all: `find_tools`, `describe_tool` and `call_tool`.
+    Search,
+    /// The three, for a subject whose list is longer.
+    Auto {
+        /// Tokens, approximately: a quarter of the list's bytes.
+        tokens_max: usize,
+    },
 }
 
 /// A further endpoint, `/profiles/NAME/mcp`.

@@ -6,6 +6,7 @@ mod bad_input;
 mod bridge;
 mod calls;
 mod dialects;
+mod discovery;
 mod flows;
 pub(crate) mod harness;
 mod hostile;

@@ -2,6 +2,7 @@
 
 mod cells;
 mod confirmed;
+mod discovery;
 mod flows;
 mod front;
 mod gateway;
@@ -25,6 +26,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     let parts = [
         gateway::SETTINGS,
         front::SETTINGS,
+        discovery::SETTINGS,
         limits::SETTINGS,
         questions::SETTINGS,
         servers::SETTINGS,

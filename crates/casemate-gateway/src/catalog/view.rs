@@ -1,7 +1,7 @@
 //! What one endpoint shows: the items of its servers under the names that clients use there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use casemate_mcp::dialect::modern;
@@ -12,6 +12,7 @@ use casemate_policy::{Action, Effect, Request, Resource, Subject};
 use tokio::time::Instant;
 
 use super::pattern::fits;
+use super::search::Index;
 use super::{Blocked, Definitions, Item, Judged, Kind, Names, Shelf};
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -95,6 +96,8 @@ pub struct View {
     by_name: [HashMap<Box<str>, usize>; 4],
     /// Finished pages. Subjects of one sight share them.
     pages: Mutex<HashMap<(String, PageKey), (Raw, Instant)>>,
+    /// The words of its tools; made when somebody first searches.
+    index: OnceLock<Index>,
 }
 
 /// Which page of which list, in the words of which dialect.
@@ -136,6 +139,7 @@ impl View {
             lists: Default::default(),
             by_name: Default::default(),
             pages: Mutex::default(),
+            index: OnceLock::new(),
         };
         let profile = match endpoint {
             Endpoint::Profile(name) => snapshot.profiles.get(name),
@@ -190,6 +194,14 @@ impl View {
         self.lists.get(kind as usize)?.get(*at)
     }
 
+    /// Its tools that have words of the query, the best first, before anybody's rights are looked at.
+    pub(crate) fn ranked_tools(&self, query: &str) -> impl Iterator<Item = &Shown> {
+        let tools = self.lists.get(Kind::Tools as usize).map_or(&[][..], Vec::as_slice);
+        let named = || tools.iter().map(|shown| (&*shown.name, &shown.raw));
+        let index = self.index.get_or_init(|| Index::of(named()));
+        index.ranked(query).into_iter().filter_map(move |at| tools.get(at))
+    }
+
     /// A page that was written a moment ago; nothing has changed since.
     #[must_use]
     pub fn kept(&self, snapshot: &Snapshot, page: Page<'_>) -> Option<Raw> {
@@ -215,6 +227,17 @@ impl View {
         Some(text)
     }
 
+    /// Whether an item is shown to the subject of a page, on that page or another one.
+    #[must_use]
+    pub fn shows(&self, snapshot: &Snapshot, page: Page<'_>, shown: &Shown) -> bool {
+        let request = Request::new(Action::List, shown.resource(page.kind));
+        let is_fit = shown.standing == Standing::Approved
+            && shown.blocked.is_none()
+            && (page.apps || !shown.item.tool.is_for_apps)
+            && shown.is_free(&self.quarantine, page.kind);
+        is_fit && snapshot.policy.decide(page.subject, &request).effect != Effect::Deny
+    }
+
     fn key(&self, page: Page<'_>) -> Option<PageKey> {
         let start = match page.cursor {
             None => 0,
@@ -224,17 +247,9 @@ impl View {
     }
 
     fn write_page(&self, snapshot: &Snapshot, (page, start): (Page<'_>, usize)) -> Raw {
-        let (subject, kind) = (page.subject, page.kind);
+        let kind = page.kind;
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
-        let may_list = |shown: &&Shown| {
-            let decision = snapshot.policy.decide(subject, &Request::new(Action::List, shown.resource(kind)));
-            let is_fit = shown.standing == Standing::Approved
-                && shown.blocked.is_none()
-                && (page.apps || !shown.item.tool.is_for_apps)
-                && shown.is_free(&self.quarantine, kind);
-            is_fit && decision.effect != Effect::Deny
-        };
-        let mut allowed = rest.iter().filter(may_list);
+        let mut allowed = rest.iter().filter(|shown| self.shows(snapshot, page, shown));
         let items: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
         let list = Raw::array(items.iter().map(|shown| &shown.raw));
         let empty = Members::empty();

@@ -92,7 +92,7 @@ fn approved(target: &Target) -> Result<(), Refusal> {
 
 fn modern_claims(received: &Received) -> Option<&Claims> {
     let claims = received.passage.identified.head.claims.as_ref();
-    claims.filter(|_| received.call.meta.revision.is_modern())
+    claims.filter(|_| received.call.meta.revision.is_modern() && !received.is_indirect)
 }
 
 /// Puts in the arguments that a profile holds fixed.

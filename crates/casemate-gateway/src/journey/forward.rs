@@ -1,6 +1,7 @@
 //! Stage 8: the request goes to whoever answers it.
 
 mod ask;
+mod discovery;
 mod listen;
 mod notice;
 mod own;

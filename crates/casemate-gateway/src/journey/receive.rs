@@ -19,6 +19,7 @@ use super::admit::Admitted;
 use super::answer::Ticket;
 use super::head::{Incoming, SessionRef};
 use super::invite;
+use super::route::unfold;
 use crate::client::{InFlight, Session};
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal};
@@ -54,6 +55,8 @@ pub(super) struct Received {
     pub(super) approved: Option<[u8; 32]>,
     /// The tool, prompt or resource as the client named it.
     asked: Option<Box<str>>,
+    /// It was asked for by way of `call_tool`, so its headers say nothing of the tool.
+    pub(super) is_indirect: bool,
     in_flight: Option<InFlight>,
 }
 
@@ -72,6 +75,13 @@ impl Received {
     /// The tool, prompt or resource by the name that the client used; empty where there is none.
     pub(super) fn asked(&self) -> &str {
         self.asked.as_deref().unwrap_or_default()
+    }
+
+    /// What is asked for is another tool, with these params.
+    pub(super) fn directly(&mut self, name: &str, params: Members) {
+        self.asked = Some(name.into());
+        self.call.params = params;
+        self.is_indirect = true;
     }
 
     /// Ends when the client gives the call up.
@@ -216,15 +226,18 @@ impl Reader {
         };
         let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
-        Ok(Received {
+        let mut received = Received {
             passage: Arc::clone(&self.passage),
             id,
             call,
             session,
             approved: None,
             asked,
+            is_indirect: false,
             in_flight,
-        })
+        };
+        unfold(&mut received)?;
+        Ok(received)
     }
 
     /// The connection's session: modern requests have no other.

@@ -2,6 +2,7 @@
 //!
 //! What the subject may not see is answered exactly like what does not exist, and no server is started to find out.
 
+mod indirect;
 mod item;
 pub(in crate::journey) mod task;
 
@@ -22,6 +23,8 @@ use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 use crate::upstream::Caller;
+
+pub(super) use indirect::{CALL, DESCRIBE, FIND, unfold};
 
 /// What the names of notifications begin with; no request has such a name.
 const NOTIFICATIONS: &str = "notifications/";
@@ -70,6 +73,10 @@ pub(super) enum Own {
     LogLevel,
     Listen,
     List(Kind),
+    /// `find_tools`.
+    Find,
+    /// `describe_tool`.
+    Describe,
 }
 
 /// What a completion is asked for.
@@ -103,6 +110,9 @@ pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed
         return Err(no_method(method));
     }
     let only = only_server(gate, &received)?;
+    if let Some(target) = indirect::own_tool(&received) {
+        return Ok(Routed { received, target, _seal: Seal });
+    }
     let target = match (method, only) {
         (Method::Initialize, _) => Target::Own(Own::Hello),
         (Method::Discover, _) => Target::Own(Own::Discover),

@@ -201,6 +201,7 @@ pub(crate) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         authorization: Arc::default(),
         quarantine: Rules::default(),
         flows: Default::default(),
+        discovery: Default::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use casemate_mcp::revision::Revision;
 use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
-use super::{LOG_LEVELS, Refusal, down, listen};
+use super::{LOG_LEVELS, Refusal, discovery, down, listen};
 use crate::catalog::{Judged, Kind, Page, Shelf, View, shows_apps};
 use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
 use crate::clock;
@@ -22,6 +22,7 @@ use crate::journey::receive::Received;
 use crate::journey::route::{Own, caller, may_see};
 use crate::ports::{Declared, Pinned, Standing};
 use crate::refusal::{Code, Retry};
+use crate::snapshot::Discovery;
 
 /// What a client of the joined endpoint is told to know.
 const INSTRUCTIONS: &str = "Casemate joins several MCP servers. Tools and prompts are named SERVER__NAME, resources casemate://SERVER/URI.";
@@ -43,6 +44,8 @@ pub(super) async fn answer(
         Own::LogLevel => return log_level(received),
         Own::Listen => listen::answer(gate, received).await?,
         Own::List(kind) => list(gate, received, kind).await?,
+        Own::Find => discovery::find(gate, received).await?,
+        Own::Describe => discovery::describe(gate, received).await?,
     };
     Ok(Answer::Result(result))
 }
@@ -197,11 +200,22 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
     let revision = received.call.meta.revision;
     let apps = shows_apps(&received.call.meta.capabilities);
     let page = Page { subject: &identified.subject, kind, cursor: cursor.as_deref(), revision, apps };
-    if let Some(kept) = view.kept(snapshot, page) {
+    let gives_way = kind == Kind::Tools && identified.head.endpoint.joins();
+    if gives_way && snapshot.discovery == Discovery::Search {
+        // Nothing is started to show that nothing is listed.
+        return Ok(discovery::tools(revision));
+    }
+    let may_give_way = gives_way && snapshot.discovery != Discovery::All;
+    if !may_give_way && let Some(kept) = view.kept(snapshot, page) {
         return Ok(kept);
     }
     load(gate, received, (&view, kind)).await;
     let view = catalog.view(snapshot, &identified.head.endpoint);
+    let first = Page { cursor: None, ..page };
+    let first = || view.kept(snapshot, first).or_else(|| view.page(snapshot, first));
+    if may_give_way && first().is_some_and(|first| discovery::takes_over(snapshot.discovery, &first)) {
+        return Ok(discovery::tools(revision));
+    }
     view.page(snapshot, page).ok_or_else(|| {
         let message = "The cursor is not valid (any more): begin the list anew.";
         Refusal::new(Code::BadParams, message).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
@@ -209,7 +223,7 @@ async fn list(gate: &Gate, received: &Received, kind: Kind) -> Result<Raw, Refus
 }
 
 /// Loads the definitions that are missing or known to have changed, side by side and within the list's time.
-async fn load(gate: &Gate, received: &Received, (view, kind): (&View, Kind)) {
+pub(super) async fn load(gate: &Gate, received: &Received, (view, kind): (&View, Kind)) {
     let caller = caller(received);
     let free =
         |shelf: &&Arc<Shelf>| gate.quarantine().of_server(shelf.server().entry().name.as_str()).is_none();
