@@ -115,7 +115,8 @@ impl Daemon {
         let (listener, address) = bind(listen).await?;
         let first_key = first_key::make(&start.store).await?;
         let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
-        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (tracker, stop, listening) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
@@ -141,7 +142,6 @@ impl Daemon {
             host,
             notices,
         });
-        let listening = CancellationToken::new();
         open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
         let watch = watch(&context);
