@@ -131,6 +131,9 @@ fn the_long_help_has_the_reference() {
               Where `install claude-code` finds Claude Code's file. Default: the home folder.
           PATH
               Where `doctor` and the package clients look for npm, uv, node and python3. Default: empty.
+          DISPLAY, WAYLAND_DISPLAY
+              `login` opens the browser of the desktop when one of them is set, on a terminal. Default:
+              none.
           npm_config_registry, UV_DEFAULT_INDEX, PIP_INDEX_URL
               Where packages of servers come from; https_proxy, SSL_CERT_FILE, PIP_FIND_LINKS and their like
               count too. Default: the public registries.
