@@ -124,8 +124,7 @@ impl Daemon {
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
         let vault = (&start.vault, &context.masks);
         let (ground, logins) = ground(vault, &start.loaded, (&tracker, &stop), alarms);
-        let limits = (&start.loaded.snapshot.limits, &context.masks);
-        let (host, notices) = host(Arc::clone(&cells) as _, limits, ground);
+        let (host, notices) = host(Arc::clone(&cells) as _, &start.loaded.snapshot.limits, ground);
         let shell = Arc::new(ArcSwap::from_pointee(live::shell(&start.loaded.front)?));
         ledgers.papers.configure(start.loaded.identity);
         let gate = Gate::start(Parts {
@@ -308,6 +307,8 @@ pub struct Ground {
     pub stop: CancellationToken,
     /// Told of what no honest server does.
     pub alarms: mpsc::Sender<Alarm>,
+    /// What may not be written down.
+    pub masks: Arc<Masks>,
 }
 
 /// What servers stand on, and the logins that are part of it; and a word about those that cannot be started.
@@ -321,13 +322,14 @@ fn ground(
     let logins = Arc::new(Logins::new(Arc::clone(vault), tracker.clone(), Arc::clone(masks)));
     logins.follow(&loaded.snapshot);
     let credentials = Arc::clone(&logins) as _;
-    (Ground { credentials, tracker: tracker.clone(), stop: stop.clone(), alarms }, logins)
+    let (tracker, stop, masks) = (tracker.clone(), stop.clone(), Arc::clone(masks));
+    (Ground { credentials, tracker, stop, alarms, masks }, logins)
 }
 
 /// What servers run on, and what they have to say outside of calls.
 pub fn host(
     launcher: Arc<dyn Launcher>,
-    (limits, masks): (&Limits, &Arc<Masks>),
+    limits: &Limits,
     ground: Ground,
 ) -> (Arc<Host>, mpsc::Receiver<ServerNotice>) {
     let (notices, noticed) = mpsc::channel(NOTICES_MAX);
@@ -340,7 +342,7 @@ pub fn host(
         notices,
         alarms: ground.alarms,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
-        masks: Arc::clone(masks),
+        masks: ground.masks,
         result_bytes_max: limits.result_bytes_max,
     };
     (Arc::new(host), noticed)

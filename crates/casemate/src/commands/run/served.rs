@@ -57,8 +57,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         credentials: Arc::new(NoCredentials),
         tracker: place.tracker.clone(),
         stop: place.stop.clone(),
+        masks: Arc::clone(&context.masks),
     };
-    let (host, notices) = daemon::host(launcher, (&snapshot.limits, &context.masks), ground);
+    let (host, notices) = daemon::host(launcher, &snapshot.limits, ground);
     let gate = Gate::start(Parts {
         snapshot,
         own_url: None,
