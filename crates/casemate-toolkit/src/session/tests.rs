@@ -147,7 +147,7 @@ async fn a_modern_client_discovers_lists_and_calls() {
     assert_eq!(discovered["id"], "m");
     assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
     assert_eq!(result["resultType"], "complete");
-    assert_eq!(result["cacheScope"], "public");
+    assert_eq!(result["cacheScope"], "private");
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "casemate-stub");
 
     let listed = client.ask_modern("tools/list", json!({})).await;
