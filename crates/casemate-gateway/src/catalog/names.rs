@@ -1,5 +1,7 @@
 //! The names of all servers and of what they offer, judged against one another.
 
+mod said;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use casemate_mcp::names::ServerName;
 use super::{Blocked, Definitions, Item, Kind, Shelf};
 use crate::refusal::Code;
 use crate::snapshot::Snapshot;
+use said::Said;
 
 /// The kinds that have names of a server's choice.
 const NAMED: [Kind; 2] = [Kind::Tools, Kind::Prompts];
@@ -74,6 +77,10 @@ pub struct Names {
     neighbors: Neighbors,
     /// What is wrong with servers as a whole. Almost always nothing.
     servers: BTreeMap<ServerName, Vec<Doubt>>,
+    /// Whose place servers take by what they say that they are.
+    claims: Said<Option<Blocked>>,
+    /// Whose tools they name in what they say of themselves.
+    mentions: Said<Findings>,
 }
 
 impl Names {
@@ -115,7 +122,8 @@ impl Names {
                 tracing::warn!(%server, rule, why, "a server's name is in doubt");
             }
         }
-        Names { generation, snapshot: snapshot.version, neighbors, servers }
+        let (claims, mentions) = (Said::default(), Said::default());
+        Names { generation, snapshot: snapshot.version, neighbors, servers, claims, mentions }
     }
 
     pub(super) fn is_of(&self, snapshot: &Snapshot, generation: u64) -> bool {
@@ -145,22 +153,26 @@ impl Names {
     /// The same for one of which nothing is known but what it just said it is.
     #[must_use]
     pub fn unmasked(&self, snapshot: &Snapshot, server: &ServerName, info: &Raw) -> Option<Blocked> {
-        let says = says(info);
-        let doubts = self.neighbors.claim(server.as_str(), says.iter().map(|said| &**said));
-        let found = findings(&doubts, snapshot.inspecting.names(server));
-        found.blocking()?;
-        Some(Blocked { code: Code::NameRefused, why: found.line().into() })
+        self.claims.judged(server, info, || {
+            let says = says(info);
+            let doubts = self.neighbors.claim(server.as_str(), says.iter().map(|said| &**said));
+            let found = findings(&doubts, snapshot.inspecting.names(server));
+            found.blocking()?;
+            Some(Blocked { code: Code::NameRefused, why: found.line().into() })
+        })
     }
 
-    /// What a text that goes to the model names of others.
+    /// What a text that a server says of itself, and that goes to the model, names of others.
     #[must_use]
     pub fn mentioned(&self, snapshot: &Snapshot, shelf: &Shelf, text: &Raw) -> Findings {
         let server = &shelf.server().entry().name;
-        let own = shelf.known();
-        let nothing = OwnNames::default();
-        let names = own.as_ref().map_or(&nothing, |own| &*own.names);
-        let doubts = self.neighbors.mentions(server.as_str(), &words(text), &names.looks);
-        findings(&doubts, snapshot.inspecting.names(server))
+        self.mentions.judged(server, text, || {
+            let own = shelf.known();
+            let nothing = OwnNames::default();
+            let names = own.as_ref().map_or(&nothing, |own| &*own.names);
+            let doubts = self.neighbors.mentions(server.as_str(), &words(text), &names.looks);
+            findings(&doubts, snapshot.inspecting.names(server))
+        })
     }
 
     /// Everything that is wrong with the names of a server.
