@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 pub use signature::{sign, verify};
 
 use crate::pins::fingerprint;
+use crate::shelf::hex;
 
 /// What the file says it is.
 const FORM: &str = "casemate.lock 1";
@@ -159,10 +160,6 @@ fn sorted(value: Value) -> Value {
         }
         other => other,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -69,11 +69,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// [`StoreFault::ValueTooLarge`] above [`VALUE_MAX`], or what SQLite refuses.
     pub async fn put(&self, namespace: &'static str, key: &str, value: Vec<u8>) -> Result<(), StoreFault> {
-        if value.len() > VALUE_MAX {
-            return Err(StoreFault::ValueTooLarge { max: VALUE_MAX, len: value.len() });
-        }
-        let key = key.to_owned();
-        let updated = i64::try_from(clock::now_unix_ms()).unwrap_or(i64::MAX);
+        let (key, updated) = row(key, &value)?;
         self.store
             .writer()
             .run(move |connection| {
@@ -96,11 +92,7 @@ impl<'a> State<'a> {
         key: &str,
         value: Vec<u8>,
     ) -> Result<Vec<u8>, StoreFault> {
-        if value.len() > VALUE_MAX {
-            return Err(StoreFault::ValueTooLarge { max: VALUE_MAX, len: value.len() });
-        }
-        let key = key.to_owned();
-        let updated = i64::try_from(clock::now_unix_ms()).unwrap_or(i64::MAX);
+        let (key, updated) = row(key, &value)?;
         self.store
             .writer()
             .run(move |connection| {
@@ -127,6 +119,14 @@ impl<'a> State<'a> {
             })
             .await
     }
+}
+
+/// What is written beside a value: its key, and now. A value that is too large is not written.
+fn row(key: &str, value: &[u8]) -> Result<(String, i64), StoreFault> {
+    if value.len() > VALUE_MAX {
+        return Err(StoreFault::ValueTooLarge { max: VALUE_MAX, len: value.len() });
+    }
+    Ok((key.to_owned(), i64::try_from(clock::now_unix_ms()).unwrap_or(i64::MAX)))
 }
 
 pub(crate) fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {

@@ -3,7 +3,7 @@
 pub(super) mod content;
 mod joined;
 pub(super) mod questions;
-mod structure;
+pub(super) mod structure;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -234,5 +234,5 @@ fn may_be_used(shelf: &Shelf, (kind, item): (Kind, &Item)) -> bool {
 
 fn says_error(target: &Target, result: Option<&Members>) -> bool {
     let is_tool = matches!(target, Target::Item { kind: Kind::Tools, .. });
-    is_tool && result.and_then(|members| members.get("isError")).is_some_and(|raw| raw.as_str() == "true")
+    is_tool && result.is_some_and(structure::says_error)
 }

@@ -95,7 +95,7 @@ fn connector() -> io::Result<TlsConnector> {
 
 /// Takes every certificate.
 #[derive(Debug)]
-struct Anyone;
+pub(super) struct Anyone;
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(

@@ -15,6 +15,7 @@ use super::{Refusal, Reply, down, notice};
 use crate::catalog::Shelf;
 use crate::gate::Gate;
 use crate::journey::flow;
+use crate::journey::inspect::structure::says_error;
 use crate::journey::inspect::{content, questions};
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
@@ -117,10 +118,7 @@ fn concluded(
 fn is_failure(answer: &Answer) -> bool {
     match answer {
         Answer::Error(_) => true,
-        Answer::Result(result) => {
-            let flag = result.members().and_then(|members| members.get("isError"));
-            flag.is_some_and(|flag| flag.as_str() == "true")
-        }
+        Answer::Result(result) => result.members().is_some_and(|members| says_error(&members)),
     }
 }
 

@@ -59,6 +59,7 @@ fn is_final(result: &Members) -> bool {
     !is_other && result.object("task").is_none()
 }
 
-fn says_error(result: &Members) -> bool {
+/// Whether a tool's result says of itself that the tool failed.
+pub(in crate::journey) fn says_error(result: &Members) -> bool {
     result.get("isError").is_some_and(|raw| raw.as_str() == "true")
 }
