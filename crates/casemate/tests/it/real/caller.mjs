@@ -14,11 +14,26 @@ sdk.onSampling(client, question => {
 });
 const revision = await connect(client);
 const { tools } = await client.listTools();
+
+// The text of a result of which the whole is kept, out of all its parts.
+async function kept(result) {
+  const link = result.content.find(part => part.type === 'resource_link');
+  if (!link) return null;
+  const base = link.uri.slice(0, link.uri.lastIndexOf('/') + 1);
+  let text = '';
+  for (let number = 1, parts = 1; number <= parts; number++) {
+    const part = await client.readResource({ uri: base + number });
+    text += part.contents.map(piece => piece.text).join('');
+    parts = part._meta['io.casemate/result'].parts;
+  }
+  return text;
+}
+
 const answers = [];
 for (const { name, arguments: args } of wish.calls) {
   const result = await sdk.call(client, { name, arguments: args });
   const texts = result.content.map(part => part.text ?? '');
-  answers.push({ text: texts.join('\n'), is_error: result.isError === true });
+  answers.push({ text: texts.join('\n'), is_error: result.isError === true, kept: await kept(result) });
 }
 await client.close();
 

@@ -8,6 +8,21 @@ from mcp_types import CreateMessageResult, ElicitResult, TextContent
 from sdk import WISH, mode, target
 
 
+async def kept(client, result):
+    """The text of a result of which the whole is kept, out of all its parts."""
+    link = next((part.uri for part in result.content if part.type == "resource_link"), None)
+    if link is None:
+        return None
+    base = str(link).rsplit("/", 1)[0]
+    text, number, parts = "", 1, 1
+    while number <= parts:
+        part = await client.read_resource(f"{base}/{number}")
+        text += "".join(piece.text for piece in part.contents)
+        parts = part.meta["io.casemate/result"]["parts"]
+        number += 1
+    return text
+
+
 async def main():
     asked = []
 
@@ -27,7 +42,8 @@ async def main():
         for call in WISH["calls"]:
             result = await client.call_tool(call["name"], call["arguments"])
             text = "\n".join(getattr(part, "text", "") for part in result.content)
-            answers.append({"text": text, "is_error": bool(result.is_error)})
+            whole = await kept(client, result)
+            answers.append({"text": text, "is_error": bool(result.is_error), "kept": whole})
         print(json.dumps({
             "revision": client.protocol_version,
             "tools": [tool.name for tool in tools],

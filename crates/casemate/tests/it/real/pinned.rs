@@ -37,6 +37,8 @@ struct Got {
 struct Answer {
     text: String,
     is_error: bool,
+    /// The whole of a result that was too large to be shown at once, read by its link.
+    kept: Option<String>,
 }
 
 /// One call, and what its answer has to hold.
@@ -77,6 +79,9 @@ fn all_servers_of_both_eras_work_from_all_clients_pinned_to_each() {
                 assert!(fits, "{sdk:?} {era:?} {}: {answer:?}", row.tool);
             }
             assert_eq!(got.answers.len(), rows.len());
+            let large = got.answers.last().unwrap().kept.as_deref();
+            assert!(large == Some(&site.home.read("work/large.txt")), "{sdk:?} {era:?}");
+            assert_eq!(got.answers.iter().filter(|answer| answer.kept.is_some()).count(), 1);
             let asked = ["everything asks: Please provide inputs for the following fields:"];
             assert_eq!(got.asked[..1], asked, "{sdk:?} {era:?}");
             assert!(got.asked[1].contains("What is a bastion?"), "{sdk:?} {era:?}: {:?}", got.asked);
@@ -92,6 +97,7 @@ fn all_servers_of_both_eras_work_from_all_clients_pinned_to_each() {
 fn furnish(site: &Site, parts: &Parts) -> String {
     let file = site.home.write("work/plan.txt", "star fort\n");
     let folder = file.parent().unwrap().to_str().unwrap().to_owned();
+    site.home.write("work/large.txt", &(0..200_000).map(|line| format!("{line}é\n")).collect::<String>());
     assert!(Command::new("git").args(["init", "--quiet", &folder]).status().unwrap().success());
     site.add("everything", &parts.npm("mcp-server-everything"));
     let files = [parts.npm("mcp-server-filesystem"), vec![folder.clone()]].concat();
@@ -126,6 +132,12 @@ fn rows(folder: &str) -> Vec<Row> {
             "context7__resolve-library-id",
             json!({"query": "How is a server started?", "libraryName": "tokio"}),
             "Error",
+        ),
+        // The server promises structured content, which clients hold against its schema.
+        row(
+            "files__read_text_file",
+            json!({"path": format!("{folder}/large.txt")}),
+            "The result of files__read_text_file has ",
         ),
     ]
 }
