@@ -69,14 +69,15 @@ pub(super) async fn exchange(
             biased;
             Some(event) = inbox.recv() => {
                 flow::seen(gate, received, target);
-                pass(gate, (received, shelf), event).await;
+                // On the heap like all that seldom happens: calls in which nothing is said do not carry the room for it.
+                Box::pin(pass(gate, (received, shelf), event)).await;
             }
             answer = &mut call => break answer,
         }
     };
     // What the server said before its answer reaches the client before it, too.
     while let Ok(event) = inbox.try_recv() {
-        pass(gate, (received, shelf), event).await;
+        Box::pin(pass(gate, (received, shelf), event)).await;
     }
     answer.map_err(|fault| down(shelf, &fault))
 }
