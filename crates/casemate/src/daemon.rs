@@ -16,7 +16,7 @@ use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher,
 use casemate_mcp::json::Raw;
 use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
-use casemate_store::{RecordLog, Store};
+use casemate_store::Store;
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
 use casemate_transport::listener::{Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
@@ -113,8 +113,8 @@ impl Daemon {
         let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
         let tls = tls.clone().map(tls::open).transpose()?;
         let (listener, address) = bind(listen).await?;
-        let first_key = first_key::make(&start.store).await?;
-        let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
+        let log = Arc::new(Log::open(&context)?);
+        let first_key = first_key::make(&start.store, &log).await?;
         let (tracker, stop, listening) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
