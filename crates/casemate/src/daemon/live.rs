@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_auth::Vault;
-use casemate_config::{Front, POLICIES, Process};
+use casemate_config::{Front, POLICIES, Process, Resolved};
 use casemate_gateway::edge::http::routes::LANDING;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
@@ -168,6 +168,7 @@ impl Live {
         };
         self.shell.store(Arc::new(shell(&loaded.front)?));
         warn_of_missing(&loaded.snapshot);
+        warn_of_unknown_keys(&loaded.resolved, &self.papers);
         // Who is somebody changes before what they may do: nobody is judged by new roles in an old mapping.
         self.papers.configure(loaded.identity);
         self.logins.follow(&loaded.snapshot);
@@ -184,6 +185,14 @@ impl Live {
 pub fn warn_of_missing(snapshot: &Snapshot) {
     for problem in configuration::missing_secrets(&snapshot.servers) {
         tracing::warn!(setting = problem.place, "{}", problem.message);
+    }
+}
+
+/// Says which limits are for API keys that there are not, and so hold for nobody.
+pub fn warn_of_unknown_keys(resolved: &Resolved, papers: &Papers) {
+    for problem in configuration::unknown_keys(resolved, |id| papers.has_key(id)) {
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        tracing::warn!(place = problem.place, hint, "{}", problem.message);
     }
 }
 
