@@ -4,6 +4,7 @@
 //! command line say, and that a running gateway wants to hear of a change.
 
 pub mod policies;
+pub mod stamps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
