@@ -25,7 +25,7 @@ use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::parked::{Ground, Parked};
-use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
+use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Results, Spent, Wards};
 use crate::quarantine::rules::{Escapes, Touches};
 use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
@@ -57,6 +57,8 @@ pub struct Parts {
     pub pins: Arc<dyn Pins>,
     /// Where it is kept what rules put in quarantine, and what was in it before.
     pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
+    /// Keeps results that are too large to be shown at once.
+    pub results: Arc<dyn Results>,
     /// The other end of the host's alarms.
     pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
@@ -87,6 +89,7 @@ pub struct Gate {
     flows: Flows,
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
+    results: Arc<dyn Results>,
     escapes: Escapes,
     touches: Touches,
     /// The version of the quarantine that servers and sessions follow.
@@ -130,6 +133,7 @@ impl Gate {
             enforced: AtomicU64::new(quarantine.version()),
             quarantine,
             wards: parts.wards.0,
+            results: parts.results,
             escapes: Escapes::default(),
             flows: Flows::default(),
             touches: Touches::default(),
@@ -298,6 +302,12 @@ impl Gate {
         Ground { tracker: self.host.tracker.clone(), closing: self.closing.clone() }
     }
 
+    /// Results that are kept for a while.
+    #[must_use]
+    pub fn results(&self) -> &dyn Results {
+        &*self.results
+    }
+
     pub(crate) fn flows(&self) -> &Flows {
         &self.flows
     }
@@ -351,6 +361,7 @@ impl Gate {
 
     /// Writes down what is only counted so far, at the end.
     pub fn settle(&self) {
+        self.results.retain(&|_| false);
         self.turned_away.settle(&*self.recorder);
     }
 
@@ -390,6 +401,7 @@ impl Gate {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
+        self.results.retain(&|subject| self.current(subject).is_some());
         self.quarantine.sweep();
         self.approvals.sweep().await;
     }

@@ -23,6 +23,7 @@ mod invite;
 mod receive;
 mod record;
 mod route;
+mod spool;
 mod state;
 mod stepup;
 
@@ -89,7 +90,9 @@ async fn call(gate: &Arc<Gate>, received: Box<Received>) -> Delivery {
             let recorded = record.intent(afforded)?;
             let answered = forward::send(gate, recorded).await?;
             consent::follow(gate, &answered);
-            inspect::answer(gate, answered)
+            let whole = spool::Whole::of(&answered);
+            let cleared = inspect::answer(gate, answered)?;
+            Ok(spool::shown(gate, whole, cleared).await)
         });
         tokio::select! {
             biased;

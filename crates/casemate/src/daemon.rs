@@ -35,6 +35,7 @@ use crate::wiring::ledger::StoredLedger;
 use crate::wiring::locked;
 use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
+use crate::wiring::results::Spooled;
 use ledgers::Ledgers;
 use live::{Cause, Live};
 use memory::Memory;
@@ -61,6 +62,8 @@ const NOTICES_MAX: usize = 256;
 const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
 /// The largest answer that can be configured to pass is 1 GiB.
 const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
+/// Where large results are kept, in the data folder.
+const SPOOL: &str = "spool";
 /// After the grace time, how long tasks may take to notice that all is over.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -115,8 +118,7 @@ impl Daemon {
         let (listener, address) = bind(listen).await?;
         let log = Arc::new(Log::open(&context)?);
         let first_key = first_key::make(&start.store, &log).await?;
-        let (tracker, stop, listening) =
-            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let (tracker, stop, listening) = <(TaskTracker, CancellationToken, CancellationToken)>::default();
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
@@ -138,6 +140,7 @@ impl Daemon {
             seals: Arc::clone(&memory.keepers.seals),
             pins: locked::over(start.lock, &ledgers.pins),
             wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
+            results: Spooled::open(&context.paths.data().join(SPOOL)),
             alarms: heard,
             host,
             notices,

@@ -9,4 +9,5 @@ pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;
+pub mod results;
 pub mod wards;

@@ -16,6 +16,7 @@ mod quarantine;
 mod questions;
 mod rules;
 mod servers;
+mod spool;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         discovery::SETTINGS,
         limits::SETTINGS,
         questions::SETTINGS,
+        spool::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,

@@ -15,6 +15,7 @@ use casemate_policy::{Action, Decision, Effect, Request, Resource, RuleId};
 
 use super::cordon;
 use super::receive::Received;
+use super::spool;
 use super::stepup;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
 use crate::endpoint::Endpoint;
@@ -77,6 +78,8 @@ pub(super) enum Own {
     Find,
     /// `describe_tool`.
     Describe,
+    /// A result that is kept here.
+    Kept,
 }
 
 /// What a completion is asked for.
@@ -121,6 +124,7 @@ pub(super) async fn target(gate: &Gate, mut received: Box<Received>) -> Result<R
         (Method::Listen, _) => Target::Own(Own::Listen),
         (Method::ToolsCall, _) => item::target(gate, &received, Kind::Tools).await?,
         (Method::PromptsGet, _) => item::target(gate, &received, Kind::Prompts).await?,
+        (Method::ResourcesRead, _) if spool::is_ours(gate, &received) => Target::Own(Own::Kept),
         (Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe, only) => {
             resource(gate, &received, only)?
         }
