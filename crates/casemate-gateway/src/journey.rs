@@ -67,7 +67,7 @@ pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<V
 }
 
 /// Takes one request to its delivery, whatever happens on the way: a panic is a refusal and a record too.
-async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
+async fn call(gate: &Arc<Gate>, received: Box<Received>) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);

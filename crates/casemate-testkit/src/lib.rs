@@ -13,6 +13,7 @@ pub mod fixture;
 pub mod forward;
 pub mod hostile;
 mod listen;
+pub mod person;
 pub mod posts;
 pub mod program;
 mod rpc;

@@ -16,7 +16,7 @@ use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher,
 use casemate_mcp::json::Raw;
 use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
-use casemate_store::{RecordLog, Store};
+use casemate_store::Store;
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
 use casemate_transport::listener::{Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
@@ -116,14 +116,15 @@ impl Daemon {
         let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
         let tls = tls.clone().map(tls::open).transpose()?;
         let (listener, address) = bind(listen).await?;
-        let first_key = first_key::make(&start.store).await?;
-        let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
+        let log = Arc::new(Log::open(&context)?);
+        let first_key = first_key::make(&start.store, &log).await?;
         let (tracker, stop, listening) = <(TaskTracker, CancellationToken, CancellationToken)>::default();
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
+        live::warn_of_unknown_keys(&start.loaded.resolved, &ledgers.papers);
         let vault = (&start.vault, &context.masks);
         let (ground, logins) = ground(vault, &start.loaded, (&tracker, &stop), alarms);
         let (host, notices) = host(Arc::clone(&cells) as _, &start.loaded.snapshot.limits, ground);
@@ -146,7 +147,6 @@ impl Daemon {
         });
         open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
         tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-        let watch = watch(&context);
         let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
@@ -164,6 +164,7 @@ impl Daemon {
         ));
         let orders = obey(&live, (ledgers, &log, &stop), &endpoint, (seat.control, &listening));
         Ok(Daemon {
+            watch: watch(live.context()),
             live,
             gate,
             log,
@@ -171,7 +172,6 @@ impl Daemon {
             cells,
             orders,
             signals,
-            watch,
             listening,
             grace: shutdown_grace,
             _lock: seat.lock,

@@ -202,7 +202,7 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     // The first definition of a name counts.
     let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw)?;
+        let item = Item::read(kind, server, raw).filter(|item| shelf.takes(item))?;
         let is_first = seen.insert(item.name.clone());
         if !is_first || !may_be_used(shelf, (kind, &item)) || (item.tool.is_for_apps && !apps) {
             return None;

@@ -36,7 +36,7 @@ pub(super) const URI_MAX: usize = 16 * 1024;
 /// A request whose addressee is known.
 #[derive(Debug)]
 pub(super) struct Routed {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     _seal: Seal,
 }
@@ -107,7 +107,7 @@ impl Target {
 /// # Errors
 /// [`Code::Unknown`] for what is not there or not to be seen; [`Code::ServerDown`] and its kin when a server's
 /// definitions are needed and cannot be had.
-pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed, Refusal> {
+pub(super) async fn target(gate: &Gate, mut received: Box<Received>) -> Result<Routed, Refusal> {
     let method = &received.call.method;
     if !is_spoken(method, received.call.meta.revision.is_modern()) {
         return Err(no_method(method));
