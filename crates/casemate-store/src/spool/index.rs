@@ -1,6 +1,6 @@
 //! What is in the spool: whose it is, until when, and how it is opened. All of it is in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::file::{Sealing, Span};
 use super::{Id, Room, SpoolFault};
@@ -117,6 +117,11 @@ impl Index {
     /// False when it was not there.
     pub(super) fn remove(&mut self, id: &Id) -> bool {
         self.entries.remove(id).is_some()
+    }
+
+    /// Who has something.
+    pub(super) fn owners(&self) -> HashSet<Box<str>> {
+        self.entries.values().map(|entry| entry.owner.clone()).collect()
     }
 
     /// Takes out what is over and what does not stay, and returns it.
