@@ -26,6 +26,7 @@ pub use definition::{Definitions, Item, Kind, Tool, shows_apps};
 pub(crate) use judged::noted;
 pub use judged::{Blocked, Judged};
 pub use names::{Doubted, Names};
+pub(crate) use pattern::fits;
 pub use schema::{Misfit, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};

@@ -4,6 +4,7 @@
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
 mod flows;
+mod interceptors;
 mod pace;
 mod questions;
 
@@ -24,6 +25,10 @@ pub use casemate_upstream::entry::{
 };
 
 pub use flows::{Flows, Follow, ServerLabels, Verdict};
+pub use interceptors::{
+    Event, HttpJudge, Interceptor, InterceptorKind, Interceptors, JudgeNetwork, Matter, Mode, Phase, Sight,
+    Unheard, Way,
+};
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 pub use questions::QuestionLimits;
 
@@ -52,6 +57,8 @@ pub struct Snapshot {
     pub flows: Flows,
     /// Whether tools are listed, or found.
     pub discovery: Discovery,
+    /// Who outside is asked about what passes through.
+    pub interceptors: Interceptors,
 }
 
 /// What is looked for in what passes through.

@@ -39,6 +39,12 @@ impl SubjectId {
         SubjectId(format!("certificate:{name}").into())
     }
 
+    /// The gateway itself, where it asks a server something for nobody else.
+    #[must_use]
+    pub fn gateway() -> Self {
+        SubjectId("gateway:self".into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
