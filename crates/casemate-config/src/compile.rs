@@ -202,6 +202,7 @@ impl<'a> Compiler<'a> {
             pace: self.pace(),
             approvals: self.approvals(),
             questions: self.questions(),
+            results: self.results(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::parked::{Ground, Parked};
-use crate::ports::{CallId, Desk, Identities, Judges, Ledger, Pins, Recorder, Spent, Wards};
+use crate::ports::{CallId, Desk, Identities, Judges, Ledger, Pins, Recorder, Results, Spent, Wards};
 use crate::quarantine::rules::{Escapes, Touches};
 use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
@@ -62,6 +62,8 @@ pub struct Parts {
     pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
     /// Asks judges that are reached over HTTP.
     pub judges: Arc<dyn Judges>,
+    /// Keeps results that are too large to be shown at once.
+    pub results: Arc<dyn Results>,
     /// The other end of the host's alarms.
     pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
@@ -92,6 +94,7 @@ pub struct Gate {
     flows: Flows,
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
+    results: Arc<dyn Results>,
     escapes: Escapes,
     touches: Touches,
     /// The version of the quarantine that servers and sessions follow.
@@ -137,6 +140,7 @@ impl Gate {
             enforced: AtomicU64::new(quarantine.version()),
             quarantine,
             wards: parts.wards.0,
+            results: parts.results,
             escapes: Escapes::default(),
             flows: Flows::default(),
             touches: Touches::default(),
@@ -307,6 +311,12 @@ impl Gate {
         Ground { tracker: self.host.tracker.clone(), closing: self.closing.clone() }
     }
 
+    /// Results that are kept for a while.
+    #[must_use]
+    pub fn results(&self) -> &dyn Results {
+        &*self.results
+    }
+
     pub(crate) fn flows(&self) -> &Flows {
         &self.flows
     }
@@ -369,6 +379,7 @@ impl Gate {
 
     /// Writes down what is only counted so far, at the end.
     pub fn settle(&self) {
+        self.results.retain(&|_| false);
         self.turned_away.settle(&*self.recorder);
     }
 
@@ -408,6 +419,7 @@ impl Gate {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
+        self.results.retain(&|subject| self.current(subject).is_some());
         self.quarantine.sweep();
         self.approvals.sweep().await;
     }

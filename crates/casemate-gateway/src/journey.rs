@@ -24,6 +24,7 @@ mod invite;
 mod receive;
 mod record;
 mod route;
+mod spool;
 mod state;
 mod stepup;
 
@@ -67,7 +68,7 @@ pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<V
 }
 
 /// Takes one request to its delivery, whatever happens on the way: a panic is a refusal and a record too.
-async fn call(gate: &Arc<Gate>, mut received: Received) -> Delivery {
+async fn call(gate: &Arc<Gate>, mut received: Box<Received>) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);
@@ -93,7 +94,9 @@ async fn call(gate: &Arc<Gate>, mut received: Received) -> Delivery {
             let answered = forward::send(gate, recorded).await?;
             consent::follow(gate, &answered);
             let passed = intercept::response(gate, answered).await?;
-            inspect::answer(gate, passed)
+            let whole = spool::Whole::of(&passed.answered);
+            let cleared = inspect::answer(gate, passed)?;
+            Ok(spool::shown(gate, whole, cleared).await)
         });
         tokio::select! {
             biased;

@@ -1,5 +1,7 @@
 //! What the gateway needs from outside and does not know how to do itself. The program wires these.
 
+mod results;
+
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::front::PublicUrl;
 use crate::quarantine;
 use crate::snapshot::{Approval, HttpJudge};
 use crate::upstream::Soon;
+
+pub use results::{KeptResult, NotKept, NotThere, ResultId, ResultPart, Results};
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
 ///

@@ -191,6 +191,8 @@ codes! {
     Unknown = "CM1401", Caller;
     /// The params of the request are wrong.
     BadParams = "CM1402", Caller;
+    /// The result that a link leads to is kept no longer.
+    ResultGone = "CM1403", Caller;
     /// The arguments do not fit the tool's schema.
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.

@@ -7,6 +7,7 @@ mod flows;
 mod interceptors;
 mod pace;
 mod questions;
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use interceptors::{
 };
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 pub use questions::QuestionLimits;
+pub use results::{Oversized, ResultLimits};
 
 /// Everything live that a call is judged by.
 #[derive(Debug, Clone)]
@@ -125,6 +127,8 @@ pub struct Limits {
     pub approvals: ApprovalLimits,
     /// What servers may ask in mid-call.
     pub questions: QuestionLimits,
+    /// What is done with results that are too large to be shown at once.
+    pub results: ResultLimits,
 }
 
 impl Default for Limits {
@@ -143,6 +147,7 @@ impl Default for Limits {
             pace: Pace::default(),
             approvals: ApprovalLimits::default(),
             questions: QuestionLimits::default(),
+            results: ResultLimits::default(),
         }
     }
 }

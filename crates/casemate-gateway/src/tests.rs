@@ -18,6 +18,7 @@ mod names;
 mod pins;
 mod posts;
 mod quarantine;
+mod results;
 mod sessions;
 mod sockets;
 mod strangers;

@@ -45,6 +45,12 @@ impl SubjectId {
         SubjectId("gateway:self".into())
     }
 
+    /// An id that was written down as [`SubjectId::as_str`] gave it.
+    #[must_use]
+    pub fn written(text: &str) -> Self {
+        SubjectId(text.into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

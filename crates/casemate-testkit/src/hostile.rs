@@ -66,6 +66,8 @@ pub enum Kind {
     /// `strike` declares an output schema and answers otherwise; with `as` "fits", "missing", "error", "null",
     /// "odd-type" or "task" in that way.
     WrongStructure,
+    /// `strike` wants an argument repeated in a header whose name is two headers.
+    HeaderInName,
     /// Lists two different tools of one name.
     DuplicateTools,
     /// Lists tools whose schemas are no schemas, or reach into the network, or never end.

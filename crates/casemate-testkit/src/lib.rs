@@ -14,6 +14,7 @@ pub mod forward;
 pub mod hostile;
 pub mod judge;
 mod listen;
+pub mod person;
 pub mod posts;
 pub mod program;
 mod rpc;

@@ -10,4 +10,5 @@ pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;
+pub mod results;
 pub mod wards;

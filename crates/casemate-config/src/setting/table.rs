@@ -17,6 +17,7 @@ mod quarantine;
 mod questions;
 mod rules;
 mod servers;
+mod spool;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         discovery::SETTINGS,
         limits::SETTINGS,
         questions::SETTINGS,
+        spool::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,

@@ -22,7 +22,7 @@ pub(super) use changed::again;
 /// A request whose arguments fit, with the params as its server knows them.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     /// What the HTTP headers of a modern server have to repeat: `Mcp-Param-*`.
     pub(super) param_headers: Vec<(String, String)>,

@@ -33,10 +33,6 @@ use std::time::Duration;
 const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// What came of asking.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every call is the large one, and is not put on the heap for the rest"
-)]
 pub(super) enum Consent {
     /// It may be made.
     Given(Permitted),

@@ -35,6 +35,8 @@ pub(super) struct Cleared {
     /// The answer is in the client's dialect already: a page of a list, which is kept that way.
     pub(super) is_worded: bool,
     failed: bool,
+    /// What the record says of it besides.
+    remark: Option<Box<str>>,
     _seal: Seal,
 }
 
@@ -45,6 +47,16 @@ impl Cleared {
     /// How the call ended, for the record.
     pub(super) fn ending(&self) -> Ending {
         if self.failed { Ending::Error } else { Ending::Ok }
+    }
+
+    /// What the record says of it besides; mostly nothing.
+    pub(super) fn remark(&self) -> &str {
+        self.remark.as_deref().unwrap_or_default()
+    }
+
+    /// The beginning of this answer, whose whole is kept.
+    pub(super) fn replaced(self, shown: Raw, remark: String) -> Cleared {
+        Cleared { answer: Answer::Result(shown), remark: Some(remark.into()), ..self }
     }
 
     /// Size of the answer in bytes.
@@ -60,7 +72,8 @@ impl Cleared {
 
 /// A question of our own, in place of an answer.
 pub(super) fn question(text: Raw) -> Cleared {
-    Cleared { answer: Answer::Result(text), opened: None, is_worded: true, failed: false, _seal: Seal }
+    let answer = Answer::Result(text);
+    Cleared { answer, opened: None, is_worded: true, failed: false, remark: None, _seal: Seal }
 }
 
 /// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not
@@ -105,7 +118,7 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
-    Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
+    Ok(Cleared { answer, opened, is_worded, failed, remark: None, _seal: Seal })
 }
 
 /// Remembers whose task it is that a server began.
@@ -192,7 +205,7 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     // The first definition of a name counts.
     let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw)?;
+        let item = Item::read(kind, server, raw).filter(|item| shelf.takes(item))?;
         let is_first = seen.insert(item.name.clone());
         if !is_first || !may_be_used(shelf, (kind, &item)) || (item.tool.is_for_apps && !apps) {
             return None;

@@ -38,8 +38,8 @@ const HELLO_MAX: usize = 64 * 1024;
 
 /// One message of a body.
 pub(super) enum Message {
-    /// A request.
-    Call(Received),
+    /// A request. It stays where it is while the stages hand it on: it is large, and there are many of them.
+    Call(Box<Received>),
     /// A request that is wrong in itself; its answer stands.
     Unreadable(Ticket, Refusal),
     /// A notification, or the reply to a question of ours.
@@ -194,7 +194,7 @@ impl Reader {
         }
     }
 
-    fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
+    fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Box<Received>, Refusal> {
         bounded(&id, &method, params.as_ref())?;
         let claims = self.passage.identified.head.claims.as_ref();
         let named = Named::find(params.as_ref());
@@ -232,7 +232,7 @@ impl Reader {
         };
         let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
-        let mut received = Received {
+        let mut received = Box::new(Received {
             passage: Arc::clone(&self.passage),
             id,
             call,
@@ -243,7 +243,7 @@ impl Reader {
             asked,
             is_indirect: false,
             in_flight,
-        };
+        });
         unfold(&mut received)?;
         Ok(received)
     }

@@ -88,6 +88,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::Unknown
         | Code::BadParams
+        | Code::ResultGone
         | Code::BadArguments
         | Code::Guarded
         | Code::ArgumentsBlocked

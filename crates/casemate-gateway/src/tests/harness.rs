@@ -32,8 +32,8 @@ use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
-    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, Ledger, Outcome, Pins, Recorder, Rejection,
-    Settling, Spent, TurnedAway, Wards,
+    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, NotKept, NotThere,
+    Outcome, Pins, Recorder, Rejection, ResultId, ResultPart, Results, Settling, Spent, TurnedAway, Wards,
 };
 use crate::quarantine;
 use crate::quarantine::rules::Rules;
@@ -164,6 +164,7 @@ pub(crate) fn parts(snapshot: Snapshot, identities: Arc<dyn Identities>, records
         pins: Arc::new(Book::default()),
         judges: Arc::new(Bench::default()),
         wards: (Arc::clone(records) as Arc<dyn Wards>, Vec::new()),
+        results: Arc::clone(records) as Arc<dyn Results>,
         alarms: heard,
         host: Arc::new(host),
         notices: inbox,
@@ -360,6 +361,42 @@ pub(crate) struct Records {
     pub(super) spent: Mutex<Vec<Spent>>,
     /// Questions and approvals.
     pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Results that were too large.
+    pub(super) results: Mutex<BTreeMap<ResultId, KeptResult>>,
+}
+
+impl Results for Records {
+    fn keep(&self, result: KeptResult) -> Soon<'_, Result<(), NotKept>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err(NotKept::Failed("no space left".into()));
+            }
+            let bytes: usize = result.parts.iter().map(Vec::len).sum();
+            if bytes as u64 > result.subject_bytes_max {
+                return Err(NotKept::NoRoom);
+            }
+            self.results.lock().unwrap().insert(result.id, result);
+            Ok(())
+        })
+    }
+
+    fn part<'a>(
+        &'a self,
+        (id, subject): (ResultId, &'a SubjectId),
+        number: usize,
+    ) -> Soon<'a, Result<ResultPart, NotThere>> {
+        Box::pin(async move {
+            let results = self.results.lock().unwrap();
+            let kept = results.get(&id).filter(|kept| kept.subject == *subject).ok_or(NotThere::Absent)?;
+            let count = kept.parts.len();
+            let text = kept.parts.get(number).cloned().ok_or(NotThere::NoPart { count })?;
+            Ok(ResultPart { text, label: kept.label.clone(), count })
+        })
+    }
+
+    fn retain(&self, stays: &dyn Fn(&SubjectId) -> bool) {
+        self.results.lock().unwrap().retain(|_, kept| stays(&kept.subject));
+    }
 }
 
 impl Desk for Records {
@@ -408,6 +445,7 @@ impl Default for Records {
             full: Mutex::new(false),
             spent: Mutex::default(),
             kept: Mutex::default(),
+            results: Mutex::default(),
         }
     }
 }
@@ -429,7 +467,8 @@ impl Recorder for Records {
     }
 
     fn outcome(&self, outcome: &Outcome<'_>) {
-        let line = format!("{} {}", outcome.ending.as_str(), outcome.code);
+        let remark = if outcome.code.is_empty() { outcome.detail } else { outcome.code };
+        let line = format!("{} {remark}", outcome.ending.as_str());
         self.lines.send_modify(|lines| lines.push(line.trim().to_owned()));
     }
 

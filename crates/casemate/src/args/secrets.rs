@@ -46,3 +46,13 @@ pub enum Keep {
     /// In that file, sealed with a passphrase that is asked for when the gateway starts.
     Passphrase,
 }
+
+impl Keep {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Keep::File => "file",
+            Keep::Passphrase => "passphrase",
+        }
+    }
+}

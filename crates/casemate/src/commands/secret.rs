@@ -16,6 +16,7 @@ use crate::control::wire::{Reloaded, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Entry, Page, Report, Tone};
+use crate::wiring::recorder;
 use crate::{clock, configuration, secrets, terminal};
 
 /// Does what was asked with the secrets.
@@ -36,6 +37,7 @@ pub fn run(context: &Context, secret: &Secret) -> anyhow::Result<Exit> {
 
 fn set(context: &Context, vault: &Vault, name: &SecretName) -> anyhow::Result<Exit> {
     let value = value(name)?;
+    recorder::act(context, "secret set", name.as_str(), None)?;
     context.small_runtime()?.block_on(vault.set(Kind::Secret, name.as_str(), &value))?;
     announce(context)?;
     let users = users(context, name)?;
@@ -85,6 +87,7 @@ fn remove(context: &Context, vault: &Vault, name: &SecretName) -> anyhow::Result
         return Err(failure.hint("`casemate secret list` shows those that there are").into());
     }
     announce(context)?;
+    recorder::done(context, "secret remove", name.as_str())?;
     context.output.print(&Done { secret: name.as_str(), done: "removed" })?;
     if !users.is_empty() {
         context
@@ -101,6 +104,8 @@ fn rotate(context: &Context, vault: &Vault, how: &Rotate) -> anyhow::Result<Exit
         Some(Keep::File) => Some(NewProtection::File),
         Some(Keep::Passphrase) => Some(NewProtection::Passphrase(secrets::new_passphrase(context)?)),
     };
+    let kept = how.keep.map_or("as before", Keep::as_str);
+    recorder::act(context, "secret rotate", "key of the secrets", Some(&format!("kept: {kept}")))?;
     let count = context.small_runtime()?.block_on(vault.rotate(protection))?;
     context.output.print(&Rotated { resealed: count })?;
     Ok(Exit::Success)

@@ -1,10 +1,13 @@
 //! Ports of a gateway that lives as long as its one client: nothing has to outlive it.
 
 use bytes::Bytes;
-use casemate_gateway::ports::{Desk, Judges, Ledger, Spent, Wards};
+use casemate_gateway::ports::{
+    Desk, Judges, KeptResult, Ledger, NotKept, NotThere, ResultId, ResultPart, Results, Spent, Wards,
+};
 use casemate_gateway::quarantine::Entry;
 use casemate_gateway::snapshot::HttpJudge;
 use casemate_gateway::upstream::Soon;
+use casemate_policy::SubjectId;
 
 /// Keeps nothing.
 #[derive(Debug)]
@@ -34,4 +37,16 @@ impl Desk for Nowhere {
     fn remove<'a>(&'a self, _: &'a str) -> Soon<'a, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
+}
+
+impl Results for Nowhere {
+    fn keep(&self, _: KeptResult) -> Soon<'_, Result<(), NotKept>> {
+        Box::pin(async { Err(NotKept::NoRoom) })
+    }
+
+    fn part<'a>(&'a self, _: (ResultId, &'a SubjectId), _: usize) -> Soon<'a, Result<ResultPart, NotThere>> {
+        Box::pin(async { Err(NotThere::Absent) })
+    }
+
+    fn retain(&self, _: &dyn Fn(&SubjectId) -> bool) {}
 }

@@ -27,6 +27,7 @@ mod pins;
 mod policy;
 mod quarantine;
 mod real;
+mod results;
 mod running;
 mod secrets;
 mod service;

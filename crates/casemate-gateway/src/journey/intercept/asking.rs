@@ -95,7 +95,7 @@ pub(super) async fn requests(gate: &Arc<Gate>, answered: &mut Answered) -> Resul
     }
     let (Some(members), Some(shelf)) = (result.members(), answered.target.shelf()) else { return Ok(()) };
     let Some(asked) = members.object("inputRequests") else { return Ok(()) };
-    let received = &answered.received;
+    let received: &Received = &answered.received;
     let mut requests = asked.edit();
     for (key, request) in asked.iter() {
         let Some(request) = request.members() else { continue };
