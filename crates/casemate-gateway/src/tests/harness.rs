@@ -32,8 +32,8 @@ use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
-    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, NotKept, NotThere,
-    Outcome, Pins, Recorder, Rejection, ResultId, ResultPart, Results, Settling, Spent, TurnedAway, Wards,
+    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, Outcome, Pins, Recorder, Rejection,
+    ResultId, Results, Settling, Spent, TurnedAway, Wards,
 };
 use crate::quarantine;
 use crate::quarantine::rules::Rules;
@@ -363,40 +363,6 @@ pub(crate) struct Records {
     pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Results that were too large.
     pub(super) results: Mutex<BTreeMap<ResultId, KeptResult>>,
-}
-
-impl Results for Records {
-    fn keep(&self, result: KeptResult) -> Soon<'_, Result<(), NotKept>> {
-        Box::pin(async move {
-            if *self.full.lock().unwrap() {
-                return Err(NotKept::Failed("no space left".into()));
-            }
-            let bytes: usize = result.parts.iter().map(Vec::len).sum();
-            if bytes as u64 > result.subject_bytes_max {
-                return Err(NotKept::NoRoom);
-            }
-            self.results.lock().unwrap().insert(result.id, result);
-            Ok(())
-        })
-    }
-
-    fn part<'a>(
-        &'a self,
-        (id, subject): (ResultId, &'a SubjectId),
-        number: usize,
-    ) -> Soon<'a, Result<ResultPart, NotThere>> {
-        Box::pin(async move {
-            let results = self.results.lock().unwrap();
-            let kept = results.get(&id).filter(|kept| kept.subject == *subject).ok_or(NotThere::Absent)?;
-            let count = kept.parts.len();
-            let text = kept.parts.get(number).cloned().ok_or(NotThere::NoPart { count })?;
-            Ok(ResultPart { text, label: kept.label.clone(), count })
-        })
-    }
-
-    fn retain(&self, stays: &dyn Fn(&SubjectId) -> bool) {
-        self.results.lock().unwrap().retain(|_, kept| stays(&kept.subject));
-    }
 }
 
 impl Desk for Records {

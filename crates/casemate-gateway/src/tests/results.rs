@@ -2,13 +2,17 @@
 
 use casemate_inspect::{Inspection, Secret};
 use casemate_mcp::names::{ProfileName, ServerName};
+use casemate_policy::SubjectId;
 use casemate_testkit::client::{ClientError, McpHttp};
+use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
-use super::harness::{Harness, http_server, stdio_entry};
+use super::harness::{Harness, Records, http_entry, http_server, stdio_entry};
+use crate::ports::{KeptResult, NotKept, NotThere, ResultId, ResultPart, Results};
 use crate::quarantine::{Entry, Ward};
 use crate::snapshot::{Inspecting, Limits, Oversized, Profile, ResultLimits, Snapshot};
+use crate::upstream::Soon;
 
 const SMALL: ResultLimits = ResultLimits {
     oversized: Oversized::Link,
@@ -19,6 +23,41 @@ const SMALL: ResultLimits = ResultLimits {
     total_bytes_max: 4 << 20,
     life: std::time::Duration::from_secs(3600),
 };
+
+/// Keeps results in memory; how they are kept on disk is the store's.
+impl Results for Records {
+    fn keep(&self, result: KeptResult) -> Soon<'_, Result<(), NotKept>> {
+        Box::pin(async move {
+            if *self.full.lock().unwrap() {
+                return Err(NotKept::Failed("no space left".into()));
+            }
+            let bytes: usize = result.parts.iter().map(Vec::len).sum();
+            if bytes as u64 > result.subject_bytes_max {
+                return Err(NotKept::NoRoom);
+            }
+            self.results.lock().unwrap().insert(result.id, result);
+            Ok(())
+        })
+    }
+
+    fn part<'a>(
+        &'a self,
+        (id, subject): (ResultId, &'a SubjectId),
+        number: usize,
+    ) -> Soon<'a, Result<ResultPart, NotThere>> {
+        Box::pin(async move {
+            let results = self.results.lock().unwrap();
+            let kept = results.get(&id).filter(|kept| kept.subject == *subject).ok_or(NotThere::Absent)?;
+            let count = kept.parts.len();
+            let text = kept.parts.get(number).cloned().ok_or(NotThere::NoPart { count })?;
+            Ok(ResultPart { text, label: kept.label.clone(), count })
+        })
+    }
+
+    fn retain(&self, stays: &dyn Fn(&SubjectId) -> bool) {
+        self.results.lock().unwrap().retain(|_, kept| stays(&kept.subject));
+    }
+}
 
 async fn harness(era: &str) -> Harness {
     let limits = Limits { results: SMALL, ..Limits::default() };
@@ -343,4 +382,26 @@ async fn the_result_of_a_task_is_kept_like_any_other() {
     let shown = state["result"]["content"][0]["text"].as_str().unwrap();
     assert!(shown.starts_with("The result of the task has "), "{shown}");
     assert!(whole(&client, &link(&state["result"])).await.starts_with(&long()));
+}
+
+#[tokio::test]
+async fn a_server_that_claims_a_kept_result_neither_takes_its_place_nor_gets_at_it() {
+    let owner = harness("dual").await;
+    let uri = link(&echo(&owner.modern("/mcp"), "one__", &long()).await);
+    let (good, _good) = http_server("one", Fixture::new(Era::Dual)).await;
+    let villain = Hostile::new(Kind::ClaimsUri, Era::Dual).claim(vec![uri.clone()]);
+    let (address, _villain) = villain.listen("127.0.0.1:0").await.unwrap();
+    let bad = http_entry("bad", &format!("http://{address}/mcp"));
+    let limits = Limits { results: SMALL, ..Limits::default() };
+    let harness = Harness::with_limits(vec![bad, good], limits).await;
+    let client = harness.modern("/mcp");
+    // Where servers are joined it has its server's name in front, and leads there.
+    let list = client.request("resources/list", json!({})).await.unwrap();
+    let claimed = format!("casemate://bad/{uri}");
+    assert!(list["resources"].as_array().unwrap().iter().any(|one| one["uri"] == claimed), "{list}");
+    assert!(read(&client, &claimed).await.is_ok());
+    assert!(read(&client, &uri).await.is_err(), "sealed by another gateway");
+    // What was sealed here is ours at that server's own endpoint, too, whatever it lists.
+    let own = link(&echo(&client, "one__", &long()).await);
+    assert_eq!(whole(&harness.modern("/servers/bad/mcp"), &own).await, long());
 }

@@ -41,7 +41,7 @@ impl Desk for Nowhere {
 
 impl Results for Nowhere {
     fn keep(&self, _: KeptResult) -> Soon<'_, Result<(), NotKept>> {
-        Box::pin(async { Err(NotKept::NoRoom) })
+        Box::pin(async { Err(NotKept::Failed("there is nowhere to keep it".to_owned())) })
     }
 
     fn part<'a>(&'a self, _: (ResultId, &'a SubjectId), _: usize) -> Soon<'a, Result<ResultPart, NotThere>> {
