@@ -15,6 +15,7 @@ mod help;
 mod home;
 mod https;
 mod images;
+mod keyrings;
 mod keys;
 mod learning;
 mod limits;
