@@ -19,6 +19,7 @@ mod forward;
 mod head;
 mod identify;
 mod inspect;
+mod intercept;
 mod invite;
 mod receive;
 mod record;
@@ -67,10 +68,11 @@ pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<V
 }
 
 /// Takes one request to its delivery, whatever happens on the way: a panic is a refusal and a record too.
-async fn call(gate: &Arc<Gate>, received: Box<Received>) -> Delivery {
+async fn call(gate: &Arc<Gate>, mut received: Box<Received>) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);
+    received.number = Some(record.call());
     // Listening begins before anything is judged, so that whatever is put in quarantine meanwhile is noticed.
     let turns = gate.quarantine().turns();
     let cordon = Cordon::around(gate, &received);
@@ -82,7 +84,8 @@ async fn call(gate: &Arc<Gate>, received: Box<Received>) -> Delivery {
             let free = cordon.pass(routed)?;
             let checked = check::arguments(free)?;
             let judged = authorize::decide(gate, checked)?;
-            let permitted = match consent::given(gate, judged).await? {
+            let heard = intercept::request(gate, judged).await?;
+            let permitted = match consent::given(gate, heard).await? {
                 Consent::Given(permitted) => permitted,
                 Consent::Question(question) => return Ok(inspect::question(question)),
             };
@@ -90,8 +93,9 @@ async fn call(gate: &Arc<Gate>, received: Box<Received>) -> Delivery {
             let recorded = record.intent(afforded)?;
             let answered = forward::send(gate, recorded).await?;
             consent::follow(gate, &answered);
-            let whole = spool::Whole::of(&answered);
-            let cleared = inspect::answer(gate, answered)?;
+            let passed = intercept::response(gate, answered).await?;
+            let whole = spool::Whole::of(&passed.answered);
+            let cleared = inspect::answer(gate, passed)?;
             Ok(spool::shown(gate, whole, cleared).await)
         });
         tokio::select! {

@@ -4,6 +4,7 @@
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
 mod flows;
+mod interceptors;
 mod pace;
 mod questions;
 mod results;
@@ -25,6 +26,10 @@ pub use casemate_upstream::entry::{
 };
 
 pub use flows::{Flows, Follow, ServerLabels, Verdict};
+pub use interceptors::{
+    Event, HttpJudge, Interceptor, InterceptorKind, Interceptors, JudgeNetwork, Matter, Mode, Phase, Sight,
+    Unheard, Way,
+};
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 pub use questions::QuestionLimits;
 pub use results::{Oversized, ResultLimits};
@@ -54,6 +59,8 @@ pub struct Snapshot {
     pub flows: Flows,
     /// Whether tools are listed, or found.
     pub discovery: Discovery,
+    /// Who outside is asked about what passes through.
+    pub interceptors: Interceptors,
 }
 
 /// What is looked for in what passes through.

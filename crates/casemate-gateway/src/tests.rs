@@ -11,6 +11,7 @@ mod flows;
 pub(crate) mod harness;
 mod hostile;
 mod inspection;
+mod intercept;
 mod limits;
 mod lists;
 mod names;

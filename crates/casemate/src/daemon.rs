@@ -31,6 +31,7 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
+use crate::wiring::judges::HttpJudges;
 use crate::wiring::ledger::StoredLedger;
 use crate::wiring::locked;
 use crate::wiring::logins::Logins;
@@ -139,14 +140,14 @@ impl Daemon {
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
             pins: locked::over(start.lock, &ledgers.pins),
+            judges: Arc::new(HttpJudges::new()),
             wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
             results: Spooled::open(&context.paths.data().join(SPOOL)),
             alarms: heard,
             host,
             notices,
         });
-        open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
-        tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
+        open_doors(&gate, (&shell, tls.as_ref()), (listener, seat.mcp), &listening);
         let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
@@ -252,13 +253,15 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Serves clients over HTTP, or HTTPS, until `listening` ends.
-fn open_door(
+/// Serves local clients, and others over HTTP, or HTTPS, until `listening` ends.
+fn open_doors(
     gate: &Arc<Gate>,
     (shell, tls): (&Arc<ArcSwap<Shell>>, Option<&Arc<Tls>>),
-    (listener, listening): (Listener, &CancellationToken),
+    (listener, local): (Listener, UnixSocket),
+    listening: &CancellationToken,
 ) {
     let tracker = gate.tracker();
+    tracker.spawn(edge::lines::serve(Arc::clone(gate), Acceptor::new(local, LOCAL_CONNECTIONS_MAX)));
     let service = Arc::new(edge::http::Http::new(Arc::clone(gate)));
     let mut server = Server::new(Arc::clone(shell), service, listening.clone(), tracker.clone());
     if let Some(tls) = tls {

@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod identities;
+pub mod judges;
 pub mod ledger;
 pub mod lists;
 pub mod locked;

@@ -9,6 +9,7 @@ mod gateway;
 mod guards;
 mod identity;
 mod inspect;
+mod interceptors;
 mod limits;
 mod oauth;
 mod packages;
@@ -42,6 +43,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         flows::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
+        interceptors::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
         quarantine::SETTINGS,

@@ -1,5 +1,6 @@
 //! Stage 6: is what is asked well formed, judged by what the server declared.
 
+mod changed;
 mod params;
 
 use casemate_inspect::Measure;
@@ -15,6 +16,8 @@ use crate::catalog::{Item, Kind, Shelf};
 use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
+
+pub(super) use changed::again;
 
 /// A request whose arguments fit, with the params as its server knows them.
 #[derive(Debug)]

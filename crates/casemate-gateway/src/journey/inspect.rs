@@ -15,6 +15,7 @@ use casemate_mcp::names::ServerName;
 use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
+use super::intercept::Passed;
 use super::receive::Received;
 use super::route::{Own, Target, task};
 use crate::catalog::{Item, Judged, Kind, Shelf, Shown, shows_apps};
@@ -81,7 +82,8 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// # Errors
 /// [`Code::AnswerTooLarge`], [`Code::BadStructure`], [`Code::NoStructure`], [`Code::AnswerBlocked`],
 /// [`Code::CannotAsk`].
-pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
+pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
+    let Passed { answered, found: told, .. } = passed;
     let Answered { received, target, answer, opened, is_question, .. } = answered;
     let answer = match answer {
         Answer::Result(text) if is_question => return Ok(question(text)),
@@ -99,7 +101,8 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             let members = target.shelf().and_then(|_| result.members()).map(content::unclaimed);
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
             let unfit = |members| structure::judged(&received, &target, members);
-            let found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
             let is_same = looked_at.as_bytes().as_ptr() == result.as_bytes().as_ptr();
             let members = if is_same { members } else { looked_at.members() };

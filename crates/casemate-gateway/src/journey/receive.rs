@@ -6,6 +6,7 @@ mod told;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use casemate_inspect::Findings;
 use casemate_mcp::call::{Call, Meta};
 use casemate_mcp::dialect::legacy::{self, Hello};
 use casemate_mcp::dialect::modern::{self, Named};
@@ -22,6 +23,7 @@ use super::invite;
 use super::route::unfold;
 use crate::client::{InFlight, Session};
 use crate::gate::Gate;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 pub(super) use told::Told;
 
@@ -53,6 +55,10 @@ pub(super) struct Received {
     pub(super) session: Option<Arc<Session>>,
     /// Digest of the call, when a person has to approve of it.
     pub(super) approved: Option<[u8; 32]>,
+    /// What the records know it by.
+    pub(super) number: Option<CallId>,
+    /// What judges outside had to say of it, without refusing it.
+    pub(super) flagged: Option<Box<Findings>>,
     /// The tool, prompt or resource as the client named it.
     asked: Option<Box<str>>,
     /// It was asked for by way of `call_tool`, so its headers say nothing of the tool.
@@ -232,6 +238,8 @@ impl Reader {
             call,
             session,
             approved: None,
+            number: None,
+            flagged: None,
             asked,
             is_indirect: false,
             in_flight,

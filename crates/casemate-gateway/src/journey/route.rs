@@ -175,6 +175,8 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
         Endpoint::Joined => return Ok(None),
         Endpoint::Profile(name) if identified.snapshot.profiles.contains_key(name) => return Ok(None),
         Endpoint::Profile(_) => None,
+        // A server that judges others is for us alone.
+        Endpoint::Server(name) if identified.snapshot.interceptors.has_server(name) => None,
         Endpoint::Server(name) => gate.catalog().shelf(name.as_str()),
     };
     let gone = || Refusal::new(Code::NoEndpoint, "There is no such endpoint, or you may not use it.");

@@ -1,9 +1,11 @@
 //! Ports of a gateway that lives as long as its one client: nothing has to outlive it.
 
+use bytes::Bytes;
 use casemate_gateway::ports::{
-    Desk, KeptResult, Ledger, NotKept, NotThere, ResultId, ResultPart, Results, Spent, Wards,
+    Desk, Judges, KeptResult, Ledger, NotKept, NotThere, ResultId, ResultPart, Results, Spent, Wards,
 };
 use casemate_gateway::quarantine::Entry;
+use casemate_gateway::snapshot::HttpJudge;
 use casemate_gateway::upstream::Soon;
 use casemate_policy::SubjectId;
 
@@ -19,6 +21,12 @@ impl Wards for Nowhere {
     fn keep(&self, _: &Entry) {}
 
     fn alarm(&self, _: &str, _: &str) {}
+}
+
+impl Judges for Nowhere {
+    fn ask<'a>(&'a self, _: &'a HttpJudge, _: Bytes, _: usize) -> Soon<'a, Result<Bytes, String>> {
+        Box::pin(async { Err("there are no judges here".to_owned()) })
+    }
 }
 
 impl Desk for Nowhere {

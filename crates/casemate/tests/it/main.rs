@@ -15,6 +15,8 @@ mod help;
 mod home;
 mod https;
 mod images;
+mod interceptors;
+mod keyrings;
 mod keys;
 mod learning;
 mod limits;

@@ -67,7 +67,7 @@ pub(super) async fn answer(
 
 /// Sends a call and passes on what is said before its answer.
 pub(super) async fn exchange(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, shelf): (&Target, &Arc<Shelf>),
     (caller, call): (&Caller, &Call),
@@ -126,7 +126,7 @@ fn is_list(method: &Method) -> bool {
 }
 
 /// Brings a message of the running call to the client.
-async fn pass(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
+async fn pass(gate: &Arc<Gate>, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
     match event {
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Question { method, params, answer } => {

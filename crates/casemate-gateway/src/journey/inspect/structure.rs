@@ -14,7 +14,11 @@ use crate::refusal::{Code, Refusal, Retry};
 ///
 /// # Errors
 /// [`Code::BadStructure`], [`Code::NoStructure`].
-pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> Result<Findings, Refusal> {
+pub(in crate::journey) fn judged(
+    received: &Received,
+    target: &Target,
+    result: &Members,
+) -> Result<Findings, Refusal> {
     let mut findings = Findings::default();
     let Target::Item { shelf, kind: Kind::Tools, item, .. } = target else { return Ok(findings) };
     let server = &shelf.server().entry().name;

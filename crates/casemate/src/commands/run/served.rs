@@ -72,6 +72,7 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         desk: (Arc::new(Nowhere) as _, Vec::new()),
         seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
+        judges: Arc::new(Nowhere),
         wards: (Arc::new(Nowhere) as _, Vec::new()),
         results: Arc::new(Nowhere),
         alarms: heard,
