@@ -31,6 +31,8 @@ const TASKS: &str = "tasks/";
 #[derive(Debug)]
 pub(super) struct Cleared {
     pub(super) answer: Answer,
+    /// The members of a result, when they had to be found anyway.
+    pub(super) members: Option<Members>,
     pub(super) opened: Option<Arc<Session>>,
     /// The answer is in the client's dialect already: a page of a list, which is kept that way.
     pub(super) is_worded: bool,
@@ -56,7 +58,7 @@ impl Cleared {
 
     /// The beginning of this answer, whose whole is kept.
     pub(super) fn replaced(self, shown: Raw, remark: String) -> Cleared {
-        Cleared { answer: Answer::Result(shown), remark: Some(remark.into()), ..self }
+        Cleared { answer: Answer::Result(shown), members: None, remark: Some(remark.into()), ..self }
     }
 
     /// Size of the answer in bytes.
@@ -73,7 +75,7 @@ impl Cleared {
 /// A question of our own, in place of an answer.
 pub(super) fn question(text: Raw) -> Cleared {
     let answer = Answer::Result(text);
-    Cleared { answer, opened: None, is_worded: true, failed: false, remark: None, _seal: Seal }
+    Cleared { answer, members: None, opened: None, is_worded: true, failed: false, remark: None, _seal: Seal }
 }
 
 /// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not
@@ -84,12 +86,13 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// [`Code::CannotAsk`].
 pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
     let Passed { answered, found: told, .. } = passed;
-    let Answered { received, target, answer, opened, is_question, .. } = answered;
+    let Answered { received, target, answer, members, opened, is_question, .. } = answered;
     let answer = match answer {
         Answer::Result(text) if is_question => return Ok(question(text)),
         answer => answer,
     };
     let mut failed = matches!(answer, Answer::Error(_));
+    let mut known = None;
     let answer = match answer {
         Answer::Result(result) => {
             let limit = received.passage.identified.snapshot.limits.result_bytes_max;
@@ -98,14 +101,13 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
                 return Err(Refusal::new(Code::AnswerTooLarge, message));
             }
             // What we wrote ourselves asks nothing and says no error.
-            let members = target.shelf().and_then(|_| result.members()).map(content::unclaimed);
+            let members = target.shelf().and_then(|_| members_of(&result, members)).map(content::unclaimed);
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
             let unfit = |members| structure::judged(&received, &target, members);
             let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
             told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
-            let is_same = looked_at.as_bytes().as_ptr() == result.as_bytes().as_ptr();
-            let members = if is_same { members } else { looked_at.members() };
+            let members = if looked_at.is_same(&result) { members } else { looked_at.members() };
             let result = looked_at;
             if let Some(members) = &members {
                 questions::allowed(&received.call, members)?;
@@ -113,12 +115,19 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
             }
             failed = says_error(&target, members.as_ref());
             let result = own_tasks(gate, (&received, &target), result);
-            Answer::Result(cleared(gate, (&received, &target), result))
+            let result = cleared(gate, (&received, &target), result);
+            known = members.filter(|members| members.raw().is_same(&result));
+            Answer::Result(result)
         }
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
-    Ok(Cleared { answer, opened, is_worded, failed, remark: None, _seal: Seal })
+    Ok(Cleared { answer, members: known, opened, is_worded, failed, remark: None, _seal: Seal })
+}
+
+/// The members of a result: those that are known of it, unless it was changed since.
+fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
+    known.filter(|known| known.raw().is_same(result)).or_else(|| result.members())
 }
 
 /// Remembers whose task it is that a server began.

@@ -265,24 +265,24 @@ fn replies(params: &Members) -> Result<Members, Refusal> {
     if given.iter().all(|(_, reply)| reply.members().is_some()) { Ok(given) } else { Err(wrong()) }
 }
 
-/// A modern server's question as it goes to the client: where the server could not tell our subjects apart, its state is
-/// bound to this one.
+/// A modern server's question as it goes to the client, where it could not tell our subjects apart: with its state bound to
+/// this one. `None` for a result that stays as it is.
 pub(super) fn kept_apart(
     gate: &Gate,
     received: &Received,
-    (shelf, answer): (&Shelf, Answer),
-) -> Result<Answer, Refusal> {
+    (shelf, result): (&Shelf, Option<&Members>),
+) -> Result<Option<Raw>, Refusal> {
     let call = &received.call;
     let is_apart = !call.meta.revision.is_modern() || !modern::may_be_asked(&call.method);
     if is_apart || !shelf.server().entry().mixes_subjects() {
-        return Ok(answer);
+        return Ok(None);
     }
-    let Some(asked) = super::relay::asks(&answer) else { return Ok(answer) };
-    let Some(given) = asked.string("requestState") else { return Ok(answer) };
+    let Some(asked) = result.filter(|result| modern::asks(result)) else { return Ok(None) };
+    let Some(given) = asked.string("requestState") else { return Ok(None) };
     let sealed = State::of(received, shelf).seal_servers(gate, &given).ok_or_else(|| {
         let server = &shelf.server().entry().name;
         let message = format!("The server {server} asked something with a requestState that is too large.");
         Refusal::new(Code::AnswerTooLarge, message)
     })?;
-    Ok(Answer::Result(asked.edit().set("requestState", Raw::string_of(&sealed)).finish()))
+    Ok(Some(asked.edit().set("requestState", Raw::string_of(&sealed)).finish()))
 }

@@ -164,7 +164,7 @@ const OPAQUE: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
 /// What was changed, with such members as they were, but for secrets of ours: they say nothing to anybody else, and
 /// changed they mean nothing to their writer.
 pub(in crate::journey) fn with_opaque((inspection, before): (&Inspection, &Raw), after: Raw) -> Raw {
-    if *before == after {
+    if before.is_same(&after) {
         return after;
     }
     let (Some(old), Some(new)) = (before.members(), after.members()) else { return after };
