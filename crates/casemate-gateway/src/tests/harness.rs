@@ -32,8 +32,8 @@ use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
-    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, Outcome, Pins, Recorder, Rejection,
-    ResultId, Results, Settling, Spent, TurnedAway, Wards,
+    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, Outcome, Pins, Recorder,
+    Rejection, ResultId, Results, Settling, Spent, TurnedAway, Wards,
 };
 use crate::quarantine;
 use crate::quarantine::rules::Rules;
