@@ -16,6 +16,7 @@ mod home;
 mod https;
 mod images;
 mod interceptors;
+mod keyrings;
 mod keys;
 mod learning;
 mod limits;
