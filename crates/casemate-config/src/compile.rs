@@ -51,6 +51,17 @@ pub struct Process {
     pub shutdown_grace: Duration,
     /// Where packages come from.
     pub packages: PackageSources,
+    /// What every gateway of the installation is held to, where a command line names nothing else.
+    pub locked: Option<LockFiles>,
+}
+
+/// A lock file, and the key that it has to be signed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockFiles {
+    /// The file.
+    pub file: PathBuf,
+    /// The public key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// Where packages come from, as far as the configuration says.
@@ -74,6 +85,7 @@ impl Process {
             ("gateway.log", self.log != new.log),
             ("gateway.shutdown_grace", self.shutdown_grace != new.shutdown_grace),
             ("packages", self.packages != new.packages),
+            ("gateway.locked", self.locked != new.locked),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

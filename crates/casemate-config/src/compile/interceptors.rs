@@ -146,6 +146,11 @@ impl<'a> Compiler<'a> {
             Some(true) => JudgeNetwork::Private,
             _ => JudgeNetwork::Public,
         };
+        for missing in &secrets.missing {
+            self.remarks.push(format!(
+                "{missing}; until it is there nobody is asked, and `fail` says what that means"
+            ));
+        }
         let missing = secrets.missing.into_iter().next();
         Some(HttpJudge { url: text.parse().ok()?, headers, network, missing })
     }

@@ -103,7 +103,7 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
             // What we wrote ourselves asks nothing and says no error.
             let members = target.shelf().and_then(|_| members_of(&result, members)).map(content::unclaimed);
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
-            let unfit = |members| structure::judged(&received, &target, members);
+            let unfit = |members| structure::judged(gate, &received, &target, members);
             let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
             told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
@@ -133,7 +133,12 @@ fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
 /// Remembers whose task it is that a server began.
 fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members) {
     let Some(entry) = target.shelf().map(|shelf| shelf.server().entry()) else { return };
-    if !entry.mixes_subjects() || received.call.method.as_str().starts_with(TASKS) {
+    let promised = match target {
+        Target::Item { kind: Kind::Tools, item, .. } if item.output().is_some() => Some(item),
+        _ => None,
+    };
+    let is_of_nobody = !entry.mixes_subjects() && promised.is_none();
+    if is_of_nobody || received.call.method.as_str().starts_with(TASKS) {
         return;
     }
     let id = match result.object("task") {
@@ -141,7 +146,13 @@ fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members
         None => result.string("taskId"),
     };
     if let Some(id) = id {
-        gate.tasks().begin(&entry.name, &id, &received.passage.identified.subject.id);
+        let subject = &received.passage.identified.subject.id;
+        if entry.mixes_subjects() {
+            gate.tasks().begin(&entry.name, &id, subject);
+        }
+        if let Some(item) = promised {
+            gate.tasks().promise((&entry.name, &id), subject, item);
+        }
     }
 }
 

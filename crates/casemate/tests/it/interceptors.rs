@@ -233,6 +233,21 @@ fn an_entry_that_could_not_judge_is_refused_with_its_line() {
 }
 
 #[test]
+fn who_is_asked_is_listed_and_a_secret_that_is_missing_is_told_of() {
+    let home = home(
+        "https://judge.example.com/ask?team=blue",
+        "kind = \"validator\"\nheaders.X-Key = \"secret:judge\"",
+    );
+    let listed: Value = serde_json::from_str(&home.run(&["interceptors", "--json"]).ok()).unwrap();
+    assert_eq!(listed[0]["asked"], "https://judge.example.com/ask");
+    assert_eq!((&listed[0]["mode"], &listed[0]["fail"]), (&json!("active"), &json!("closed")));
+    let shown = home.run(&["config", "check"]).shown();
+    assert!(shown.contains("names the secret judge") && shown.contains("nobody is asked"), "{shown}");
+    let none = home_with_fixture("").run(&["interceptors"]).ok();
+    assert_eq!(none, "Nobody outside is asked.\n");
+}
+
+#[test]
 fn the_innocent_twin_of_them_all_passes_as_it_came() {
     let (leaves, allows) = (posted(Judge::Leaves), posted(Judge::Allows));
     let (leaves, allows) = (leaves.url(), allows.url());
