@@ -31,4 +31,5 @@ mod running;
 mod secrets;
 mod service;
 mod serving;
+mod sockets;
 mod stopped;
