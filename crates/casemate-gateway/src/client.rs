@@ -10,5 +10,5 @@ mod tasks;
 pub use bus::{Bus, Listener, Listening, Wants};
 pub use outlet::Outlet;
 pub use questions::Questions;
-pub use session::{InFlight, Session, SessionFault, Sessions, Title, Watch};
+pub use session::{Entered, InFlight, Session, SessionFault, Sessions, Title, Watch, Way};
 pub use tasks::Tasks;

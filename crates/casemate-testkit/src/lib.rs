@@ -20,6 +20,7 @@ pub mod program;
 mod rpc;
 pub mod socket;
 mod sse;
+pub mod tokens;
 
 pub use fixture::{Era, Fixture};
 pub use program::bin_path;

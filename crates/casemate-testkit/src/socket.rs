@@ -46,7 +46,22 @@ pub type RawSocket = WebSocketStream<TcpStream>;
 pub async fn raw(url: &str, headers: &[(&str, &str)]) -> Result<RawSocket, SocketFault> {
     let uri: http::Uri = url.parse().map_err(other)?;
     let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-    let stream = TcpStream::connect(authority).await.map_err(other)?;
+    raw_on(TcpStream::connect(authority).await.map_err(other)?, url, headers).await
+}
+
+/// Opens a WebSocket on a connection that stands, which may be one of TLS.
+///
+/// # Errors
+/// [`SocketFault`].
+pub async fn raw_on<S>(
+    stream: S,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> Result<WebSocketStream<S>, SocketFault>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let uri: http::Uri = url.parse().map_err(other)?;
     let mut builder = ClientBuilder::from_uri(uri);
     for (name, value) in headers {
         let name = HeaderName::try_from(*name).map_err(other)?;

@@ -97,6 +97,16 @@ impl Ring {
         Ok(Ring { sealing, before: Vec::new() })
     }
 
+    /// A new key that seals from now on, and all these, which still open.
+    ///
+    /// # Errors
+    /// [`EntropyFault`].
+    pub fn turned(&self, now_unix_s: u64) -> Result<Self, EntropyFault> {
+        let (sealing, _) = SealKey::fresh(now_unix_s)?;
+        let before = self.before.iter().chain([&self.sealing]).cloned().collect();
+        Ok(Ring { sealing, before })
+    }
+
     /// The keys, of which the newest seals; `None` without any.
     pub(super) fn of(mut keys: Vec<SealKey>) -> Option<Self> {
         keys.sort_by_key(|key| (key.created, key.id));

@@ -124,7 +124,12 @@ impl<'a> Compiler<'a> {
             }
         };
         for (key, owners) in BELONGINGS {
-            if !owners.contains(&kind) && (at.entry(key).is_some() || !at.below(key).names().is_empty()) {
+            let names = at.below(key).names();
+            // What a remote server sends us is ours to limit, and nothing else of it is.
+            if kind == "url" && key == "limits" && names == ["output_rate"] {
+                continue;
+            }
+            if !owners.contains(&kind) && (at.entry(key).is_some() || !names.is_empty()) {
                 let what = format!("`{key}` in [{}] means nothing beside `{kind}`", at.key);
                 let origin = if at.entry(key).is_some() { at.origin_of(key) } else { at.below(key).origin() };
                 let hint = format!("it belongs to a server with {}", named(owners, "or"));

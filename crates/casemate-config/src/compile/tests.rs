@@ -131,6 +131,17 @@ fn every_setting_arrives() {
 }
 
 #[test]
+fn what_a_remote_server_may_say_is_ours_to_limit_and_its_memory_is_not() {
+    let loaded = load("[servers.far]\nurl = \"wss://far.example.com/ws\"\nlimits.output_rate = \"1MiB\"\n");
+    assert_eq!(loaded.snapshot.servers.get("far").unwrap().output.bytes_per_second, 1 << 20);
+    for further in ["limits.memory = \"1GiB\"", "limits.output_rate = \"1MiB\"\nlimits.memory = \"1GiB\""] {
+        let text = format!("[servers.far]\nurl = \"wss://far.example.com/ws\"\n{further}\n");
+        let problems = World::default().load(&written(&text)).unwrap_err();
+        assert!(problems.list()[0].what.contains("`limits` in [servers.far] means nothing"), "{problems}");
+    }
+}
+
+#[test]
 fn a_profile_is_joined_filtered_and_changed() {
     let snapshot = load(FULL).snapshot;
     let team = snapshot.profiles.get("team").unwrap();

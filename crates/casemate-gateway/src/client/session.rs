@@ -1,7 +1,8 @@
 //! Sessions of the legacy dialect. They exist only at this edge; behind it every call stands for itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use casemate_auth::seal::{Bound, Purpose, Seals};
 use casemate_auth::session::{Lease, LeaseState, SessionNumber};
@@ -29,6 +30,8 @@ pub struct Session {
     pub number: SessionNumber,
     /// When it ends.
     pub lease: Lease,
+    /// Over what its client speaks.
+    pub way: Way,
     /// When it was opened, finely enough to tell which of two was first.
     since: Instant,
     /// Whose it is.
@@ -55,6 +58,7 @@ impl Session {
             id: title.id,
             number: title.number,
             lease: title.lease,
+            way: title.way,
             since: clock::instant(),
             subject,
             endpoint,
@@ -147,16 +151,44 @@ pub struct Title {
     id: Box<str>,
     number: SessionNumber,
     lease: Lease,
+    way: Way,
 }
 
 impl Title {
-    /// The title of a connection: it needs no id, and lasts as long as the connection.
+    /// The title of a connection: it needs no id, and lasts as long as the connection, which may be idle for the first time
+    /// and last for the second; for ever without.
     #[must_use]
-    pub fn connection() -> Title {
+    pub fn connection(way: Way, times: Option<(Duration, Duration)>) -> Title {
         // Nothing depends on this number being another one than all others.
         let number = SessionNumber::generate().unwrap_or_else(|_| [0; 16].into());
-        let forever = std::time::Duration::from_secs(u64::MAX);
-        Title { id: "".into(), number, lease: Lease::new(clock::unix_now().as_secs(), forever, forever) }
+        let (idle, life) = times.unwrap_or((Duration::MAX, Duration::MAX));
+        Title { id: "".into(), number, lease: Lease::new(clock::unix_now().as_secs(), idle, life), way }
+    }
+}
+
+/// Over what a client speaks to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Requests over HTTP.
+    Requests,
+    /// A WebSocket.
+    WebSocket,
+    /// A stream of events and posts to it, the transport of 2024-11-05.
+    Events,
+    /// Lines on a Unix socket.
+    Lines,
+}
+
+impl Way {
+    /// The word for it in lists.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Way::Requests => "http",
+            Way::WebSocket => "websocket",
+            Way::Events => "sse",
+            Way::Lines => "unix",
+        }
     }
 }
 
@@ -184,10 +216,12 @@ impl Drop for InFlight {
     }
 }
 
-/// The HTTP sessions of the installation.
+/// The sessions of the installation: those over HTTP by their ids, and the connections that are sessions of their own.
 #[derive(Debug)]
 pub struct Sessions {
     open: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    /// Those of connections from elsewhere, which the listener bounds.
+    connections: Mutex<HashMap<SessionNumber, Arc<Session>>>,
     seals: Arc<Seals>,
 }
 
@@ -204,7 +238,18 @@ impl Sessions {
     /// No sessions yet; their ids will be sealed with these seals.
     #[must_use]
     pub fn new(seals: Arc<Seals>) -> Sessions {
-        Sessions { open: Mutex::default(), seals }
+        Sessions { open: Mutex::default(), connections: Mutex::default(), seals }
+    }
+
+    /// Lists a connection among the sessions for as long as the result is kept.
+    #[must_use]
+    pub fn enter(&self, session: &Arc<Session>) -> Entered<'_> {
+        self.connections().insert(session.number, Arc::clone(session));
+        Entered { sessions: self, number: session.number }
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<SessionNumber, Arc<Session>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a session of a subject at an endpoint, with a fresh id.
@@ -224,7 +269,7 @@ impl Sessions {
         let sealed =
             self.seals.seal(Purpose::Session, &bound(subject, &at), (number.as_bytes(), lease.ends()));
         let id = sealed.map_err(|_| SessionFault::NoSeal)?.into();
-        let session = Arc::new(session(Title { id, number, lease }));
+        let session = Arc::new(session(Title { id, number, lease, way: Way::Requests }));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let max = limits.sessions_max;
         // Counted only when the table is large enough for the bound to be reached at all.
@@ -276,11 +321,13 @@ impl Sessions {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sessions: Vec<_> = open.values().cloned().collect();
         drop(open);
+        sessions.extend(self.connections().values().cloned());
         sessions.sort_by_key(|session| (session.since, session.number));
         sessions
     }
 
-    /// Ends those that are meant, and says which those were. Their clients are told that there is no such session.
+    /// Ends those that are meant, and says which those were. Their clients are told that there is no such session, and
+    /// connections are closed.
     pub fn revoke(&self, meant: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let mut sessions = self.list();
         sessions.retain(|session| meant(session));
@@ -318,6 +365,19 @@ impl Sessions {
     #[must_use]
     pub fn count(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// A connection among the sessions; it is there no more when this is dropped.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    sessions: &'a Sessions,
+    number: SessionNumber,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.sessions.connections().remove(&self.number);
     }
 }
 

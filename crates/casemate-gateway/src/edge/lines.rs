@@ -13,6 +13,7 @@ use casemate_transport::unix::{Acceptor, Arrival};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::link::{self, Guest, Papers};
+use crate::client::Way;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 
@@ -91,8 +92,13 @@ async fn converse<R>(
     let Some(subject) = subject else {
         return link::refuse(&lines, "only the user who runs the gateway may use its socket").await;
     };
-    let guest =
-        Guest { papers: Arc::new(Papers::local(peer)), subject: subject.id.clone(), endpoint, stay: None };
+    let guest = Guest {
+        papers: Arc::new(Papers::local(peer)),
+        subject: subject.id.clone(),
+        endpoint,
+        way: Way::Lines,
+        stay: None,
+    };
     link::converse(gate, (reader, lines), guest).await;
 }
 

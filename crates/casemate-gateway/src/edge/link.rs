@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{Outlet, Session, Title};
+use crate::client::{Outlet, Session, Title, Way};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::journey::{self, Head, SessionRef};
@@ -41,6 +41,8 @@ pub(super) struct Guest {
     pub(super) subject: SubjectId,
     /// Where it talks to.
     pub(super) endpoint: Endpoint,
+    /// Over what.
+    pub(super) way: Way,
     /// How long the connection lasts; for ever where nobody but the user of this machine can hold one.
     pub(super) stay: Option<Stay>,
 }
@@ -100,8 +102,12 @@ pub(super) async fn converse<L: LinkReader>(
 ) {
     let outlet = Outlet::Link(sender.clone());
     let (subject, endpoint) = (guest.subject.clone(), guest.endpoint.clone());
-    let session = Arc::new(Session::new(Title::connection(), subject, endpoint, outlet));
+    let title = Title::connection(guest.way, guest.stay.map(|stay| (stay.idle, stay.life)));
+    let session = Arc::new(Session::new(title, subject, endpoint, outlet));
     let refused = AtomicU32::new(0);
+    // What only the user of this machine can hold is no session that anybody has to look after.
+    let kept = Arc::clone(&gate);
+    let _entered = guest.stay.map(|_| kept.sessions().enter(&session));
     Arc::new(Connection { gate, guest, session, sender, refused }).read(reader).await;
 }
 
@@ -131,6 +137,7 @@ impl Connection {
             let received = tokio::select! {
                 () = self.gate.host().stop.cancelled() => break Some(Farewell::Stopping),
                 () = self.sender.closed() => break None,
+                () = self.session.ended.cancelled() => break Some(Farewell::Refused("the session was ended")),
                 received = reader.next(), if calls.len() < CONCURRENT_MAX => received,
                 Some(ended) = calls.join_next(), if !calls.is_empty() => match ended.ok().flatten() {
                     Some(farewell) => break Some(farewell),

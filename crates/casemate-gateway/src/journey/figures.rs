@@ -8,8 +8,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use casemate_auth::issuers::{Issuer, Issuers, Memory};
 use casemate_auth::token::{Algorithm, Jws, Rules, TokenFault};
@@ -21,14 +19,10 @@ use casemate_policy::{
     Authentication, Policy, PolicyDef, PolicyFile, RoleDef, ServerDef, Subject, SubjectId,
 };
 use casemate_testkit::fixture::Guard;
+use casemate_testkit::tokens::{Signer, key_of, publish};
 use casemate_testkit::{Era, Fixture};
 use casemate_transport::listener::Peer;
-use ring::rsa;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -97,7 +91,7 @@ async fn what_who_and_may_and_how_often_cost() {
 struct World {
     gate: Arc<Gate>,
     key: String,
-    issuer: TestIssuer,
+    issuer: Signer,
     _guards: (Guard, tokio::task::JoinSet<()>),
 }
 
@@ -117,8 +111,9 @@ impl World {
         let wanted = NewKey { name: "laptop".to_owned(), role: role.clone(), scope: None, expires: None };
         let (secret, record) = issue(wanted, 100).unwrap();
         let subject = Subject::new(SubjectId::key(&record.id), vec![role.clone()], Authentication::Key);
-        let issuer = TestIssuer::new();
-        let (keys_at, served) = issuer.serve().await;
+        let issuer = Signer::new();
+        let (address, served) = publish(issuer.set()).await.unwrap();
+        let keys_at = Url::parse(&format!("http://{address}/keys")).unwrap();
         let issuers =
             Issuers::new(Arc::new(SystemResolver::new()), TaskTracker::new(), CancellationToken::new());
         issuers.replace([entry_of(&keys_at, &role)]);
@@ -139,7 +134,7 @@ impl World {
 
     fn tokens(&self, algorithm: Algorithm, count: usize) -> Vec<String> {
         let until = clock::unix_now().as_secs() + 3600;
-        (0..count).map(|number| self.issuer.token(algorithm, (number, until))).collect()
+        (0..count).map(|number| token(&self.issuer, algorithm, (number, until))).collect()
     }
 
     /// Prints what a call costs with one of these credentials each, and returns it in µs.
@@ -249,76 +244,15 @@ impl Identities for Papers {
     }
 }
 
-/// Who signs.
-struct TestIssuer {
-    rsa: rsa::KeyPair,
-    p256: EcdsaKeyPair,
-    ed25519: Ed25519KeyPair,
-}
-
-impl TestIssuer {
-    fn new() -> TestIssuer {
-        let random = ring::rand::SystemRandom::new();
-        // It was made for tests and is of no other use.
-        let text = include_str!("../../../casemate-auth/src/token/tests/rsa.txt").replace('\n', "");
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let p256 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        let ed25519 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
-        TestIssuer {
-            rsa: rsa::KeyPair::from_pkcs8(&STANDARD.decode(text).unwrap()).unwrap(),
-            p256: EcdsaKeyPair::from_pkcs8(algorithm, p256.as_ref(), &random).unwrap(),
-            ed25519: Ed25519KeyPair::from_pkcs8(ed25519.as_ref()).unwrap(),
-        }
-    }
-
-    fn set(&self) -> String {
-        let public = rsa::PublicKeyComponents::<Vec<u8>>::from(self.rsa.public());
-        let (x, y) = self.p256.public_key().as_ref()[1..].split_at(32);
-        let keys = json!({"keys": [
-            {"kty": "RSA", "kid": "RS256", "n": encoded(&public.n), "e": encoded(&public.e)},
-            {"kty": "EC", "crv": "P-256", "kid": "ES256", "x": encoded(x), "y": encoded(y)},
-            {"kty": "OKP", "crv": "Ed25519", "kid": "EdDSA", "x": encoded(self.ed25519.public_key().as_ref())},
-        ]});
-        keys.to_string()
-    }
-
-    /// Gives its keys to whoever asks, on this machine.
-    async fn serve(&self) -> (Url, tokio::task::JoinSet<()>) {
-        let set = self.set();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let keys_at = format!("http://{}/keys", listener.local_addr().unwrap());
-        let mut served = tokio::task::JoinSet::new();
-        served.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-                stream.write_all(format!("{head} {}\r\n\r\n{set}", set.len()).as_bytes()).await.unwrap();
-            }
-        });
-        (Url::parse(&keys_at).unwrap(), served)
-    }
-
-    /// A token of the size that issuers make.
-    fn token(&self, algorithm: Algorithm, (number, expires): (usize, u64)) -> String {
-        let header = json!({"alg": algorithm.to_string(), "kid": algorithm.to_string(), "typ": "at+jwt"});
-        let claims = json!({
-            "iss": ISSUER, "sub": "alice", "aud": "http://127.0.0.1/mcp", "exp": expires, "iat": expires - 3600,
-            "jti": format!("3f0e1c7a-8d5b-4b1e-9a51-{number:012}"), "client_id": "7c6b0a52-agent",
-            "scope": "openid profile mcp:read mcp:write", "groups": ["staff", "platform", "oncall"],
-        });
-        let signed = [header, claims].map(|part| encoded(part.to_string().as_bytes())).join(".");
-        let random = ring::rand::SystemRandom::new();
-        let signature = match algorithm {
-            Algorithm::Rs256 => {
-                let mut signature = vec![0; self.rsa.public().modulus_len()];
-                self.rsa.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
-                signature
-            }
-            Algorithm::Es256 => self.p256.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec(),
-            _ => self.ed25519.sign(signed.as_bytes()).as_ref().to_vec(),
-        };
-        format!("{signed}.{}", encoded(&signature))
-    }
+/// A token of the size that issuers make.
+fn token(issuer: &Signer, algorithm: Algorithm, (number, expires): (usize, u64)) -> String {
+    let header = json!({"alg": algorithm.to_string(), "kid": key_of(algorithm), "typ": "at+jwt"});
+    let claims = json!({
+        "iss": ISSUER, "sub": "alice", "aud": "http://127.0.0.1/mcp", "exp": expires, "iat": expires - 3600,
+        "jti": format!("3f0e1c7a-8d5b-4b1e-9a51-{number:012}"), "client_id": "7c6b0a52-agent",
+        "scope": "openid profile mcp:read mcp:write", "groups": ["staff", "platform", "oncall"],
+    });
+    issuer.token(algorithm, &header.to_string(), &claims.to_string())
 }
 
 fn rules_of(role: &RoleName) -> Rules {
@@ -391,10 +325,6 @@ fn body() -> Bytes {
         },
     });
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string().into()
-}
-
-fn encoded(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn say(line: &str) {

@@ -5,6 +5,7 @@ pub(super) mod script;
 
 use std::time::Duration;
 
+use casemate_auth::seal::{Owner, Ring, Seals};
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
@@ -33,6 +34,10 @@ fn going_on(tool: &str, arguments: Value, result: &Value) -> Value {
     let mut params = json!({"name": tool, "arguments": arguments});
     params.as_object_mut().unwrap().append(&mut retry(result));
     params
+}
+
+fn now() -> u64 {
+    crate::clock::unix_now().as_secs()
 }
 
 async fn with_questions(program: &str, questions: QuestionLimits) -> Harness {
@@ -165,6 +170,82 @@ async fn a_state_that_was_changed_or_given_for_another_call_is_refused_and_the_c
     assert_eq!(client.request("tools/call", wrong).await.unwrap_err().code(), Some(-32602));
     // None of them used it up.
     client.request("tools/call", good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_waits_outlives_a_change_of_the_keys() {
+    let ring = Ring::fresh(now()).unwrap();
+    let seals = Seals::new(ring.clone(), Owner([1; 8]));
+    let harness = Harness::replica(vec![stdio_entry("one", "legacy")], seals).await;
+    let client = modern(&harness, "/mcp", "owner");
+    let (tool, m) = ("one__test_elicitation", || json!({"message": "m"}));
+    let kept = asked(&client, tool, m()).await;
+    let turned = ring.turned(now()).unwrap();
+    harness.gate.seals().swap(turned.clone());
+    client.request("tools/call", going_on(tool, m(), &kept)).await.unwrap();
+    // What begins now is sealed with the new key, and the one before may be forgotten some day.
+    let question = asked(&client, tool, m()).await;
+    harness.gate.seals().swap(turned.turned(now()).unwrap());
+    client.request("tools/call", going_on(tool, m(), &question)).await.unwrap();
+    let lost = asked(&client, tool, m()).await;
+    harness.gate.seals().swap(Ring::fresh(now()).unwrap());
+    let refused = client.request("tools/call", going_on(tool, m(), &lost)).await.unwrap_err();
+    assert_eq!(code(&refused), "CM1308", "its key is gone");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_elsewhere_is_refused_in_so_many_words_and_a_servers_own_state_goes_anywhere() {
+    let (shared, _guard) = http_server("two", Fixture::new(Era::Modern)).await;
+    let ring = Ring::fresh(now()).unwrap();
+    let replica = async |owner| {
+        let seals = Seals::new(ring.clone(), Owner([owner; 8]));
+        Harness::replica(vec![stdio_entry("one", "legacy"), shared.clone()], seals).await
+    };
+    let (here, there) = (replica(1).await, replica(2).await);
+    let (client, other) = (modern(&here, "/mcp", "owner"), modern(&there, "/mcp", "owner"));
+    let (tool, m) = ("one__test_elicitation", || json!({"message": "m"}));
+    let question = asked(&client, tool, m()).await;
+    let refused = other.request("tools/call", going_on(tool, m(), &question)).await.unwrap_err();
+    assert_eq!(code(&refused), "CM1712");
+    assert!(refused.to_string().contains("another replica of this gateway has it"), "{refused}");
+    client.request("tools/call", going_on(tool, m(), &question)).await.unwrap();
+
+    let tool = "two__test_input_required_result_elicitation";
+    let question = asked(&client, tool, json!({})).await;
+    let done = other.request("tools/call", going_on(tool, json!({}), &question)).await.unwrap();
+    assert_eq!(done["resultType"], "complete", "{done}");
+    let thief = modern(&there, "/mcp", "other");
+    let question = asked(&client, tool, json!({})).await;
+    let refused = thief.request("tools/call", going_on(tool, json!({}), &question)).await.unwrap_err();
+    assert_eq!(code(&refused), "CM1309");
+}
+
+#[tokio::test]
+async fn what_nobody_here_knows_passes_through_between_any_two_dialects() {
+    let capabilities = json!({"extensions": {"com.example/unknown": {"x": [1, null, "é"]}}});
+    let meta = json!({
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "vendor=a:b;c", "baggage": "k=v,%20", "com.example/thing": {"deep": [{"é": 1}, null]}
+    });
+    for program in ["legacy", "modern"] {
+        let harness = Harness::start(vec![stdio_entry("one", program)]).await;
+        let mut legacy = harness.client("/servers/one/mcp", "owner");
+        legacy.initialize("2025-11-25", capabilities.clone()).await.unwrap();
+        let modern = harness.client("/servers/one/mcp", "owner").modern(capabilities.clone());
+        for (client, speaks) in [(legacy, "legacy"), (modern, "modern")] {
+            let params = json!({"name": "request_info", "arguments": {}, "_meta": meta});
+            let seen = client.request("tools/call", params).await.unwrap();
+            let seen = &seen["structuredContent"];
+            for (key, value) in meta.as_object().unwrap() {
+                assert_eq!(&seen["meta"][key], value, "{speaks} client, {program} server: {key}");
+            }
+            let (declared, sent) = (&seen["capabilities"]["extensions"], &capabilities["extensions"]);
+            assert_eq!(
+                declared["com.example/unknown"], sent["com.example/unknown"],
+                "{speaks}, {program}: {seen}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,12 @@ impl Harness {
 
     /// The same, with what an earlier one learned of definitions.
     pub(super) async fn with_pins(servers: Vec<ServerEntry>, pins: Arc<Book>) -> Harness {
-        Harness::over((servers, pins), Limits::default(), Shell::default()).await
+        Harness::over((servers, pins, None), Limits::default(), Shell::default()).await
+    }
+
+    /// One of several that have their keys in common.
+    pub(super) async fn replica(servers: Vec<ServerEntry>, seals: Seals) -> Harness {
+        Harness::over((servers, Arc::default(), Some(seals)), Limits::default(), Shell::default()).await
     }
 
     pub(super) async fn with_limits(servers: Vec<ServerEntry>, limits: Limits) -> Harness {
@@ -89,10 +94,14 @@ impl Harness {
     }
 
     pub(super) async fn with(servers: Vec<ServerEntry>, limits: Limits, shell: Shell) -> Harness {
-        Harness::over((servers, Arc::default()), limits, shell).await
+        Harness::over((servers, Arc::default(), None), limits, shell).await
     }
 
-    async fn over((servers, pins): (Vec<ServerEntry>, Arc<Book>), limits: Limits, shell: Shell) -> Harness {
+    async fn over(
+        (servers, pins, seals): (Vec<ServerEntry>, Arc<Book>, Option<Seals>),
+        limits: Limits,
+        shell: Shell,
+    ) -> Harness {
         let records = Arc::new(Records::default());
         let keys = Arc::new(Keys::default());
         let links = Arc::new(Links::default());
@@ -100,6 +109,7 @@ impl Harness {
         parts.pins = Arc::clone(&pins) as Arc<dyn Pins>;
         let bench = Arc::new(Bench::default());
         parts.judges = Arc::clone(&bench) as _;
+        parts.seals = seals.map_or(parts.seals, Arc::new);
         if let Some(host) = Arc::get_mut(&mut parts.host) {
             host.launcher = Arc::clone(&links) as Arc<dyn Launcher>;
         }

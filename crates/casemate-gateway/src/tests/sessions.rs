@@ -143,7 +143,7 @@ fn a_session_did_not_keep_the_whole_message_that_opened_it() {
     let message = bytes::Bytes::from(params.as_bytes().to_vec());
     let streams = casemate_transport::http::streams::Streams::new(Default::default());
     let session = crate::client::Session::new(
-        crate::client::Title::connection(),
+        crate::client::Title::connection(crate::client::Way::Lines, None),
         casemate_policy::SubjectId::local(0),
         crate::endpoint::Endpoint::Joined,
         crate::client::Outlet::General(streams),

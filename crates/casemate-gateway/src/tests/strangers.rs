@@ -20,7 +20,7 @@ use tokio::net::TcpSocket;
 use bad::{BODY, Bad, PROXY, credentials, hosts, lines, pages, shapes};
 
 use super::harness::{Harness, stdio_entry};
-use crate::edge::http::routes::{Access, ROUTES};
+use crate::edge::http::routes::{Access, LANDING, ROUTES};
 use crate::snapshot::{Limits, Pace, Rate};
 
 /// Sends bytes from an address and reads whatever comes back until the end.
@@ -238,6 +238,51 @@ async fn every_route_is_closed_to_those_without_a_credential() {
         "/oauth/callback".to_owned(),
     ];
     assert_eq!(open, expected, "what is open to everybody is a decision, not a slip");
+    assert!(!harness.records.lines.borrow().iter().any(|line| line.starts_with("allow")));
+}
+
+/// A browser adds what it has to whatever a page asks for: a client's certificate, and that it sits on this machine. There is
+/// no cookie and no form here, and nothing that would change something without a credential in a header; all the same
+/// no page of another site gets as far as a route. One that people arrive at from elsewhere changes nothing.
+#[tokio::test]
+async fn no_page_of_another_site_reaches_a_route_with_what_its_browser_has() {
+    let landings = &[LANDING];
+    let harness =
+        Harness::with_shell(vec![stdio_entry("one", "legacy")], Shell { landings, ..shell() }).await;
+    let navigates = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    let foreign: [&[&str]; 7] = [
+        &["Sec-Fetch-Site: cross-site"],
+        &["Sec-Fetch-Site: same-site"],
+        &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
+        &["Origin: https://evil.example"],
+        &["Origin: null", "Sec-Fetch-Site: cross-site"],
+        &["Origin: https://evil.example", "Sec-Fetch-Site: same-origin"],
+        &navigates,
+    ];
+    for route in ROUTES {
+        let path = route.path.replace("NAME", "one");
+        for method in route.methods {
+            for headers in foreign {
+                let text = String::from_utf8(Bad::With(lines(headers)).request()).unwrap();
+                let text = text.replacen("POST /mcp", &format!("{method} {path}"), 1);
+                let answer = send(harness.address, [127, 0, 0, 1].into(), text.as_bytes()).await;
+                let arrives = path == LANDING && headers == navigates;
+                let expected = if arrives { "200" } else { "403" };
+                assert_eq!(answer.get(9..12), Some(expected), "{method} {path} {headers:?}: {answer}");
+            }
+            // What the same browser sends for a page of ours, or for a person who typed the address, goes on to the route.
+            for own in ["same-origin", "none"] {
+                let own = lines(&[&format!("Sec-Fetch-Site: {own}")]);
+                let text = String::from_utf8(Bad::With(own).request()).unwrap();
+                // Streams would stay open; without a credential each route says what it is.
+                let text = text
+                    .replacen("POST /mcp", &format!("{method} {path}"), 1)
+                    .replace("Bearer owner", "Bearer x");
+                let answer = send(harness.address, [127, 0, 0, 1].into(), text.as_bytes()).await;
+                assert_ne!(answer.get(9..12), Some("403"), "{method} {path}: {answer}");
+            }
+        }
+    }
     assert!(!harness.records.lines.borrow().iter().any(|line| line.starts_with("allow")));
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Reader {
     output: Output,
     noise: Noise,
     rate: OutputRate,
+    /// For what comes in whole messages; lines are counted while they are read.
+    messages: Allowance,
     wire: Arc<Wire>,
     outlet: Arc<Outlet>,
     tracker: TaskTracker,
@@ -83,6 +85,7 @@ impl Reader {
             output,
             noise,
             rate: seed.entry.output,
+            messages: Allowance::new(seed.entry.output),
             wire,
             outlet: Arc::clone(&seed.outlet),
             tracker: seed.host.tracker.clone(),
@@ -98,6 +101,9 @@ impl Reader {
     pub(super) async fn run(&mut self) -> Silence {
         loop {
             match self.output.next().await {
+                Ok(Line::Frame(text)) if self.is_too_much(&text) => {
+                    return Silence::OverLimit(self.rate.overrun());
+                }
                 Ok(Line::Frame(text)) => self.take(&text),
                 Ok(Line::TooLong { bytes }) => self.refuse_giant(bytes),
                 Err(Unread::Closed) => return Silence::Closed,
@@ -115,6 +121,16 @@ impl Reader {
                 return Silence::Broken("it floods its output with text that is no message".to_owned());
             }
             self.brake.hold().await;
+        }
+    }
+
+    /// Whether a whole message is more than the server may say in that time.
+    fn is_too_much(&mut self, text: &Bytes) -> bool {
+        match self.output {
+            Output::Lines(..) => false,
+            Output::Messages(_) | Output::Events(_) => {
+                self.messages.spend(text.len() as u64) == Spent::TooMuch
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::fakes::{caller, entry, host, tool, value};
-use crate::entry::{Carrier, HttpSource, SocketSource, Source};
+use crate::entry::{Carrier, HttpSource, OutputRate, SocketSource, Source};
 use crate::{
     Credentials, Errand, Fault, Fetching, Host, Invitation, Launch, Launcher, Process, Rejection, Remedy,
     Server, Soon,
@@ -99,6 +99,44 @@ async fn echo(server: &Server) -> Result<serde_json::Value, Fault> {
 
 async fn guarded() -> (std::net::SocketAddr, Guard) {
     Fixture::new(Era::Dual).listen_sockets(Some("s3cret")).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_may_be_said_over_time_holds_for_whole_messages_too() {
+    let (sockets, _one) = Fixture::new(Era::Legacy).listen_sockets(None).await.unwrap();
+    let (events, _two) = Fixture::new(Era::Legacy).listen_events().await.unwrap();
+    let over_events = HttpSource {
+        url: format!("http://{events}/sse").parse().unwrap(),
+        carrier: Carrier::Http,
+        headers: Default::default(),
+        oauth: Default::default(),
+    };
+    for source in [websocket(sockets, &[]), Source::Http(over_events)] {
+        let server = |rate| {
+            let mut entry = entry();
+            (entry.source, entry.output) = (source.clone(), rate);
+            Server::new(Arc::new(entry), hosted(Arc::default()))
+        };
+        let message = "x".repeat(30_000);
+        let arguments = json!({"name": "echo", "arguments": {"message": message}}).to_string();
+        let say = async |server: &Server| {
+            let (events, _kept) = mpsc::channel(4);
+            let call = tool(&arguments);
+            let outcome = timeout(Duration::from_secs(20), server.call(&caller(1), &call, events)).await;
+            outcome.expect("the call ended").map(drop)
+        };
+        let usual = server(OutputRate::default());
+        for _ in 0..10 {
+            say(&usual).await.unwrap();
+        }
+        // Sixteen times that may come at once: two of these messages, and in the time that all take not all ten.
+        let rate = OutputRate { bytes_per_second: 4 << 10 };
+        let (bounded, mut said) = (server(rate), Ok(()));
+        for _ in 0..10 {
+            said = said.and(say(&bounded).await);
+        }
+        assert_eq!(said.unwrap_err(), Fault::OverLimit { overrun: rate.overrun() });
+    }
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ struct Open(Vec<SessionState>);
 impl Report for Open {
     fn lay_out(&self, page: &mut Page) {
         if self.0.is_empty() {
-            page.line("No client has a session. Clients of the present protocol need none.");
+            page.line("No client has a session or a connection. Clients of the present protocol need none over HTTP.");
             return;
         }
         let row = |session: &SessionState| -> Vec<Entry> {
@@ -52,6 +52,7 @@ impl Report for Open {
                 Entry::from(&session.id),
                 Entry::from(&session.subject),
                 Entry::from(&session.endpoint),
+                Entry::from(&session.over),
                 Entry::from(session.client.as_deref().unwrap_or("-")),
                 Entry::from(clock::date_time(session.opened)),
                 Entry::from(clock::date_time(session.used)),
@@ -60,7 +61,10 @@ impl Report for Open {
             ]
         };
         let rows: Vec<_> = self.0.iter().map(row).collect();
-        page.table(&["id", "subject", "endpoint", "client", "opened", "last used", "ends", "calls"], &rows);
+        page.table(
+            &["id", "subject", "endpoint", "over", "client", "opened", "last used", "ends", "calls"],
+            &rows,
+        );
     }
 }
 

@@ -23,10 +23,10 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 }
 
 /// An authority that makes certificates, in a folder of its own.
-struct Authority(PathBuf);
+pub(crate) struct Authority(pub(crate) PathBuf);
 
 impl Authority {
-    fn new(home: &Home, name: &str) -> Authority {
+    pub(crate) fn new(home: &Home, name: &str) -> Authority {
         let folder = home.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         let subject = format!("/CN={name}");
@@ -64,7 +64,7 @@ impl Authority {
     }
 
     /// Makes a certificate that is good for so many days, and its key: `NAME.pem` and `NAME.key`.
-    fn make(&self, name: &str, (kind, days): (&str, &str)) -> PathBuf {
+    pub(crate) fn make(&self, name: &str, (kind, days): (&str, &str)) -> PathBuf {
         let (key, request, certificate) =
             (format!("{name}.key"), format!("{name}.csr"), format!("{name}.pem"));
         let (subject, extensions) = (format!("/CN={name}"), format!("{kind}.ext"));
@@ -140,7 +140,7 @@ fn finish(mut client: Child, request: &str) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-fn settings(server: &Path, further: &str) -> String {
+pub(crate) fn settings(server: &Path, further: &str) -> String {
     let key = server.with_extension("key");
     format!("[gateway.tls]\ncertificate = {server:?}\nkey = {key:?}\n{further}\n")
 }

@@ -33,4 +33,5 @@ mod running;
 mod secrets;
 mod service;
 mod serving;
+mod sockets;
 mod stopped;

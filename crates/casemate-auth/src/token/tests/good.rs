@@ -57,7 +57,7 @@ fn dates_to_the_second() {
     let rules = |leeway_s| Rules { leeway_s, ..rules() };
     let at = |leeway_s: u64, now: u64| {
         let token = signer().token(Algorithm::EdDsa, &header(Algorithm::EdDsa), CLAIMS);
-        rules(leeway_s).judge(&Jws::read(&token).unwrap(), &signer().keys(), (RESOURCE, now)).is_ok()
+        rules(leeway_s).judge(&Jws::read(&token).unwrap(), &keys_of(signer()), (RESOURCE, now)).is_ok()
     };
     // It is good from 1000 on and until 2000, which is not part of it.
     for (leeway, now, is_good) in [

@@ -118,7 +118,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("\"64MiB\""),
         effect: Live,
         reason: "What the server may write to its standard output in a second, in the long run; sixteen seconds' \
-                 worth may come at once. A server that floods us is ended.",
+                 worth may come at once. A server that floods us is ended. It holds for servers over WebSocket, HTTP with \
+                 SSE and sockets too, whose connection is closed; over Streamable HTTP each answer has its own limit.",
         example: "\"1MiB\"",
     },
     Setting {

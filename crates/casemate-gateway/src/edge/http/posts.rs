@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::head_of;
-use crate::client::Outlet;
+use crate::client::{Outlet, Way};
 use crate::edge::link::{Guest, Papers, Stay, converse};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
@@ -163,6 +163,7 @@ async fn serve(
         papers,
         subject: identified.subject.id.clone(),
         endpoint: identified.head.endpoint.clone(),
+        way: Way::Events,
         stay: Some(Stay { idle: limits.session_idle_max, life: limits.session_life_max }),
     };
     drop(identified);

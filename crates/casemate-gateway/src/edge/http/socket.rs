@@ -7,7 +7,7 @@ use casemate_transport::websocket::{self, Bounds, Side};
 use tokio::sync::mpsc;
 
 use super::head_of;
-use crate::client::Outlet;
+use crate::client::{Outlet, Way};
 use crate::edge::link::{Guest, Papers, Stay, converse};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
@@ -45,6 +45,7 @@ async fn serve(gate: Arc<Gate>, identified: Identified, stream: Box<dyn casemate
         papers: Arc::new(Papers::of(&head)),
         subject: subject.id.clone(),
         endpoint: head.endpoint,
+        way: Way::WebSocket,
         stay: Some(Stay { idle: limits.session_idle_max, life: limits.session_life_max }),
     };
     // What a connection was opened under does not keep the whole configuration of that time alive.

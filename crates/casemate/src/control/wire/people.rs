@@ -27,6 +27,9 @@ pub struct SessionState {
     pub subject: String,
     /// Where it was opened.
     pub endpoint: String,
+    /// Over what the client speaks: `http`, `websocket`, `sse`.
+    #[serde(default)]
+    pub over: String,
     /// What the client says it is, and in which version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,

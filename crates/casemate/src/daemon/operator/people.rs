@@ -27,6 +27,7 @@ fn session(session: &Arc<Session>) -> SessionState {
         id: session.number.to_string(),
         subject: session.subject.to_string(),
         endpoint: session.endpoint.to_string(),
+        over: session.way.as_str().to_owned(),
         client,
         revision: hello.map(|hello| hello.revision.as_str().to_owned()),
         opened: session.lease.opened(),

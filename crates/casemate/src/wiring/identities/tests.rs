@@ -1,8 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use casemate_auth::issuers::Issuer;
 use casemate_auth::token::{Algorithm, Rules};
 use casemate_auth::{NewKey, issue};
@@ -12,8 +10,7 @@ use casemate_gateway::front::PublicUrl;
 use casemate_mcp::names::RoleName;
 use casemate_net::SystemResolver;
 use casemate_net::fetch::{Reachable, Url};
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use casemate_testkit::tokens::{Signer, publish};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -61,7 +58,7 @@ async fn of_local_users_only_our_own_is_somebody() {
 /// An issuer on this machine whose keys can be changed, and the papers that know it.
 struct World {
     papers: Papers,
-    key: Ed25519KeyPair,
+    key: Signer,
     identity: Identity,
     base: PublicUrl,
     _folder: tempfile::TempDir,
@@ -70,21 +67,9 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let random = ring::rand::SystemRandom::new();
-        let document = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
-        let key = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
-        let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
-        let set = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":"a"}}]}}"#);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let keys_at = format!("http://{}/keys", listener.local_addr().unwrap());
-        let mut served = tokio::task::JoinSet::new();
-        served.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-                stream.write_all(format!("{head} {}\r\n\r\n{set}", set.len()).as_bytes()).await.unwrap();
-            }
-        });
+        let key = Signer::new();
+        let (address, served) = publish(key.set()).await.unwrap();
+        let keys_at = format!("http://{address}/keys");
         let folder = tempfile::tempdir().unwrap();
         let papers = papers(Store::open(&folder.path().join("data")).unwrap()).await;
         let identity = identity(&keys_at);
@@ -97,10 +82,7 @@ impl World {
         let claims = format!(
             r#"{{"iss":"https://issuer.example","sub":"alice","aud":"https://mcp.example.com/mcp","exp":{expires},"scope":"{scope}"}}"#
         );
-        let parts = [r#"{"alg":"EdDSA","kid":"a"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
-        let signed = parts.join(".");
-        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()));
-        format!("{signed}.{signature}")
+        self.key.token("EdDSA", r#"{"alg":"EdDSA","kid":"eddsa"}"#, &claims)
     }
 
     fn at(&self, token: &str, now_unix_s: u64) -> Result<Arc<Subject>, Rejection> {
