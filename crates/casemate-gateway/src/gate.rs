@@ -390,6 +390,7 @@ impl Gate {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
+        self.tasks.sweep(|subject| self.current(subject).is_some());
         self.quarantine.sweep();
         self.approvals.sweep().await;
     }

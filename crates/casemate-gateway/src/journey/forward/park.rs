@@ -236,7 +236,7 @@ async fn resumed(
 }
 
 /// What the client replied to our questions: an object for each.
-fn replies(params: &Members) -> Result<Members, Refusal> {
+pub(super) fn replies(params: &Members) -> Result<Members, Refusal> {
     let wrong = || {
         let message = "params.inputResponses has to be an object that has an object for each question";
         Refusal::new(Code::BadParams, message).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))

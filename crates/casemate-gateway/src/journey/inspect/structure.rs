@@ -4,6 +4,7 @@
 
 use casemate_inspect::{Class, Finding, Findings, Measure, Severity};
 use casemate_mcp::json::Members;
+use casemate_mcp::method::Method;
 
 use crate::catalog::Kind;
 use crate::journey::receive::Received;
@@ -16,7 +17,15 @@ use crate::refusal::{Code, Refusal, Retry};
 /// [`Code::BadStructure`], [`Code::NoStructure`].
 pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> Result<Findings, Refusal> {
     let mut findings = Findings::default();
-    let Target::Item { shelf, kind: Kind::Tools, item, .. } = target else { return Ok(findings) };
+    let (shelf, item, result) = match target {
+        Target::Item { shelf, kind: Kind::Tools, item, .. } => (shelf, item, result.clone()),
+        Target::Task { shelf, item: Some(item) } => match late(received, result) {
+            Some(result) => (shelf, item, result),
+            None => return Ok(findings),
+        },
+        _ => return Ok(findings),
+    };
+    let result = &result;
     let server = &shelf.server().entry().name;
     let measure = received.passage.identified.snapshot.inspecting.output(server);
     let Some(schema) = item.output().filter(|_| measure > Measure::Off) else {
@@ -50,6 +59,26 @@ pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> 
         decoy: None,
     });
     Ok(findings)
+}
+
+/// The result of a tool in the answer to a request about its task.
+fn late(received: &Received, answer: &Members) -> Option<Members> {
+    match received.call.method {
+        Method::TasksResult => Some(answer.clone()),
+        Method::TasksGet => answer.object("result"),
+        _ => None,
+    }
+}
+
+/// An answer about a task without what the server says in our name in the result that is in it.
+pub(super) fn unclaimed_late(received: &Received, answer: Members) -> Members {
+    let result = match received.call.method {
+        Method::TasksGet => answer.object("result"),
+        _ => None,
+    };
+    let Some(result) = result.filter(|result| result.has("_meta")) else { return answer };
+    let bare = super::content::unclaimed(result).raw().clone();
+    answer.edit().set("result", bare).members()
 }
 
 /// Whether it is the tool's result, and neither a question nor the beginning of a task. Content that is there is judged
