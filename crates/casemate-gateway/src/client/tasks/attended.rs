@@ -135,6 +135,11 @@ impl Attended {
         Ok(Attending { orders })
     }
 
+    /// Lets go of a task that asks nothing any more.
+    pub(crate) fn end(&self, key: &TaskKey) {
+        lock(&self.open).keepers.remove(key);
+    }
+
     /// Lets go of those whose subject is there no more.
     pub(super) fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
         let owners: Vec<SubjectId> =

@@ -59,13 +59,13 @@ pub(crate) struct KeptTask {
 }
 
 impl Kept {
-    /// Keeps an answer for its subject; the id of its task, or nothing when there is no room for it.
+    /// Keeps an answer for its subject; its task and the id of that, or nothing when there is no room for it.
     pub(crate) fn keep(
         &self,
         (owner, server): (&SubjectId, &ServerName),
         answer: Answer,
         time: Option<Duration>,
-    ) -> Option<String> {
+    ) -> Option<(String, KeptTask)> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
         let id = format!("{PREFIX}{:032x}", u128::from_be_bytes(random));
@@ -99,8 +99,8 @@ impl Kept {
             let oldest = oldest.map(|(id, _)| id.clone())?;
             tasks.remove(&oldest);
         }
-        tasks.insert(id.as_str().into(), task);
-        Some(id)
+        tasks.insert(id.as_str().into(), task.clone());
+        Some((id, task))
     }
 
     /// A task of this subject at this server that is kept.
@@ -144,12 +144,12 @@ mod tests {
         let (one, two) = (ServerName::parse("one").unwrap(), ServerName::parse("two").unwrap());
         let (ann, bob) = (SubjectId::key("ann"), SubjectId::key("bob"));
         let answer = || Answer::Result(Raw::EMPTY_OBJECT);
-        let id = kept.keep((&ann, &one), answer(), Some(Duration::from_secs(9))).unwrap();
+        let (id, _) = kept.keep((&ann, &one), answer(), Some(Duration::from_secs(9))).unwrap();
         assert!(kept.find((&ann, &one), &id).is_some());
         assert!(kept.find((&bob, &one), &id).is_none() && kept.find((&ann, &two), &id).is_none());
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(kept.find((&ann, &one), &id).is_none());
-        let asked = kept.keep((&ann, &one), answer(), Some(Duration::MAX)).unwrap();
+        let (asked, _) = kept.keep((&ann, &one), answer(), Some(Duration::MAX)).unwrap();
         assert_eq!(kept.find((&ann, &one), &asked).unwrap().time, TIME_MAX);
         kept.sweep(|subject| *subject != ann);
         assert!(kept.find((&ann, &one), &asked).is_none());
@@ -160,9 +160,9 @@ mod tests {
         let kept = Kept::default();
         let one = ServerName::parse("one").unwrap();
         let (ann, bob) = (SubjectId::key("ann"), SubjectId::key("bob"));
-        let hers = kept.keep((&ann, &one), Answer::Result(Raw::EMPTY_OBJECT), None).unwrap();
+        let (hers, _) = kept.keep((&ann, &one), Answer::Result(Raw::EMPTY_OBJECT), None).unwrap();
         let large = || Answer::Result(Raw::string_of(&"x".repeat(OWN_BYTES_MAX / 2)));
-        let first = kept.keep((&bob, &one), large(), None).unwrap();
+        let (first, _) = kept.keep((&bob, &one), large(), None).unwrap();
         (0..OWN_MAX + 3).for_each(|_| drop(kept.keep((&bob, &one), Answer::Result(Raw::EMPTY_OBJECT), None)));
         assert!(kept.find((&bob, &one), &first).is_none() && kept.find((&ann, &one), &hers).is_some());
         assert_eq!(kept.lock().tasks.values().filter(|task| task.owner == bob).count(), OWN_MAX);

@@ -29,7 +29,7 @@ use crate::upstream::{Caller, Event, Fault};
 const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// When a subject with too many waiting calls should come again.
-const COME_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether the client of a request can be answered with a question, or comes back with the reply to one.
 pub(super) fn is_for(received: &Received) -> bool {

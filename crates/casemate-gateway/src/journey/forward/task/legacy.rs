@@ -192,10 +192,7 @@ pub(super) fn kept(
     lasts: Option<Duration>,
 ) -> Result<Raw, Refusal> {
     let (subject, server) = (&received.passage.identified.subject.id, &shelf.server().entry().name);
-    let kept = gate.tasks().kept();
-    let id = kept.keep((subject, server), answer, lasts);
-    let found = id.and_then(|id| Some((kept.find((subject, server), &id)?, id)));
-    let (task, id) = found.ok_or_else(|| {
+    let (id, task) = gate.tasks().kept().keep((subject, server), answer, lasts).ok_or_else(|| {
         let message = "The call was made, and there is no room to keep its result as a task: fetch the results of others first, or \
                        call without `task`.";
         Refusal::new(Code::TooManyCalls, message).with_retry(Retry::Check)

@@ -5,11 +5,12 @@ use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::task::{self, Status};
 
+use super::super::park::{self, COME_AGAIN};
 use super::{Asked, Refusal};
 use crate::client::tasks::{Attending, Looked};
 use crate::journey::inspect::{content, questions};
 use crate::parked::{Conversation, Full, Number};
-use crate::refusal::Code;
+use crate::refusal::{Code, Retry};
 use crate::upstream::Caller;
 
 /// Answers `tasks/get`, `tasks/update` and `tasks/cancel`.
@@ -30,6 +31,9 @@ async fn get(asked: Asked<'_>) -> Result<Answer, Refusal> {
             error @ Answer::Error(_) => return Ok(error),
         };
         let status = Status::of(&told).ok_or_else(|| asked.bad_answer(&method))?;
+        if status.is_final() {
+            asked.gate.tasks().attended().end(&key(asked));
+        }
         let shown = task::modern(&told);
         return Ok(Answer::Result(match status {
             Status::Completed | Status::Failed => ended(asked, &shown).await?,
@@ -112,12 +116,12 @@ fn full(why: Full) -> Refusal {
     let message = format!(
         "The task asks something, and too many others wait for answers already ({setting}): answer those first."
     );
-    Refusal::new(Code::TooManyQuestions, message)
+    Refusal::new(Code::TooManyQuestions, message).with_retry(Retry::After(COME_AGAIN))
 }
 
 /// Hands replies to the server. Those to what is not asked are left out, as the protocol has it.
 async fn update(asked: Asked<'_>) -> Result<Answer, Refusal> {
-    let replies = super::super::park::replies(&asked.received.call.params)?;
+    let replies = park::replies(&asked.received.call.params)?;
     if let Some(attending) = asked.gate.tasks().attended().find(&key(asked)) {
         attending.reply(replies).await;
         return Ok(Answer::Result(Raw::EMPTY_OBJECT));
@@ -132,6 +136,7 @@ async fn update(asked: Asked<'_>) -> Result<Answer, Refusal> {
 /// Gives a task up. One that is over already stays what it is; the newer dialect does not mind.
 async fn cancel(asked: Asked<'_>) -> Result<Answer, Refusal> {
     if let Answer::Result(_) = asked.ask(Method::TasksCancel, None).await? {
+        asked.gate.tasks().attended().end(&key(asked));
         return Ok(Answer::Result(Raw::EMPTY_OBJECT));
     }
     Ok(match asked.ask(Method::TasksGet, None).await? {
