@@ -5,7 +5,7 @@ mod bus;
 mod outlet;
 mod questions;
 mod session;
-mod tasks;
+pub(crate) mod tasks;
 
 pub use bus::{Bus, Listener, Listening, Wants};
 pub use outlet::Outlet;

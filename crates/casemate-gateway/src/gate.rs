@@ -420,6 +420,7 @@ impl Gate {
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
         self.results.retain(&|subject| self.current(subject).is_some());
+        self.tasks.sweep(|subject| self.current(subject).is_some());
         self.quarantine.sweep();
         self.approvals.sweep().await;
     }

@@ -23,5 +23,6 @@ mod sessions;
 mod sockets;
 mod strangers;
 mod structure;
+mod tasks;
 mod tokens;
 mod transports;

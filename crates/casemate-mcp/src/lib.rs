@@ -14,3 +14,4 @@ pub mod method;
 pub mod names;
 pub mod question;
 pub mod revision;
+pub mod task;

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use casemate_mcp::call::Answer;
+use casemate_mcp::call::{Answer, Call};
 use casemate_mcp::frame::{Id, notification_text};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_mcp::question::Need;
+use casemate_mcp::task;
 use casemate_policy::SubjectId;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
@@ -71,6 +73,8 @@ struct Open {
     /// Absent for requests of our own.
     events: Option<mpsc::Sender<Event>>,
     activity: Arc<Activity>,
+    /// The task that it waits for.
+    task: Option<Box<str>>,
 }
 
 impl Desk {
@@ -88,6 +92,15 @@ impl Desk {
         &self.offered
     }
 
+    /// The same with one call to a modern server. It may give a task in place of an answer to those who know the extension; for
+    /// a legacy client that is us, who wait for it.
+    pub(super) fn offered_with(&self, call: &Call) -> Members {
+        match self.subject.is_none() || call.meta.revision.is_modern() {
+            true => self.offered.clone(),
+            false => task::with_extension(&self.offered),
+        }
+    }
+
     /// Waits for a call's turn. A server that asks questions that name no call is given one call at a time from its first
     /// question on, so that each question has one call that it can belong to. A further process would know nothing of
     /// what was done in this one.
@@ -99,7 +112,7 @@ impl Desk {
         method: &Method,
         time: Duration,
     ) -> Result<Option<SemaphorePermit<'_>>, Fault> {
-        if self.offered.is_empty() || !self.outlet.is_asking() || !runs(method) {
+        if !Need::any(&self.offered) || !self.outlet.is_asking() || !runs(method) {
             return Ok(None);
         }
         let turn = timeout(time, self.turn.acquire()).await.map_err(|_| Fault::Busy { instances_max: 1 })?;
@@ -117,7 +130,13 @@ impl Desk {
     ) -> Result<Ticket, Fault> {
         let (sender, answer) = oneshot::channel();
         let activity = Arc::new(Activity::new());
-        let open = Open { method: method.clone(), answer: sender, events, activity: Arc::clone(&activity) };
+        let open = Open {
+            method: method.clone(),
+            answer: sender,
+            events,
+            activity: Arc::clone(&activity),
+            task: None,
+        };
         let mut book = guard(&self.book);
         if let Some(why) = &book.ended {
             return Err(Fault::Gone { sent: false, why: why.clone() });
@@ -127,6 +146,24 @@ impl Desk {
         book.open.insert(id, open);
         drop(book);
         Ok(Ticket { desk: Arc::clone(self), id, answer, activity })
+    }
+
+    /// The same for a call. One that waits for a task takes the questions that say they belong to it.
+    ///
+    /// # Errors
+    /// As [`Desk::open`].
+    pub(super) fn open_call(
+        self: &Arc<Desk>,
+        call: &Call,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Ticket, Fault> {
+        let ticket = self.open(&call.method, Some(events))?;
+        if call.method == Method::TasksResult
+            && let Some(open) = guard(&self.book).open.get_mut(&ticket.id)
+        {
+            open.task = call.params.string("taskId").map(String::into_boxed_str);
+        }
+        Ok(ticket)
     }
 
     /// Ends all requests that are under way, each with this fault, and takes no more.

@@ -147,7 +147,7 @@ impl Stdio {
     pub(super) async fn call(&self, request: Request<'_>) -> Outcome {
         let call = request.call;
         let _turn = self.wire.desk.turn(&call.method, request.deadline.hard).await?;
-        let ticket = self.wire.desk.open(&call.method, Some(request.events))?;
+        let ticket = self.wire.desk.open_call(call, request.events)?;
         let activity = Arc::clone(ticket.activity());
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
         let params = self.params(call, progress);
@@ -195,8 +195,8 @@ impl Stdio {
         if !self.hello.revision.is_modern() {
             return legacy::params(call, progress);
         }
-        let call = identity(call, &self.client_info);
-        modern::params(&call, self.wire.desk.offered().raw(), progress)
+        let offered = self.wire.desk.offered_with(call);
+        modern::params(&identity(call, &self.client_info), offered.raw(), progress)
     }
 
     /// A process takes messages in their order, so the call need not wait for the answer to this; the ticket is kept

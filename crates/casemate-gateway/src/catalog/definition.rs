@@ -8,6 +8,7 @@ use casemate_inspect::names::{Look, words};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::{QualifiedName, ServerName};
+use casemate_mcp::task::Support;
 
 use super::names::OwnNames;
 use super::{Mirrored, Schema, Unmirrored, mirror, uri};
@@ -142,6 +143,8 @@ pub struct Tool {
     pub says_repeatable: bool,
     /// It is for the server's own user interface and not for the model (SEP-1865).
     pub is_for_apps: bool,
+    /// How it takes being called as a task (2025-11-25).
+    pub task_support: Support,
 }
 
 /// The extension of user interfaces that servers bring along (SEP-1865).
@@ -181,6 +184,16 @@ impl Item {
     /// The words of its texts that could be names of tools.
     pub(super) fn words(&self) -> &[Look] {
         self.words.get_or_init(|| words(self.raw.raw()))
+    }
+
+    /// A definition of a tool as a client of 2025-11-25 has to see it to call it as a task, whose server decides by itself what
+    /// becomes one.
+    #[must_use]
+    pub fn offered_as_task(definition: &Raw) -> Raw {
+        let Some(members) = definition.members() else { return definition.clone() };
+        let execution = members.object("execution").unwrap_or_else(Members::empty);
+        let execution = execution.edit().set("taskSupport", Raw::of("optional")).finish();
+        members.edit().set("execution", execution).finish()
     }
 
     /// The input schema as the server wrote it.
@@ -243,6 +256,7 @@ impl Tool {
             unmirrored,
             says_repeatable: says("readOnlyHint") || says("idempotentHint"),
             is_for_apps: is_for_apps(raw),
+            task_support: Support::of(raw),
         }
     }
 }
@@ -268,6 +282,8 @@ pub struct Definitions {
     pub(super) info: Option<Raw>,
     /// For how long the server says that its lists hold.
     pub(super) holds_for: Option<Duration>,
+    /// The server gives tasks to clients that know the extension.
+    pub(super) gives_tasks: bool,
 }
 
 impl Definitions {
@@ -339,6 +355,7 @@ impl Definitions {
             names: Arc::clone(&self.names),
             info: self.info.clone(),
             holds_for: self.holds_for,
+            gives_tasks: self.gives_tasks,
         }
     }
 

@@ -10,6 +10,7 @@ use casemate_mcp::call::{Answer, Call, Meta};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 use casemate_mcp::revision::Revision;
+use casemate_mcp::task::has_extension;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ use crate::ports::{Declared, Pins, Standing};
 use crate::quarantine::Quarantine;
 use crate::snapshot::Approval;
 use crate::upstream::entry::{Carrier, Source};
-use crate::upstream::{Alarm, Caller, Fault, Host, Server};
+use crate::upstream::{Alarm, Caller, Fault, Hello, Host, Server};
 
 /// No call is judged by definitions that are older than this, or than their server says that they hold.
 const HOLDS_MAX: Duration = Duration::from_secs(60);
@@ -49,6 +50,8 @@ pub struct Shelf {
     current: ArcSwapOption<Loaded>,
     /// The server said that something changed since the last load began.
     stale: AtomicBool,
+    /// The server gives tasks to clients that know the extension (SEP-2663).
+    gives_tasks: AtomicBool,
     /// A list went out without this server: its clients are told when it is there.
     missed: AtomicBool,
     /// The load in flight, or how the last one ended.
@@ -107,6 +110,7 @@ impl Shelf {
             .flatten()
             .and_then(|text| shelved::read(entry, text));
         if let Some(remembered) = remembered {
+            shelf.gives_tasks.store(remembered.definitions.gives_tasks, Ordering::Relaxed);
             let definitions = Arc::new(shelf.judged(&remembered.definitions));
             let from = From::Memory { has_resources: remembered.has_resources };
             shelf.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant(), from })));
@@ -120,6 +124,7 @@ impl Shelf {
             host,
             current: ArcSwapOption::empty(),
             stale: AtomicBool::new(false),
+            gives_tasks: AtomicBool::new(false),
             missed: AtomicBool::new(false),
             load: Mutex::new(None),
             common,
@@ -130,6 +135,17 @@ impl Shelf {
     #[must_use]
     pub fn server(&self) -> &Arc<Server> {
         &self.server
+    }
+
+    /// Notes what the server says it can do, where lists depend on it.
+    pub(crate) fn note(&self, hello: &Hello) {
+        let gives_tasks = hello.revision.is_modern() && has_extension(&hello.capabilities);
+        self.gives_tasks.store(gives_tasks, Ordering::Relaxed);
+    }
+
+    /// Whether the server gives tasks to clients that know the extension. Of any tool, and as it likes.
+    pub(crate) fn gives_tasks(&self) -> bool {
+        self.gives_tasks.load(Ordering::Relaxed)
     }
 
     /// What is known now, however old. Nothing is started for it.
@@ -334,6 +350,7 @@ impl Shelf {
 
     async fn fetch(&self, caller: &Caller) -> Result<Definitions, Fault> {
         let hello = self.server.hello(caller).await?;
+        self.note(&hello);
         let mut definitions = Definitions::default();
         let hello = &hello;
         let kinds = Kind::ALL.map(|kind| async move {
@@ -352,6 +369,7 @@ impl Shelf {
             }
         }
         definitions.info = hello.server_info.clone();
+        definitions.gives_tasks = self.gives_tasks();
         definitions.names = Arc::new(OwnNames::of(&definitions));
         Ok(definitions)
     }

@@ -40,6 +40,9 @@ pub(super) fn written(entry: &ServerEntry, definitions: &Definitions) -> Option<
         .set("form", Raw::string_of(FORM))
         .set("source", Raw::string_of(&source(entry)))
         .set("resources", Raw::string_of(has_resources));
+    if definitions.gives_tasks {
+        text = text.set("tasks", Raw::string_of("true"));
+    }
     if let Some(info) = &definitions.info {
         text = text.set("info", info.clone());
     }
@@ -64,6 +67,7 @@ pub(super) fn read(entry: &ServerEntry, text: Bytes) -> Option<Shelved> {
         }
     }
     definitions.names = Arc::new(OwnNames::of(&definitions));
+    definitions.gives_tasks = text.string("tasks").is_some_and(|is| is == "true");
     Some(Shelved { definitions, has_resources: text.string("resources")? == "true" })
 }
 

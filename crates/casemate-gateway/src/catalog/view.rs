@@ -106,6 +106,8 @@ struct PageKey {
     kind: Kind,
     start: usize,
     modern: bool,
+    /// The client's revision has the experimental tasks.
+    tasks: bool,
     apps: bool,
 }
 
@@ -246,7 +248,8 @@ impl View {
             None => 0,
             Some(after) => self.by_name.get(page.kind as usize)?.get(after)? + 1,
         };
-        Some(PageKey { kind: page.kind, start, modern: page.revision.is_modern(), apps: page.apps })
+        let (modern, tasks) = (page.revision.is_modern(), page.revision == Revision::LATEST_LEGACY);
+        Some(PageKey { kind: page.kind, start, modern, tasks, apps: page.apps })
     }
 
     fn write_page(&self, snapshot: &Snapshot, (page, start): (Page<'_>, usize)) -> Raw {
@@ -254,7 +257,15 @@ impl View {
         let rest = self.lists.get(kind as usize).and_then(|list| list.get(start..)).unwrap_or_default();
         let mut allowed = rest.iter().filter(|shown| self.shows(snapshot, page, shown));
         let items: Vec<&Shown> = allowed.by_ref().take(PAGE_ITEMS).collect();
-        let list = Raw::array(items.iter().map(|shown| &shown.raw));
+        let tasks = kind == Kind::Tools && page.revision == Revision::LATEST_LEGACY;
+        let texts: Vec<Raw> = items
+            .iter()
+            .map(|shown| match tasks && shown.shelf.gives_tasks() {
+                true => Item::offered_as_task(&shown.raw),
+                false => shown.raw.clone(),
+            })
+            .collect();
+        let list = Raw::array(&texts);
         let empty = Members::empty();
         let mut result = empty.edit().set(kind.member(), list);
         if let (Some(last), Some(_)) = (items.last(), allowed.next()) {

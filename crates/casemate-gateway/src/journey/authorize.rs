@@ -3,6 +3,7 @@
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_mcp::task;
 use casemate_policy::{Action, Answerer, Arguments, Context, Decision, Effect, Request, Resource, ToolFacts};
 use casemate_transport::listener::Peer;
 use serde_json::json;
@@ -166,44 +167,49 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
         Target::Completion { about: About::Template(uri), .. } => {
             (Some(Action::Complete), Resource::Resource(server, uri))
         }
+        // Whoever may no longer know of the tool may not ask what became of it either. Its arguments were judged when the
+        // task began.
+        Target::Task { item: Some(item), .. } => (Some(Action::List), Resource::Tool(server, &item.name)),
         Target::Relay { .. } if Kind::of(method).is_some() => (Some(Action::List), Resource::Server(server)),
         // A method that we do not know is judged like a tool of that name: `server/*` allows it, a list of
         // tools does not.
-        Target::Relay { .. } => (Some(Action::Call), Resource::Tool(server, method.as_str())),
+        Target::Task { .. } | Target::Relay { .. } => {
+            (Some(Action::Call), Resource::Tool(server, method.as_str()))
+        }
     }
 }
-
-/// The extension that tasks of the modern dialect belong to (SEP-2663).
-pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// Whether a task is asked for that this subject did not begin, at a server that could not tell.
 fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
     let received = &checked.received;
-    let by_id = matches!(
-        received.call.method,
-        Method::TasksGet | Method::TasksUpdate | Method::TasksCancel | Method::TasksResult
-    );
-    checked.target.shelf().filter(|shelf| by_id && shelf.server().entry().mixes_subjects()).is_some_and(
-        |shelf| {
-            let id = received.call.params.string("taskId").unwrap_or_default();
-            !gate.tasks().is_own(&shelf.server().entry().name, &id, &received.passage.identified.subject.id)
-        },
-    )
+    let Target::Task { shelf, .. } = &checked.target else { return false };
+    let entry = shelf.server().entry();
+    let id = received.call.params.string("taskId").unwrap_or_default();
+    let subject = &received.passage.identified.subject.id;
+    entry.mixes_subjects() && !gate.tasks().is_own(&entry.name, &id, subject)
 }
 
-/// A client that did not declare the extension is told so first, as the protocol prescribes; that says nothing of
+/// A modern client that did not declare the extension is told so first, as the protocol prescribes; that says nothing of
 /// any task.
-pub(super) fn no_task(received: &Received) -> Refusal {
+///
+/// # Errors
+/// [`Code::CannotAsk`] in the form that the protocol prescribes.
+pub(super) fn undeclared(received: &Received) -> Result<(), Refusal> {
     let meta = &received.call.meta;
-    let declared = meta.capabilities.object("extensions").is_some_and(|extensions| extensions.has(TASKS));
-    if meta.revision.is_modern() && !declared {
-        let message = format!("Declare the extension {TASKS} to ask for tasks.");
-        let error = ErrorObject {
-            data: Some(Raw::of(&json!({ "requiredCapabilities": { "extensions": { TASKS: {} } } }))),
-            ..ErrorObject::new(code::MISSING_CAPABILITY, message.clone())
-        };
-        return Refusal::new(Code::Unknown, message).prescribed(error);
+    if !meta.revision.is_modern() || task::has_extension(&meta.capabilities) {
+        return Ok(());
     }
+    let extension = task::EXTENSION;
+    let message = format!("Declare the extension {extension} to call this as a task, and to ask for tasks.");
+    let error = ErrorObject {
+        data: Some(Raw::of(&json!({ "requiredCapabilities": { "extensions": { extension: {} } } }))),
+        ..ErrorObject::new(code::MISSING_CAPABILITY, message.clone())
+    };
+    Err(Refusal::new(Code::CannotAsk, message).prescribed(error))
+}
+
+/// The answer for a task that is not there, and for one that is not the subject's.
+pub(super) fn no_task(received: &Received) -> Refusal {
     let message = format!("Unknown task: {}", received.asked());
     Refusal::new(Code::Unknown, message.clone()).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))
 }
@@ -214,6 +220,7 @@ fn denied(checked: &Checked) -> Refusal {
         Target::Item { kind, .. } => no_item(*kind, checked.received.asked()),
         Target::Uri { .. } => no_resource(checked.received.asked()),
         Target::Completion { .. } => no_item(Kind::Prompts, checked.received.asked()),
+        Target::Task { .. } => no_task(&checked.received),
         Target::Own(_) | Target::Relay { .. } => {
             Refusal::new(Code::Denied, format!("You may not use {} here.", checked.received.call.method))
         }

@@ -57,7 +57,7 @@ pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
         Target::Item { item, .. } => params::renamed(params, "name", &item.name),
         Target::Uri { uri, .. } => params::renamed(params, "uri", uri),
         Target::Completion { about, .. } => params::referring(params, about),
-        Target::Own(_) | Target::Relay { .. } => None,
+        Target::Own(_) | Target::Task { .. } | Target::Relay { .. } => None,
     };
     if let Some(params) = rewritten {
         received.call.params = params;

@@ -155,7 +155,7 @@ fn claim(checked: &Checked) -> Claim {
         }
         Target::Item { item, .. } => (item.name.clone(), Extent::Params, bare(params)),
         Target::Uri { uri, .. } => (uri.as_str().into(), Extent::Params, bare(params)),
-        Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => {
+        Target::Own(_) | Target::Completion { .. } | Target::Task { .. } | Target::Relay { .. } => {
             (received.asked().into(), Extent::Params, bare(params))
         }
     };

@@ -152,7 +152,9 @@ fn told(refusal: Refusal, entry: &Entry) -> Refusal {
 
 fn tool(target: &Target) -> Option<Arc<Item>> {
     match target {
-        Target::Item { kind: Kind::Tools, item, .. } => Some(Arc::clone(item)),
+        Target::Item { kind: Kind::Tools, item, .. } | Target::Task { item: Some(item), .. } => {
+            Some(Arc::clone(item))
+        }
         _ => None,
     }
 }

@@ -64,7 +64,9 @@ fn labels(received: &Received, target: &Target) -> Labels {
     let Some(shelf) = target.shelf() else { return Labels::NONE };
     let server = &shelf.server().entry().name;
     match target {
-        Target::Item { kind: Kind::Tools, item, .. } => flows.labels(server, Some(&item.name)),
+        Target::Item { kind: Kind::Tools, item, .. } | Target::Task { item: Some(item), .. } => {
+            flows.labels(server, Some(&item.name))
+        }
         Target::Relay { .. } if Kind::of(&received.call.method).is_some() => Labels::NONE,
         _ => flows.labels(server, None),
     }

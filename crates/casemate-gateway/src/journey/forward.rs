@@ -8,6 +8,7 @@ mod own;
 mod park;
 mod relay;
 mod rounds;
+mod task;
 
 use std::sync::Arc;
 
@@ -60,14 +61,18 @@ struct Seal;
 /// # Errors
 /// [`Code::ServerDown`] and its kin: there is no answer.
 pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answered, Refusal> {
-    let checked = recorded.permitted.checked;
+    let mut checked = recorded.permitted.checked;
+    let wish = task::prepare(&mut checked.received, &checked.target).await?;
     let mut opened = None;
     let reply = match &checked.target {
         // Boxed, since it needs more room than a call to a server, which would carry it along.
         Target::Own(own) => {
             Reply::Answer(Box::pin(own::answer(gate, &checked.received, (*own, &mut opened))).await?)
         }
-        target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
+        target => {
+            let reply = relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?;
+            task::worded(gate, &checked.received, (target, wish), reply).await?
+        }
     };
     flow::seen(gate, &checked.received, &checked.target);
     let mut members = None;

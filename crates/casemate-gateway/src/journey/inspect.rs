@@ -12,6 +12,8 @@ use casemate_mcp::call::Answer;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
+use casemate_mcp::revision::Revision;
+use casemate_mcp::task::{relate, related};
 use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
@@ -102,8 +104,9 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
             }
             // What we wrote ourselves asks nothing and says no error.
             let members = target.shelf().and_then(|_| members_of(&result, members)).map(content::unclaimed);
+            let members = members.map(|members| structure::unclaimed_late(&received, members));
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
-            let unfit = |members| structure::judged(gate, &received, &target, members);
+            let unfit = |members| structure::judged(&received, &target, members);
             let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
             told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
@@ -133,12 +136,12 @@ fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
 /// Remembers whose task it is that a server began.
 fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members) {
     let Some(entry) = target.shelf().map(|shelf| shelf.server().entry()) else { return };
-    let promised = match target {
-        Target::Item { kind: Kind::Tools, item, .. } if item.output().is_some() => Some(item),
+    let tool = match target {
+        Target::Item { kind: Kind::Tools, item, .. } => Some(&*item.name),
         _ => None,
     };
-    let is_of_nobody = !entry.mixes_subjects() && promised.is_none();
-    if is_of_nobody || received.call.method.as_str().starts_with(TASKS) {
+    let is_called = tool.is_some() || entry.mixes_subjects();
+    if !is_called || received.call.method.as_str().starts_with(TASKS) {
         return;
     }
     let id = match result.object("task") {
@@ -147,12 +150,7 @@ fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members
     };
     if let Some(id) = id {
         let subject = &received.passage.identified.subject.id;
-        if entry.mixes_subjects() {
-            gate.tasks().begin(&entry.name, &id, subject);
-        }
-        if let Some(item) = promised {
-            gate.tasks().promise((&entry.name, &id), subject, item);
-        }
+        gate.tasks().begin((&entry.name, &id), subject, tool);
     }
 }
 
@@ -183,7 +181,8 @@ fn cleared(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -
                 let server = &shelf.server().entry().name;
                 let endpoint = &received.passage.identified.head.endpoint;
                 let result = task_renamed(gate, (received, server), result);
-                joined::renamed(server, questions::all_signed(endpoint, server, result))
+                let result = joined::renamed(server, questions::all_signed(endpoint, server, result));
+                late_renamed(received, server, result)
             }
             None => result,
         },
@@ -191,25 +190,46 @@ fn cleared(gate: &Gate, (received, target): (&Received, &Target), result: Raw) -
     }
 }
 
+/// The result in the answer about a task, with every resource under its joined URI.
+fn late_renamed(received: &Received, server: &ServerName, answer: Raw) -> Raw {
+    if received.call.method != Method::TasksGet {
+        return answer;
+    }
+    let Some(members) = answer.members() else { return answer };
+    let Some(result) = members.get("result") else { return answer };
+    let renamed = joined::renamed(server, result);
+    members.edit().set("result", renamed).finish()
+}
+
 /// A task under the id that the client of a joined endpoint knows, or gets to know.
 fn task_renamed(gate: &Gate, (received, server): (&Received, &ServerName), result: Raw) -> Raw {
-    let is_about_one = received.call.method.as_str().starts_with(TASKS);
+    let is_about_one = task::is_about_one(&received.call.method);
     if !is_about_one && memchr::memmem::find(result.as_bytes(), b"\"taskId\"").is_none() {
         return result;
     }
     let Some(members) = result.members() else { return result };
-    let Some(id) = members.string("taskId") else { return result };
-    let shown = if is_about_one {
-        Some(received.asked().to_owned())
-    } else if members.string("resultType").as_deref() == Some("task") {
-        task::shown(gate, (&received.passage.identified.subject.id, server), &id)
-    } else {
-        return result;
+    let subject = &received.passage.identified.subject.id;
+    let sealed = |task: &Members| {
+        let shown = task.string("taskId").and_then(|id| task::shown(gate, (subject, server), &id));
+        match shown {
+            Some(shown) => task.edit().set("taskId", Raw::string_of(&shown)).finish(),
+            None => task.edit().remove("taskId").finish(),
+        }
     };
-    let edit = members.edit();
-    match shown {
-        Some(shown) => edit.set("taskId", Raw::string_of(&shown)).finish(),
-        None => edit.remove("taskId").finish(),
+    if received.call.method == Method::TasksResult {
+        return related(&members).map_or(result, |_| relate(&members, Some(received.asked())).raw().clone());
+    }
+    if is_about_one {
+        let shown = members.has("taskId").then(|| Raw::string_of(received.asked()));
+        return shown.map_or(result, |shown| members.edit().set("taskId", shown).finish());
+    }
+    if members.string("resultType").as_deref() == Some("task") {
+        return sealed(&members);
+    }
+    match members.object("task") {
+        // So says a legacy server that it began one.
+        Some(task) if task.has("taskId") => members.edit().set("task", sealed(&task)).finish(),
+        _ => result,
     }
 }
 
@@ -222,6 +242,8 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     let server = &shelf.server().entry().name;
     let apps = shows_apps(&received.call.meta.capabilities);
     let names = gate.catalog().names(&identified.snapshot);
+    let as_tasks =
+        kind == Kind::Tools && received.call.meta.revision == Revision::LATEST_LEGACY && shelf.gives_tasks();
     // The first definition of a name counts.
     let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
@@ -244,7 +266,8 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
         let listed = Request::new(Action::List, shown.resource(kind));
         let decision = identified.snapshot.policy.decide(&identified.subject, &listed);
         let is_free = shown.is_free(gate.quarantine(), kind);
-        (is_free && decision.effect != Effect::Deny && shown.blocked.is_none()).then_some(shown.raw)
+        let passes = is_free && decision.effect != Effect::Deny && shown.blocked.is_none();
+        passes.then(|| if as_tasks { Item::offered_as_task(&shown.raw) } else { shown.raw })
     };
     let kept: Vec<Raw> = list.iter().filter_map(shown).collect();
     if kept == list { result } else { members.edit().set(kind.member(), Raw::array(&kept)).finish() }

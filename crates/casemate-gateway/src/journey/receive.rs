@@ -230,7 +230,8 @@ impl Reader {
             })?),
             None => None,
         };
-        let named = call.method.name_member().or_else(|| call.params.has("uri").then_some("uri"));
+        let other = || ["uri", "taskId"].into_iter().find(|member| call.params.has(member));
+        let named = call.method.name_member().or_else(other);
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
         let mut received = Box::new(Received {
             passage: Arc::clone(&self.passage),

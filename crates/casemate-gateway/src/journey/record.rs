@@ -98,7 +98,9 @@ impl<'g> Record<'g> {
             let name = match target {
                 Target::Item { item, .. } => &item.name,
                 Target::Uri { uri, .. } => uri.as_str(),
-                Target::Own(_) | Target::Completion { .. } | Target::Relay { .. } => &self.asked,
+                Target::Own(_) | Target::Completion { .. } | Target::Task { .. } | Target::Relay { .. } => {
+                    &self.asked
+                }
             };
             self.write(server, name, (permitted.decision.effect.as_str(), &permitted.decision.rules))?;
             self.state = State::Open;

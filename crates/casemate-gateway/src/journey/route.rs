@@ -61,6 +61,8 @@ pub(super) enum Target {
     Uri { shelf: Arc<Shelf>, uri: String },
     /// A server, about a value for an argument of a prompt or template: the `ref` as the server knows it.
     Completion { shelf: Arc<Shelf>, about: About },
+    /// A server, about a task: with the tool that began it, as long as that is known.
+    Task { shelf: Arc<Shelf>, item: Option<Arc<Item>> },
     /// The one server of a transparent endpoint, with whatever it is.
     Relay { shelf: Arc<Shelf> },
 }
@@ -97,6 +99,7 @@ impl Target {
             Target::Item { shelf, .. }
             | Target::Uri { shelf, .. }
             | Target::Completion { shelf, .. }
+            | Target::Task { shelf, .. }
             | Target::Relay { shelf } => Some(shelf),
         }
     }
@@ -129,10 +132,8 @@ pub(super) async fn target(gate: &Gate, mut received: Box<Received>) -> Result<R
             resource(gate, &received, only)?
         }
         (Method::Complete, only) => item::completion(gate, &received, only).await?,
+        (method, only) if task::is_about_one(method) => task::target(gate, &mut received, only)?,
         (_, Some(shelf)) => Target::Relay { shelf },
-        (Method::TasksGet | Method::TasksUpdate | Method::TasksCancel, None) => {
-            task::target(gate, &mut received)?
-        }
         (method, None) => match Kind::of(method) {
             Some(kind) => Target::Own(Own::List(kind)),
             None => return Err(no_method(method)),

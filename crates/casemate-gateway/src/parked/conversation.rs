@@ -32,6 +32,8 @@ pub(crate) struct Conversation {
     pub(crate) rounds: u32,
     /// How much it was asked.
     asked: u64,
+    /// What the names of its questions begin with.
+    name: Box<str>,
     /// What the server asked without having been offered it.
     pub(crate) unoffered: BTreeSet<Need>,
 }
@@ -67,8 +69,14 @@ impl Conversation {
             open: VecDeque::new(),
             rounds: 0,
             asked: 0,
+            name: "question".into(),
             unoffered: BTreeSet::new(),
         }
+    }
+
+    /// The same with other names for its questions.
+    pub(crate) fn named(self, name: &str) -> Conversation {
+        Conversation { name: name.into(), ..self }
     }
 
     /// What the server says next; everything that it said before its answer comes before it.
@@ -103,7 +111,7 @@ impl Conversation {
     /// Notes a question that the client is to be asked.
     pub(crate) fn put(&mut self, (method, params): (Method, Option<Members>), answer: Answerer) {
         self.asked += 1;
-        let key = format!("question-{}", self.asked).into();
+        let key = format!("{}-{}", self.name, self.asked).into();
         self.open.push_back(Question { key, method, params, answer });
     }
 

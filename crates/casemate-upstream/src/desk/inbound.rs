@@ -9,6 +9,7 @@ use casemate_mcp::frame::{ErrorObject, Frame, Id, code, error_text, response_tex
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::question::Need;
+use casemate_mcp::task::related;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc::error::TrySendError;
@@ -197,7 +198,8 @@ impl Desk {
             let message = format!("{method} was not offered to this server");
             return Err(ErrorObject::new(code::METHOD_NOT_FOUND, message));
         }
-        if origin.is_none() {
+        let task = params.as_ref().and_then(related);
+        if origin.is_none() && task.is_none() {
             self.outlet.note_asking();
         }
         let refused = |why: &str| Err(ErrorObject::new(code::INTERNAL, why));
@@ -211,12 +213,18 @@ impl Desk {
         let (answer, receiver) = oneshot::channel();
         let activity = Arc::new(OnceLock::new());
         let held = Held { id: id.clone(), method, params, answer, activity: Arc::clone(&activity) };
-        let call = origin.or_else(|| book.only());
+        let call = origin.or_else(|| match &task {
+            Some(task) => book.waits_for(task),
+            None => book.only(),
+        });
         match call.and_then(|call| book.call(call)) {
             Some(ear) => {
                 if !held.put_to(&ear) {
                     return refused("the client does not take questions now");
                 }
+            }
+            None if task.is_some() => {
+                return refused("nobody waits for the task that the question belongs to");
             }
             None if origin.is_none() && book.running().count() > 1 => book.held.push(held),
             None => return refused("the question belongs to none of the calls in flight"),
@@ -267,6 +275,12 @@ impl Book {
     /// Requests in which a server may ask.
     fn running(&self) -> impl Iterator<Item = i64> {
         self.open.iter().filter(|(_, open)| open.is_call() && runs(&open.method)).map(|(id, _)| *id)
+    }
+
+    /// The request that waits for a task.
+    fn waits_for(&self, task: &str) -> Option<i64> {
+        let waits = self.open.iter().find(|(_, open)| open.task.as_deref() == Some(task));
+        waits.map(|(id, _)| *id)
     }
 
     /// Gives what is held to the only call that is left: the others were answered, and one that waits for a reply is not.

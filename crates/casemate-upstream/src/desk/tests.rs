@@ -224,3 +224,33 @@ async fn what_a_subscription_brings_goes_to_its_listener() {
     let mut rig = rig;
     assert!(rig.notices.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn a_question_of_a_task_goes_to_whoever_waits_for_that_task() {
+    let rig = rig(r#"{"elicitation":{}}"#);
+    let (_call, mut calls) = rig.call(Method::ToolsCall);
+    let wait = |id: &'static str| {
+        let params = Members::check(format!(r#"{{"taskId":"{id}"}}"#).into(), &Limits::default()).unwrap();
+        let meta = casemate_mcp::call::Meta {
+            revision: casemate_mcp::revision::Revision::LATEST_LEGACY,
+            progress: None,
+            capabilities: Members::empty(),
+            client_info: None,
+            log_level: None,
+        };
+        let (sender, events) = mpsc::channel(2);
+        let call = casemate_mcp::call::Call { method: Method::TasksResult, params, meta };
+        (rig.desk.open_call(&call, sender).unwrap(), events)
+    };
+    let ((_one, mut ones), (_two, mut twos)) = (wait("one"), wait("two"));
+    let ask = |id: u8, task: &str| {
+        let meta = format!("{{'io.modelcontextprotocol/related-task':{{'taskId':'{task}'}}}}");
+        rig.receive(&format!("{{'id':{id},'method':'elicitation/create','params':{{'_meta':{meta}}}}}"))
+    };
+    let asked = ask(1, "two");
+    assert!(matches!(asked, Reaction::Ask(_)), "{asked:?}");
+    assert!(matches!(twos.recv().await, Some(Event::Question { .. })));
+    assert!(reply(ask(2, "three")).contains("nobody waits for the task"));
+    assert!(ones.try_recv().is_err() && calls.try_recv().is_err(), "nobody else is asked");
+    assert!(!rig.outlet.is_asking(), "nobody has to wait for anybody");
+}

@@ -120,7 +120,7 @@ impl Legacy {
     pub(crate) async fn call(&self, request: Request<'_>) -> Outcome {
         let call = request.call;
         let _turn = self.session.desk.turn(&call.method, request.deadline.hard).await?;
-        let ticket = self.session.desk.open(&call.method, Some(request.events))?;
+        let ticket = self.session.desk.open_call(call, request.events)?;
         let activity = Arc::clone(ticket.activity());
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
         let params = legacy::params(call, progress);

@@ -102,8 +102,8 @@ impl Modern {
         let ticket = self.wire.desk.open(&call.method, Some(request.events))?;
         let activity = Arc::clone(ticket.activity());
         let progress = call.meta.progress.as_ref().map(|_| Raw::of(&ticket.id()));
-        let params =
-            modern::params(&identity(call, &self.client_info), self.wire.desk.offered().raw(), progress);
+        let offered = self.wire.desk.offered_with(call);
+        let params = modern::params(&identity(call, &self.client_info), offered.raw(), progress);
         let mut letter = self.wire.letter(&ticket, call, &params);
         for (name, value) in &request.caller.param_headers {
             if let (Ok(name), Some(value)) = (HeaderName::try_from(name), header_value(value)) {

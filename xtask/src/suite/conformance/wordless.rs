@@ -24,34 +24,6 @@ pub(crate) const MODERN_ON_LEGACY: &[Wordless] = &[
               nothing, says why in a result of its own, which is relayed. For one that asks all the same and then fails, \
               the gateway answers with `-32021`.",
     },
-    Wordless {
-        checks: &[
-            "sep-2663-cancel-ack-empty-result",
-            "sep-2663-durable-create-strong-consistency",
-            "sep-2663-mrtr-synchronous-before-task-creation",
-            "sep-2663-result-type-task-on-create",
-            "sep-2663-routing-headers-accepted-on-tasks-get",
-            "sep-2663-server-rejects-mismatched-mcp-name-on-tasks-get",
-            "sep-2663-server-returns-missing-capability-when-required",
-            "sep-2663-tasks-get-status-completed",
-            "sep-2663-tasks-get-status-failed",
-            "sep-2663-tasks-get-status-input-required",
-            "sep-2663-tasks-get-status-working",
-            "sep-2663-tool-error-uses-completed-status",
-            "tasks-cancel-terminal-idempotent-ack",
-            "tasks-extension-advertised",
-            "tasks-mrtr-partial-fulfillment",
-            "tasks-mrtr-tasks-update-resumes",
-            "tasks-no-early-ttl-expiry",
-            "tasks-no-related-task-meta-on-inlined-result",
-            "tasks-per-request-meta-opt-in",
-            "tasks-request-state-removal-setup",
-            "tasks-result-type-complete-on-non-task-responses",
-            "tasks-server-directed-creation-no-hint",
-            "tasks-wire-field-renames",
-        ],
-        why: "The extension is declared in `server/discover`, which a legacy server does not have.",
-    },
 ];
 
 impl Wordless {

@@ -7,6 +7,7 @@ use casemate_mcp::frame::{ErrorObject, Id, code, notification_text, request_text
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::question::Need;
+use casemate_mcp::task;
 use tokio::sync::oneshot;
 
 use super::notice::PATIENCE;
@@ -76,6 +77,13 @@ pub(super) async fn put(
         .ok_or_else(|| cannot("This client cannot be asked that in mid-call."))?;
     let (id, reply) =
         session.questions.open().ok_or_else(|| cannot("This client has too many open questions."))?;
+    let params = match received.call.method {
+        // It belongs to the task that is waited for, under the id that the client knows.
+        Method::TasksResult => {
+            Some(task::relate(&params.unwrap_or_else(Members::empty), Some(received.asked())))
+        }
+        _ => params,
+    };
     let params = questions::signed(&identified.head.endpoint, server, (method, params));
     let text = request_text(&id, method, params.as_ref().map(Members::raw));
     // Nothing watches the call's time while we wait here.

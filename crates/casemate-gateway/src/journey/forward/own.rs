@@ -7,6 +7,7 @@ use casemate_mcp::dialect::modern;
 use casemate_mcp::frame::{ErrorObject, code};
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::revision::Revision;
+use casemate_mcp::task;
 use casemate_transport::http::streams::{StreamLimits, Streams};
 use serde_json::json;
 
@@ -16,7 +17,6 @@ use crate::client::{Listener, Outlet, Session, SessionFault, Wants};
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
-use crate::journey::authorize::TASKS;
 use crate::journey::head::SessionRef;
 use crate::journey::receive::Received;
 use crate::journey::route::{Own, caller, may_see};
@@ -24,6 +24,7 @@ use crate::journey::spool;
 use crate::ports::{Declared, Pinned, Standing};
 use crate::refusal::{Code, Retry};
 use crate::snapshot::Discovery;
+use crate::upstream::Hello;
 
 /// What a client of the joined endpoint is told to know.
 const INSTRUCTIONS: &str = "Casemate joins several MCP servers. Tools and prompts are named SERVER__NAME, resources casemate://SERVER/URI.";
@@ -105,9 +106,10 @@ async fn discover(gate: &Gate, received: &Received) -> Result<Raw, Refusal> {
     let mut about = about(gate, received).await?;
     if received.passage.identified.head.endpoint.joins() {
         // Servers that have tasks give them to those who know the extension.
-        about.capabilities = about.capabilities.members().map_or(about.capabilities, |capabilities| {
-            capabilities.edit().set("extensions", Raw::of(&json!({ TASKS: {} }))).finish()
-        });
+        about.capabilities = about
+            .capabilities
+            .members()
+            .map_or(about.capabilities, |capabilities| task::with_extension(&capabilities).raw().clone());
     }
     let revisions: Vec<&str> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
     let empty = Members::empty();
@@ -137,20 +139,26 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
         Endpoint::Joined | Endpoint::Profile(_) => None,
     };
     let own_info = gate.host().client_info.clone();
+    let revision = received.call.meta.revision;
     let Some(shelf) = shelf else {
+        let capabilities = Raw::of(&json!({
+            "completions": {},
+            "logging": {},
+            "prompts": { "listChanged": true },
+            "resources": { "listChanged": true, "subscribe": true },
+            "tools": { "listChanged": true },
+        }));
         return Ok(About {
-            capabilities: Raw::of(&json!({
-                "completions": {},
-                "logging": {},
-                "prompts": { "listChanged": true },
-                "resources": { "listChanged": true, "subscribe": true },
-                "tools": { "listChanged": true },
-            })),
+            capabilities: match capabilities.members().filter(|_| revision == Revision::LATEST_LEGACY) {
+                Some(capabilities) => with_tasks(&capabilities).raw().clone(),
+                None => capabilities,
+            },
             info: own_info,
             instructions: Some(Raw::of(INSTRUCTIONS)),
         });
     };
     let hello = shelf.server().hello(&caller(received)).await.map_err(|fault| down(&shelf, &fault))?;
+    shelf.note(&hello);
     let (snapshot, server) = (&received.passage.identified.snapshot, &shelf.server().entry().name);
     let names = gate.catalog().names(snapshot);
     let said = hello.server_info.as_ref();
@@ -164,10 +172,31 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
         judged.blocked.is_none().then_some(judged.raw)
     };
     Ok(About {
-        capabilities: hello.capabilities.raw().clone(),
+        capabilities: spoken(revision, &hello).raw().clone(),
         info: said.and_then(judged).unwrap_or(own_info),
         instructions: hello.instructions.as_ref().filter(|raw| approved(&shelf, raw)).and_then(judged),
     })
+}
+
+/// What a server can do, as the client's dialect says it: tasks are an extension in the one, and a capability in the other.
+fn spoken(revision: Revision, hello: &Hello) -> Members {
+    let capabilities = &hello.capabilities;
+    match (revision.is_modern(), hello.revision.is_modern()) {
+        (true, false) if task::takes_calls(capabilities) => {
+            task::with_extension(&capabilities.edit().remove("tasks").members())
+        }
+        (false, true) if revision == Revision::LATEST_LEGACY && task::has_extension(capabilities) => {
+            with_tasks(capabilities)
+        }
+        _ => capabilities.clone(),
+    }
+}
+
+/// The capabilities of somebody who takes calls of tools as tasks. Nobody can list them: whose tasks they are, a modern server
+/// does not say.
+fn with_tasks(capabilities: &Members) -> Members {
+    let tasks = Raw::of(&json!({ "cancel": {}, "requests": { "tools": { "call": {} } } }));
+    capabilities.edit().set("tasks", tasks).members()
 }
 
 /// Instructions go to the model as they are, so they take an approval as well.

@@ -31,7 +31,7 @@ use crate::upstream::{Caller, Event, Fault};
 const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// When a subject with too many waiting calls should come again.
-const COME_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether the client of a request can be answered with a question, or comes back with the reply to one.
 pub(super) fn is_for(received: &Received) -> bool {
@@ -255,7 +255,7 @@ async fn resumed(
 }
 
 /// What the client replied to our questions: an object for each.
-fn replies(params: &Members) -> Result<Members, Refusal> {
+pub(super) fn replies(params: &Members) -> Result<Members, Refusal> {
     let wrong = || {
         let message = "params.inputResponses has to be an object that has an object for each question";
         Refusal::new(Code::BadParams, message).prescribed(ErrorObject::new(code::INVALID_PARAMS, message))

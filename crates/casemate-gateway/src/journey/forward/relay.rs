@@ -9,11 +9,10 @@ use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use tokio::sync::mpsc;
 
-use super::{Refusal, Reply, ask, down, notice, park, rounds};
+use super::{Refusal, Reply, ask, down, notice, park, rounds, task};
 use crate::catalog::Shelf;
 use crate::client::Watch;
 use crate::gate::Gate;
-use crate::journey::authorize::no_task;
 use crate::journey::flow;
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
@@ -40,13 +39,9 @@ pub(super) async fn answer(
             watch(received, Watch::End);
             return Ok(Reply::Answer(Answer::Result(Raw::EMPTY_OBJECT)));
         }
-        (Method::TasksGet | Method::TasksUpdate | Method::TasksCancel, _)
-            if received.call.meta.revision.is_modern() =>
-        {
-            // A legacy server has given no task to this client.
-            let hello = server.hello(&caller).await.map_err(|fault| down(shelf, &fault))?;
-            if !hello.revision.is_modern() {
-                return Err(no_task(received));
+        (_, Target::Task { .. }) => {
+            if let Some(answer) = task::answer(gate, received, (target, shelf), &caller).await? {
+                return Ok(Reply::Answer(answer));
             }
         }
         _ => {}
@@ -116,7 +111,8 @@ fn caller_for(received: &Received, target: &Target, param_headers: &[(String, St
         caller.replay_safe = confirmed || item.tool.says_repeatable;
     } else {
         // Prompts, resources, completions and lists change nothing.
-        caller.replay_safe = !matches!(target, Target::Relay { .. }) || is_list(&received.call.method);
+        caller.replay_safe =
+            !matches!(target, Target::Task { .. } | Target::Relay { .. }) || is_list(&received.call.method);
     }
     caller
 }

@@ -76,7 +76,7 @@ fn again(call: &Call, replies: Option<Raw>, state: Option<Raw>) -> Call {
 }
 
 /// Puts all questions to the client and gathers its replies.
-async fn replies(
+pub(super) async fn replies(
     gate: &Arc<Gate>,
     received: &Received,
     (shelf, requests): (&Shelf, &Members),

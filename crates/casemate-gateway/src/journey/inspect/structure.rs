@@ -5,10 +5,8 @@
 use casemate_inspect::{Class, Finding, Findings, Measure, Severity};
 use casemate_mcp::json::Members;
 use casemate_mcp::method::Method;
-use casemate_mcp::names::ServerName;
 
-use crate::catalog::{Item, Kind};
-use crate::gate::Gate;
+use crate::catalog::Kind;
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::refusal::{Code, Refusal, Retry};
@@ -18,35 +16,22 @@ use crate::refusal::{Code, Refusal, Retry};
 /// # Errors
 /// [`Code::BadStructure`], [`Code::NoStructure`].
 pub(in crate::journey) fn judged(
-    gate: &Gate,
     received: &Received,
     target: &Target,
     result: &Members,
 ) -> Result<Findings, Refusal> {
-    if let Target::Item { shelf, kind: Kind::Tools, item, .. } = target {
-        return held(received, (&shelf.server().entry().name, &**item), result);
-    }
-    let fetched = match received.call.method {
-        Method::TasksResult => Some(result.clone()),
-        Method::TasksGet => result.object("result"),
-        _ => None,
-    };
-    let (Some(fetched), Some(shelf)) = (fetched, target.shelf()) else { return Ok(Findings::default()) };
-    let (server, subject) = (&shelf.server().entry().name, &received.passage.identified.subject.id);
-    let id = received.call.params.string("taskId").unwrap_or_default();
-    match gate.tasks().promised((server, &id), subject) {
-        Some(item) => held(received, (server, &*item), &fetched),
-        None => Ok(Findings::default()),
-    }
-}
-
-/// Holds a result against what one tool declares.
-fn held(
-    received: &Received,
-    (server, item): (&ServerName, &Item),
-    result: &Members,
-) -> Result<Findings, Refusal> {
     let mut findings = Findings::default();
+    let fetched;
+    let (shelf, item, result) = match target {
+        Target::Item { shelf, kind: Kind::Tools, item, .. } => (shelf, item, result),
+        Target::Task { shelf, item: Some(item) } => {
+            let Some(found) = late(received, result) else { return Ok(findings) };
+            fetched = found;
+            (shelf, item, &fetched)
+        }
+        _ => return Ok(findings),
+    };
+    let server = &shelf.server().entry().name;
     let measure = received.passage.identified.snapshot.inspecting.output(server);
     let Some(schema) = item.output().filter(|_| measure > Measure::Off) else {
         return Ok(findings);
@@ -79,6 +64,26 @@ fn held(
         decoy: None,
     });
     Ok(findings)
+}
+
+/// The result of a tool in the answer to a request about its task.
+fn late(received: &Received, answer: &Members) -> Option<Members> {
+    match received.call.method {
+        Method::TasksResult => Some(answer.clone()),
+        Method::TasksGet => answer.object("result"),
+        _ => None,
+    }
+}
+
+/// An answer about a task without what the server says in our name in the result that is in it.
+pub(super) fn unclaimed_late(received: &Received, answer: Members) -> Members {
+    let result = match received.call.method {
+        Method::TasksGet => answer.object("result"),
+        _ => None,
+    };
+    let Some(result) = result.filter(|result| result.has("_meta")) else { return answer };
+    let bare = super::content::unclaimed(result).raw().clone();
+    answer.edit().set("result", bare).members()
 }
 
 /// Whether it is the tool's result, and neither a question nor the beginning of a task. Content that is there is judged

@@ -54,7 +54,7 @@ pub(super) async fn judged(
             found.extend(seen);
             let next = answer.changed(&payload, &changed).and_then(|next| {
                 next.view(received, target, Sight::Cleared)?;
-                next.fits(gate, received, target)?;
+                next.fits(received, target)?;
                 Ok(next)
             });
             answer = next.map_err(|refusal| round.misled(mutator, &refusal))?;
@@ -152,7 +152,7 @@ impl Shown {
     }
 
     /// Whether a tool's result is still what the tool declares.
-    fn fits(&self, gate: &Gate, received: &Received, target: &Target) -> Result<(), Refusal> {
+    fn fits(&self, received: &Received, target: &Target) -> Result<(), Refusal> {
         let limit = received.passage.identified.snapshot.limits.result_bytes_max;
         if self.payload.as_bytes().len() > limit {
             return Err(Refusal::new(
@@ -161,7 +161,7 @@ impl Shown {
             ));
         }
         match self.payload.members().filter(|_| self.part == Part::Result) {
-            Some(members) => structure::judged(gate, received, target, &members).map(drop),
+            Some(members) => structure::judged(received, target, &members).map(drop),
             None => Ok(()),
         }
     }

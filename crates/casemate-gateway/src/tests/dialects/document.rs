@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Dialect;
-use super::feature::{Cell, Feature};
+use super::feature::Feature;
 
 const HEAD: &str = "\
 # Dialects
@@ -15,19 +15,6 @@ fail on legacy servers, and legacy clients on modern ones.
 This page is written by the test that demands it (`casemate-gateway/src/tests/dialects.rs`; `UPDATE_EXPECT=1` writes it anew). Each
 cell is tried twice: with the server over HTTP at the joined endpoint, and over stdio at an endpoint of its own.
 ";
-
-const NOTES: [&str; 3] = [
-    "The call is made as an ordinary one, and its answer is waited for. \"A server **MUST NOT** return `CreateTaskResult` to a client \
-     that did not include the extension capability on its request\" (SEP-2663), and a legacy client has no words to include it. We \
-     declare no `tasks` in `initialize` for such a server: \"If a server's capabilities do not include `tasks.requests.tools.call`, then \
-     clients **MUST NOT** attempt to use task augmentation on that server's tools\" (2025-11-25, tasks).",
-    "The call is made as an ordinary one: \"A client that has negotiated this extension **MUST** be prepared to handle either \
-     `CallToolResult` or `CreateTaskResult`\" (SEP-2663). A tool whose server demands tasks of 2025-11-25 (`taskSupport: \
-     \"required\"`) cannot be called this way.",
-    "A server that does not declare the experimental tasks of 2025-11-25 gets ordinary calls: \"If a server's capabilities do not include \
-     `tasks.requests.tools.call`, then clients **MUST NOT** attempt to use task augmentation on that server's tools\" (2025-11-25, \
-     tasks). One that does is relayed at its own endpoint.",
-];
 
 const TAIL: &str = "
 ## How
@@ -44,6 +31,7 @@ const TAIL: &str = "
 | no such resource | `-32002` ↔ `-32602` with the URI in `data` |
 | `ping` | answered by us in the legacy dialect, on both sides; the modern one has none |
 | roots that change | told to legacy servers; modern ones ask anew in each call |
+| tasks | `task` in the params, `tasks/get` and `tasks/result` ↔ `resultType: \"task\"` and `tasks/get` with the result in it ([tasks.md](tasks.md)) |
 | an address to open first | `-32042` of a legacy server becomes `input_required`; `notifications/elicitation/complete` reaches legacy clients |
 | pagination, completion, structured content, unknown members, OpenTelemetry keys in `_meta` | the same in both |
 ";
@@ -60,16 +48,9 @@ pub(super) fn text() -> String {
         );
         page.push_str("| --- | --- | --- | --- |\n");
         for feature in Feature::ALL {
-            let cells = Dialect::ALL.map(|server| match feature.cell(client, server) {
-                Cell::Works => "works".to_owned(),
-                Cell::Note(number) => format!("as a call [{number}]"),
-            });
+            let cells = Dialect::ALL.map(|_| "works");
             let _ = writeln!(page, "| {} | {} |", feature.word(), cells.join(" | "));
         }
-    }
-    page.push_str("\n## Notes\n\n");
-    for (at, note) in NOTES.iter().enumerate() {
-        let _ = writeln!(page, "{}. {note}", at + 1);
     }
     page + TAIL
 }

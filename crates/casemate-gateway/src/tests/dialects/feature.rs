@@ -22,20 +22,13 @@ pub(super) enum Feature {
     Subscribe,
     Changes,
     Task,
-}
-
-/// What a cell says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cell {
-    Works,
-    /// Another thing happens, and this is why: the number of a note.
-    Note(usize),
+    TaskThatAsks,
 }
 
 type Outcome = Result<(), String>;
 
 impl Feature {
-    pub(super) const ALL: [Feature; 10] = [
+    pub(super) const ALL: [Feature; 11] = [
         Feature::Call,
         Feature::Progress,
         Feature::Cancel,
@@ -46,6 +39,7 @@ impl Feature {
         Feature::Subscribe,
         Feature::Changes,
         Feature::Task,
+        Feature::TaskThatAsks,
     ];
 
     pub(super) fn word(self) -> &'static str {
@@ -60,23 +54,11 @@ impl Feature {
             Feature::Subscribe => "subscribe",
             Feature::Changes => "list change",
             Feature::Task => "task",
+            Feature::TaskThatAsks => "task that asks",
         }
     }
 
-    /// What is promised.
-    pub(super) fn cell(self, client: Dialect, server: Dialect) -> Cell {
-        if self != Feature::Task {
-            return Cell::Works;
-        }
-        match (client.is_modern_with_us(), server.is_modern_with_us()) {
-            (true, true) => Cell::Works,
-            (false, true) => Cell::Note(1),
-            (true, false) => Cell::Note(2),
-            (false, false) => Cell::Note(3),
-        }
-    }
-
-    /// Does it, and says what was different from what is promised.
+    /// Does it, and says what was different from what is demanded.
     pub(super) async fn check(self, bed: &Bed) -> Outcome {
         match self {
             Feature::Call => {
@@ -129,6 +111,7 @@ impl Feature {
                     .await
             }
             Feature::Task => task(bed).await,
+            Feature::TaskThatAsks => task_that_asks(bed).await,
         }
     }
 }
@@ -232,19 +215,87 @@ async fn until(bed: &Bed, stream: &mut Exchange, (tool, method): (&str, &str)) -
 }
 
 async fn task(bed: &Bed) -> Outcome {
-    let arguments = json!({"seconds": 0, "label": "x"});
-    if Feature::Task.cell(bed.client_speaks, bed.server_speaks) != Cell::Works {
-        // It is made as an ordinary call.
-        return same(call(bed, "slow_compute", arguments).await.text(), "Computed x for 0 s");
+    let (result, _) = as_task(bed, "slow_compute", json!({"seconds": 0, "label": "x"})).await?;
+    same(&result["content"][0]["text"].to_string(), "\"Computed x for 0 s\"")?;
+    // This one is a task or nothing.
+    let (result, _) = as_task(bed, "failing_job", json!({})).await?;
+    same(&result["isError"].to_string(), "true")?;
+    if bed.client_speaks == Dialect::Legacy && bed.server_speaks.is_modern_with_us() {
+        // The server decides what becomes a task. A client that knows nothing of that waits for the answer.
+        same(call(bed, "failing_job", json!({})).await.text(), "The job failed, as it always does")?;
     }
-    let created = call(bed, "slow_compute", arguments).await.result.unwrap();
+    Ok(())
+}
+
+async fn task_that_asks(bed: &Bed) -> Outcome {
+    let (result, asked) = as_task(bed, "confirm_delete", json!({"filename": "f"})).await?;
+    let methods: Vec<_> = asked.iter().map(|request| request["method"].as_str()).collect();
+    if methods != [Some("elicitation/create")] {
+        return Err(format!("it was asked {methods:?}"));
+    }
+    let text = result["content"][0]["text"].as_str().unwrap_or_default();
+    let text = text.split(',').next().unwrap_or_default();
+    same(text, "f: action=accept")
+}
+
+/// Calls a tool as a task, in the words of the client, and waits for its result; and what was asked meanwhile.
+async fn as_task(bed: &Bed, tool: &str, arguments: Value) -> Result<(Value, Vec<Value>), String> {
+    if bed.client_speaks.is_modern_with_us() {
+        modern_task(bed, tool, arguments).await
+    } else {
+        legacy_task(bed, tool, arguments).await
+    }
+}
+
+async fn modern_task(bed: &Bed, tool: &str, arguments: Value) -> Result<(Value, Vec<Value>), String> {
+    let created = call(bed, tool, arguments).await.result.unwrap();
     same(&created["resultType"].to_string(), "\"task\"")?;
+    same(&created["task"].to_string(), "null")?;
     let id = json!({"taskId": created["taskId"]});
+    let mut asked = Vec::new();
     loop {
         let state = bed.client.request("tasks/get", id.clone()).await.map_err(|error| error.to_string())?;
-        if state["status"] == "completed" {
-            return same(&state["result"]["content"][0]["text"].to_string(), "\"Computed x for 0 s\"");
+        same(&state["taskId"].to_string(), &id["taskId"].to_string())?;
+        match state["status"].as_str() {
+            Some("completed") => return Ok((state["result"].clone(), asked)),
+            Some("input_required") => {
+                let mut params = id.clone();
+                params.as_object_mut().unwrap().append(&mut person::retry(&state));
+                asked.extend(state["inputRequests"].as_object().unwrap().values().cloned());
+                bed.client.request("tasks/update", params).await.map_err(|error| error.to_string())?;
+            }
+            other => same(other.unwrap_or_default(), "working")?,
         }
-        same(&state["status"].to_string(), "\"working\"")?;
     }
+}
+
+async fn legacy_task(bed: &Bed, tool: &str, arguments: Value) -> Result<(Value, Vec<Value>), String> {
+    let listed = bed.client.request("tools/list", json!({})).await.unwrap();
+    let name = bed.tool(tool);
+    let listed = listed["tools"].as_array().unwrap().iter().find(|listed| listed["name"] == *name).unwrap();
+    let support = listed["execution"]["taskSupport"].as_str().unwrap_or_default();
+    if !["optional", "required"].contains(&support) {
+        return Err(format!("{name} says {support:?} of tasks"));
+    }
+    let params = json!({"name": name, "arguments": arguments, "task": {"ttl": 60_000}});
+    let created = bed.client.request("tools/call", params).await.map_err(|error| error.to_string())?;
+    same(&created["resultType"].to_string(), "null")?;
+    let id = json!({"taskId": created["task"]["taskId"]});
+    let state = bed.client.request("tasks/get", id.clone()).await.map_err(|error| error.to_string())?;
+    same(&state["taskId"].to_string(), &id["taskId"].to_string())?;
+    if !state["ttl"].is_number() || !state["pollInterval"].is_number() || state.get("ttlMs").is_some() {
+        return Err(format!("{state} is no task of 2025-11-25"));
+    }
+    let heard = person::request(&bed.client, "tasks/result", id.clone()).await;
+    let result = heard.result.map_err(|error| error.to_string())?;
+    let related = &result["_meta"]["io.modelcontextprotocol/related-task"]["taskId"];
+    same(&related.to_string(), &id["taskId"].to_string())?;
+    for question in &heard.asked {
+        let related = &question["params"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"];
+        same(&related.to_string(), &id["taskId"].to_string())?;
+    }
+    let state = bed.client.request("tasks/get", id).await.map_err(|error| error.to_string())?;
+    let ended = if result["isError"] == true { "failed" } else { "completed" };
+    same(state["status"].as_str().unwrap_or_default(), ended)?;
+    Ok((result, heard.asked))
 }
