@@ -42,6 +42,7 @@ const RULES: &[Rule] = &[
     documents::paths,
     documents::links,
     documents::examples,
+    documents::conformance,
     traces::binaries,
     traces::machine_paths,
     traces::registries,

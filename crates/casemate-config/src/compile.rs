@@ -10,6 +10,7 @@ mod front;
 mod guards;
 mod identity;
 mod inspect;
+mod interceptors;
 mod origins;
 mod pace;
 pub(crate) mod policy;
@@ -50,6 +51,17 @@ pub struct Process {
     pub shutdown_grace: Duration,
     /// Where packages come from.
     pub packages: PackageSources,
+    /// What every gateway of the installation is held to, where a command line names nothing else.
+    pub locked: Option<LockFiles>,
+}
+
+/// A lock file, and the key that it has to be signed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockFiles {
+    /// The file.
+    pub file: PathBuf,
+    /// The public key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// Where packages come from, as far as the configuration says.
@@ -73,6 +85,7 @@ impl Process {
             ("gateway.log", self.log != new.log),
             ("gateway.shutdown_grace", self.shutdown_grace != new.shutdown_grace),
             ("packages", self.packages != new.packages),
+            ("gateway.locked", self.locked != new.locked),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -133,11 +146,14 @@ pub(crate) fn compile(
     let servers = compiler.servers();
     let policy = compiler.policy();
     let identity = compiler.identity();
+    let interceptors = compiler.interceptors(&servers);
     let inspecting = Inspecting { origins: origins::of(&servers), ..compiler.inspecting() };
+    let profiles = compiler.profiles(&servers);
+    compiler.judges_are_apart(&interceptors, &profiles);
     let snapshot = Snapshot {
         version: 0,
         inspecting,
-        profiles: compiler.profiles(&servers),
+        profiles,
         servers,
         policy,
         limits: compiler.limits(),
@@ -146,6 +162,7 @@ pub(crate) fn compile(
         quarantine: compiler.quarantine(),
         flows: compiler.flows(),
         discovery: compiler.discovery(),
+        interceptors,
     };
     let process = compiler.process();
     let front = compiler.front();
@@ -197,6 +214,7 @@ impl<'a> Compiler<'a> {
             pace: self.pace(),
             approvals: self.approvals(),
             questions: self.questions(),
+            results: self.results(),
         }
     }
 

@@ -27,7 +27,7 @@ mod value;
 
 pub use amount::{show_millis, show_size, show_time};
 pub use compile::policy::POLICIES;
-pub use compile::{Builtins, Front, Identity, PackageSources, Process};
+pub use compile::{Builtins, Front, Identity, LockFiles, PackageSources, Process};
 pub use document::{Document, EditFault, NewServer, NewSource, NewValue, State};
 pub use explanation::{Explanation, UnknownKey};
 pub use given::{Given, Refused, Source};

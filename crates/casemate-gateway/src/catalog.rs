@@ -6,6 +6,7 @@
 
 mod definition;
 mod judged;
+mod mirror;
 mod names;
 mod pattern;
 mod schema;
@@ -25,7 +26,9 @@ use casemate_mcp::names::ServerName;
 pub use definition::{Definitions, Item, Kind, Tool, shows_apps};
 pub(crate) use judged::noted;
 pub use judged::{Blocked, Judged};
+pub use mirror::{Mirrored, Unmirrored};
 pub use names::{Doubted, Names};
+pub(crate) use pattern::fits;
 pub use schema::{Misfit, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};

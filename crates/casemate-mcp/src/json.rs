@@ -139,6 +139,12 @@ impl Raw {
         simdutf8::basic::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// Whether it is the very same text in memory, which is told without reading it. Two that are equal need not be.
+    #[must_use]
+    pub fn is_same(&self, other: &Raw) -> bool {
+        self.0.as_ptr() == other.0.as_ptr() && self.0.len() == other.0.len()
+    }
+
     /// The text as a shared buffer, without a copy.
     #[must_use]
     pub fn bytes(&self) -> Bytes {

@@ -64,8 +64,10 @@ pub enum Kind {
     /// Says that it is somebody else (see `--claim`).
     ClaimsServer,
     /// `strike` declares an output schema and answers otherwise; with `as` "fits", "missing", "error", "null",
-    /// "odd-type" or "task" in that way.
+    /// "odd-type" or "task" in that way, and with "later-" before it as a task's result.
     WrongStructure,
+    /// `strike` wants an argument repeated in a header whose name is two headers.
+    HeaderInName,
     /// Lists two different tools of one name.
     DuplicateTools,
     /// Lists tools whose schemas are no schemas, or reach into the network, or never end.
@@ -237,6 +239,7 @@ impl Villain {
             }
             _ if modern && self.options.era == Era::Legacy => Err(RpcError::no_method(method)),
             "initialize" => Ok(introduce(params, self.name())),
+            "tasks/get" if self.options.kind == Kind::WrongStructure => Ok(answer::fetched(params)),
             "server/discover" => Ok(json!({
                 "supportedVersions": ["2026-07-28"], "capabilities": capabilities(),
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": self.name(), "version": "0"}},

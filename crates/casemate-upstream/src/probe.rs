@@ -82,8 +82,20 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         _ if Revision::ALL.iter().filter(|revision| !revision.is_modern()).any(|r| ours(&r)) => {
             Verdict::Legacy
         }
+        None if ours(&&Revision::LATEST) => Verdict::Stranger {
+            why: format!("it refuses {}, which it says that it speaks", Revision::LATEST),
+        },
         _ => Verdict::Stranger { why: format!("it speaks only {}", list(&supported)) },
     }
+}
+
+/// Whether an answer to `server/discover` refuses our revision and says that its server speaks it. The protocol has a client
+/// select a version of the list and ask again; behind a load balancer, somebody else may answer then.
+pub(super) fn wants_again(answer: &Answer) -> bool {
+    let Answer::Error(error) = answer else { return false };
+    let data = error.data.as_ref().filter(|_| error.code == code::UNSUPPORTED_VERSION).and_then(Raw::members);
+    let supported = versions(data.and_then(|data| data.get("supported"))).unwrap_or_default();
+    supported.iter().any(|text| text == Revision::LATEST.as_str())
 }
 
 /// Whether an error is one that only modern servers answer with. HTTP asks for it too: such a body under status 400

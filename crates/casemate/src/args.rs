@@ -161,6 +161,8 @@ pub enum Command {
     Approvals(people::Approvals),
     /// Keep servers, tools and subjects from calls, at once
     Quarantine(quarantine::Quarantine),
+    /// List the judges outside that are asked about calls and answers
+    Interceptors,
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::Config),

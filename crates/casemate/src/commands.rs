@@ -21,6 +21,7 @@ pub mod down;
 pub mod edit;
 pub mod explain;
 pub mod install;
+pub mod interceptors;
 pub mod key;
 pub mod list;
 pub mod login;
@@ -73,6 +74,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Sessions(args) => sessions::run(context, &args),
         Command::Approvals(args) => approvals::run(context, &args),
         Command::Quarantine(args) => quarantine::run(context, &args),
+        Command::Interceptors => interceptors::list(context),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use super::finding::Finding;
 use super::tree::Tree;
+use crate::suite::wordless;
 
 /// The file in which every refusal's code stands.
 const REFUSALS: &str = "crates/casemate-gateway/src/refusal.rs";
+/// The document about the conformance suite, and how its table of checks that are let fail begins.
+const CONFORMANCE: &str = "docs/conformance.md";
+const WORDLESS_HEAD: &str = "| checks of 2026-07-28 |";
 /// The folder with a page per code.
 const PAGES: &str = "docs/errors/";
 
@@ -110,6 +114,24 @@ pub(crate) fn links(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The document about the conformance suite lists the checks that are let fail, with their reasons, and no others.
+pub(crate) fn conformance(tree: &Tree) -> Vec<Finding> {
+    let text = tree.text(CONFORMANCE).unwrap_or_default();
+    let begins = |line: &&str| line.starts_with(WORDLESS_HEAD);
+    let shown: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !begins(line))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    let expected: Vec<String> = wordless().iter().map(|some| some.row()).collect();
+    if shown == expected {
+        return Vec::new();
+    }
+    let message = format!("the table below \"{WORDLESS_HEAD}\" has to be:\n{}", expected.join("\n"));
+    vec![Finding::error(CONFORMANCE, 0, message)]
 }
 
 /// An example that the README names exists.

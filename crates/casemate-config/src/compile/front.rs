@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use casemate_gateway::front::{ClientFiles, Demand, Network, PublicUrl, TlsFiles};
 
-use super::{Compiler, Front, Process};
+use super::{Compiler, Front, LockFiles, Process};
 use crate::problem::Fault;
 
 impl Compiler<'_> {
@@ -27,7 +27,21 @@ impl Compiler<'_> {
             log: at.text("log").unwrap_or("info").to_owned(),
             shutdown_grace: at.time("shutdown_grace").unwrap_or(Duration::from_secs(10)),
             packages: self.packages(),
+            locked: self.locked(),
         }
+    }
+
+    fn locked(&mut self) -> Option<LockFiles> {
+        let at = self.written.scope("gateway");
+        let key = at.text("lock_key").map(|key| self.folder.join(key));
+        let Some(file) = at.text("locked") else {
+            if at.entry("lock_key").is_some() {
+                let what = "gateway.lock_key means nothing without gateway.locked";
+                self.refuse(at.origin_of("lock_key"), Fault::new(what).hint("name the lock file as well"));
+            }
+            return None;
+        };
+        Some(LockFiles { file: self.folder.join(file), key })
     }
 
     pub(super) fn front(&self) -> Front {

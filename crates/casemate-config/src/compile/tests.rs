@@ -7,7 +7,7 @@ use casemate_mcp::names::{ServerName, ToolName};
 use secrecy::ExposeSecret;
 
 use crate::resolve::tests::{World, written};
-use crate::{Loaded, Origin, PackageSources, Process};
+use crate::{Loaded, LockFiles, Origin, PackageSources, Process};
 
 fn load(text: &str) -> Loaded {
     World::default().load(&written(text)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -23,6 +23,8 @@ public_url = "https://MCP.example.com:443/"
 tls = { certificate = "cert.pem", key = "/k/key.pem", client_ca = "ca.pem", client_certificates = "required" }
 trusted_proxies = ["10.0.0.0/8", "2001:db8::7"]
 log = "debug"
+locked = "casemate.lock"
+lock_key = "/k/release.pub"
 shutdown_grace = "3s"
 limits = { request_size = "1MiB", result_size = "2MiB", calls_in_flight = 3, body_time = "4s", list_time = "5s", sessions = 6, session_idle = "7m", connections = 8, connections_per_address = 9 }
 
@@ -86,6 +88,7 @@ fn every_setting_arrives() {
                 pypi: None,
                 reach: vec!["files.example.com:443".parse().unwrap()],
             },
+            locked: Some(LockFiles { file: "etc/casemate.lock".into(), key: Some("/k/release.pub".into()) }),
         }
     );
     assert_eq!(
@@ -280,7 +283,14 @@ fn changes_that_wait_for_a_restart_are_named() {
     let (old, new) = (load("").process, load(FULL).process);
     assert_eq!(
         old.changes(&new),
-        ["gateway.listen", "gateway.tls", "gateway.log", "gateway.shutdown_grace", "packages"]
+        [
+            "gateway.listen",
+            "gateway.tls",
+            "gateway.log",
+            "gateway.shutdown_grace",
+            "packages",
+            "gateway.locked"
+        ]
     );
     assert!(old.changes(&old).is_empty());
 }

@@ -10,7 +10,7 @@ use casemate_mcp::method::Method;
 use casemate_mcp::names::{QualifiedName, ServerName};
 
 use super::names::OwnNames;
-use super::{Schema, uri};
+use super::{Mirrored, Schema, Unmirrored, mirror, uri};
 use crate::ports::{Declared, Pinned, Standing};
 
 /// The kinds of things that servers list.
@@ -134,8 +134,10 @@ pub struct Item {
 pub struct Tool {
     schema: OnceLock<Option<Result<Schema, String>>>,
     output: OnceLock<Option<Result<Schema, String>>>,
-    /// `x-mcp-header` annotations: the header's name after `Mcp-Param-` and the path to the argument.
-    pub param_headers: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// What headers repeat of its arguments; none where that cannot be kept to.
+    pub param_headers: Vec<Mirrored>,
+    /// Why they cannot be repeated as its schema says: over HTTP, such a tool is not used.
+    pub unmirrored: Option<Unmirrored>,
     /// The server says that calling it changes nothing, or that calling it twice is calling it once.
     pub says_repeatable: bool,
     /// It is for the server's own user interface and not for the model (SEP-1865).
@@ -226,10 +228,11 @@ fn own_interface(server: &ServerName, definition: &Members) -> Option<Raw> {
 
 impl Tool {
     fn read(raw: &Members) -> Tool {
-        let mut param_headers = Vec::new();
-        if let Some(schema) = raw.object("inputSchema") {
-            find_param_headers(&schema, &mut Vec::new(), &mut param_headers);
-        }
+        let mirrored = raw.object("inputSchema").map_or(Ok(Vec::new()), |schema| mirror::read(&schema));
+        let (param_headers, unmirrored) = match mirrored {
+            Ok(headers) => (headers, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         let hints = raw.object("annotations");
         let says =
             |hint| hints.as_ref().and_then(|hints| hints.get(hint)).is_some_and(|raw| raw.as_str() == "true");
@@ -237,6 +240,7 @@ impl Tool {
             schema: OnceLock::new(),
             output: OnceLock::new(),
             param_headers,
+            unmirrored,
             says_repeatable: says("readOnlyHint") || says("idempotentHint"),
             is_for_apps: is_for_apps(raw),
         }
@@ -247,25 +251,6 @@ impl Tool {
 fn is_for_apps(raw: &Members) -> bool {
     let seen_by = raw.object("_meta").and_then(|meta| meta.object("ui")?.get("visibility")?.elements());
     seen_by.is_some_and(|seen_by| !seen_by.iter().any(|who| who.string().as_deref() == Some("model")))
-}
-
-/// Collects `x-mcp-header` annotations that are reachable through `properties` alone, as the protocol demands.
-fn find_param_headers(
-    schema: &Members,
-    path: &mut Vec<Box<str>>,
-    found: &mut Vec<(Box<str>, Vec<Box<str>>)>,
-) {
-    let Some(properties) = schema.object("properties") else { return };
-    for (name, property) in properties.iter() {
-        let Some(property) = property.members() else { continue };
-        path.push(name.into());
-        if let Some(header) = property.string("x-mcp-header") {
-            found.push((header.into_boxed_str(), path.clone()));
-        }
-        // The depth of a checked text is bounded, and with it this recursion.
-        find_param_headers(&property, path, found);
-        path.pop();
-    }
 }
 
 /// Everything that one server declared.

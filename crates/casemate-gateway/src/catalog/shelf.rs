@@ -19,6 +19,7 @@ use crate::clock;
 use crate::ports::{Declared, Pins, Standing};
 use crate::quarantine::Quarantine;
 use crate::snapshot::Approval;
+use crate::upstream::entry::{Carrier, Source};
 use crate::upstream::{Alarm, Caller, Fault, Host, Server};
 
 /// No call is judged by definitions that are older than this, or than their server says that they hold.
@@ -355,6 +356,16 @@ impl Shelf {
         Ok(definitions)
     }
 
+    /// Whether a definition can be used at all. Over HTTP, a tool whose annotations of headers cannot be kept to is none; the
+    /// protocol has clients exclude it, and say so.
+    pub(crate) fn takes(&self, item: &Item) -> bool {
+        let entry = self.server.entry();
+        let is_http = matches!(&entry.source, Source::Http(source) if source.carrier == Carrier::Http);
+        let Some(why) = item.tool.unmirrored.as_ref().filter(|_| is_http) else { return true };
+        tracing::warn!(server = %entry.name, tool = %item.name, %why, "a tool is left out");
+        false
+    }
+
     async fn list(&self, caller: &Caller, kind: Kind) -> Result<List, Fault> {
         let name = &self.server.entry().name;
         let mut list = List::default();
@@ -373,7 +384,8 @@ impl Shelf {
             let holds_for = page.get("ttlMs").and_then(|raw| raw.parse().ok()).map(Duration::from_millis);
             list.holds_for = [list.holds_for, holds_for].into_iter().flatten().min();
             let listed = page.get(kind.member()).and_then(|list| list.elements()).unwrap_or_default();
-            list.items.extend(listed.iter().filter_map(|raw| Item::read(kind, name, raw)));
+            let items = listed.iter().filter_map(|raw| Item::read(kind, name, raw));
+            list.items.extend(items.filter(|item| self.takes(item)));
             match page.get("nextCursor").filter(|cursor| cursor.string().is_some()) {
                 Some(cursor) if list.items.len() < ITEMS_MAX && bytes < LIST_BYTES_MAX => {
                     params = Members::empty()

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use casemate_mcp::call::Answer;
 use casemate_mcp::dialect::{legacy, modern};
 use casemate_mcp::frame::{ErrorObject, Id, code, error_text, response_parts};
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_mcp::revision::Revision;
 use casemate_policy::SubjectId;
@@ -56,8 +56,8 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
         Ok(Cleared { answer: Answer::Result(result), is_worded: true, .. }) => {
             return worded(ticket, &result, None);
         }
-        Ok(Cleared { answer: Answer::Result(result), opened, .. }) => {
-            return result_of(ticket, result, opened);
+        Ok(Cleared { answer: Answer::Result(result), members, opened, .. }) => {
+            return result_of(ticket, (result, members), opened);
         }
         Ok(Cleared { answer: Answer::Error(error), .. }) => return error_of(ticket, error),
         Err(refusal) => refusal,
@@ -66,7 +66,7 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
     if is_told && ticket.method == Method::ToolsCall {
         // SEP-1303: what a model got wrong it is told as a result, so that it can do better. SEP-2643: so is what it
         // was not allowed.
-        return result_of(ticket, tool_error(&refusal), None);
+        return result_of(ticket, (tool_error(&refusal), None), None);
     }
     if let Some(question) = refusal.login.as_ref().and_then(|login| login.question.as_ref()) {
         return worded(ticket, question, None);
@@ -89,11 +89,16 @@ pub(super) fn deliver(ticket: &Ticket, outcome: Result<Cleared, Refusal>) -> Del
     }
 }
 
-fn result_of(ticket: &Ticket, result: Raw, opened: Option<Arc<Session>>) -> Delivery {
-    let result = if ticket.revision.is_modern() {
-        modern::result(&ticket.method, result)
-    } else {
-        legacy::result(result)
+fn result_of(
+    ticket: &Ticket,
+    (result, members): (Raw, Option<Members>),
+    opened: Option<Arc<Session>>,
+) -> Delivery {
+    let result = match (ticket.revision.is_modern(), members) {
+        (true, Some(members)) => modern::result_of(&ticket.method, &members),
+        (true, None) => modern::result(&ticket.method, result),
+        (false, Some(members)) => legacy::result_of(&members),
+        (false, None) => legacy::result(result),
     };
     worded(ticket, &result, opened)
 }

@@ -12,7 +12,7 @@ mod rounds;
 use std::sync::Arc;
 
 use casemate_mcp::call::Answer;
-use casemate_mcp::json::Raw;
+use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::names::ServerName;
 
 use super::flow;
@@ -32,9 +32,11 @@ const LOG_LEVELS: [&str; 8] =
 /// A request that was answered, and the answer as it came.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     pub(super) answer: Answer,
+    /// The members of a server's result as it came. They are found once, since a result can be large.
+    pub(super) members: Option<Members>,
     /// The session that `initialize` opened.
     pub(super) opened: Option<Arc<Session>>,
     /// It is a question that we put together ourselves, from what was looked at piece by piece.
@@ -68,15 +70,18 @@ pub(super) async fn send(gate: &Arc<Gate>, recorded: Recorded) -> Result<Answere
         target => relay::answer(gate, &checked.received, (target, &checked.param_headers)).await?,
     };
     flow::seen(gate, &checked.received, &checked.target);
+    let mut members = None;
     let (answer, is_question) = match (reply, checked.target.shelf()) {
-        (Reply::Answer(answer), Some(shelf)) => {
-            (park::kept_apart(gate, &checked.received, (shelf, answer))?, false)
+        (Reply::Answer(Answer::Result(result)), Some(shelf)) => {
+            members = result.members();
+            let apart = park::kept_apart(gate, &checked.received, (shelf, members.as_ref()))?;
+            (Answer::Result(apart.unwrap_or(result)), false)
         }
-        (Reply::Answer(answer), None) => (answer, false),
+        (Reply::Answer(answer), _) => (answer, false),
         (Reply::Question(text), _) => (Answer::Result(text), true),
     };
     let (received, target) = (checked.received, checked.target);
-    Ok(Answered { received, target, answer, opened, is_question, _seal: Seal })
+    Ok(Answered { received, target, answer, members, opened, is_question, _seal: Seal })
 }
 
 /// The end of a call whose server asks on and on.

@@ -15,6 +15,7 @@ use casemate_mcp::names::ServerName;
 use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
+use super::intercept::Passed;
 use super::receive::Received;
 use super::route::{Own, Target, task};
 use crate::catalog::{Item, Judged, Kind, Shelf, Shown, shows_apps};
@@ -30,10 +31,14 @@ const TASKS: &str = "tasks/";
 #[derive(Debug)]
 pub(super) struct Cleared {
     pub(super) answer: Answer,
+    /// The members of a result, when they had to be found anyway.
+    pub(super) members: Option<Members>,
     pub(super) opened: Option<Arc<Session>>,
     /// The answer is in the client's dialect already: a page of a list, which is kept that way.
     pub(super) is_worded: bool,
     failed: bool,
+    /// What the record says of it besides.
+    remark: Option<Box<str>>,
     _seal: Seal,
 }
 
@@ -44,6 +49,16 @@ impl Cleared {
     /// How the call ended, for the record.
     pub(super) fn ending(&self) -> Ending {
         if self.failed { Ending::Error } else { Ending::Ok }
+    }
+
+    /// What the record says of it besides; mostly nothing.
+    pub(super) fn remark(&self) -> &str {
+        self.remark.as_deref().unwrap_or_default()
+    }
+
+    /// The beginning of this answer, whose whole is kept.
+    pub(super) fn replaced(self, shown: Raw, remark: String) -> Cleared {
+        Cleared { answer: Answer::Result(shown), members: None, remark: Some(remark.into()), ..self }
     }
 
     /// Size of the answer in bytes.
@@ -59,7 +74,8 @@ impl Cleared {
 
 /// A question of our own, in place of an answer.
 pub(super) fn question(text: Raw) -> Cleared {
-    Cleared { answer: Answer::Result(text), opened: None, is_worded: true, failed: false, _seal: Seal }
+    let answer = Answer::Result(text);
+    Cleared { answer, members: None, opened: None, is_worded: true, failed: false, remark: None, _seal: Seal }
 }
 
 /// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not
@@ -68,13 +84,15 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// # Errors
 /// [`Code::AnswerTooLarge`], [`Code::BadStructure`], [`Code::NoStructure`], [`Code::AnswerBlocked`],
 /// [`Code::CannotAsk`].
-pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
-    let Answered { received, target, answer, opened, is_question, .. } = answered;
+pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
+    let Passed { answered, found: told, .. } = passed;
+    let Answered { received, target, answer, members, opened, is_question, .. } = answered;
     let answer = match answer {
         Answer::Result(text) if is_question => return Ok(question(text)),
         answer => answer,
     };
     let mut failed = matches!(answer, Answer::Error(_));
+    let mut known = None;
     let answer = match answer {
         Answer::Result(result) => {
             let limit = received.passage.identified.snapshot.limits.result_bytes_max;
@@ -83,13 +101,13 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
                 return Err(Refusal::new(Code::AnswerTooLarge, message));
             }
             // What we wrote ourselves asks nothing and says no error.
-            let members = target.shelf().and_then(|_| result.members()).map(content::unclaimed);
+            let members = target.shelf().and_then(|_| members_of(&result, members)).map(content::unclaimed);
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
-            let unfit = |members| structure::judged(&received, &target, members);
-            let found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            let unfit = |members| structure::judged(gate, &received, &target, members);
+            let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
-            let is_same = looked_at.as_bytes().as_ptr() == result.as_bytes().as_ptr();
-            let members = if is_same { members } else { looked_at.members() };
+            let members = if looked_at.is_same(&result) { members } else { looked_at.members() };
             let result = looked_at;
             if let Some(members) = &members {
                 questions::allowed(&received.call, members)?;
@@ -97,18 +115,30 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             }
             failed = says_error(&target, members.as_ref());
             let result = own_tasks(gate, (&received, &target), result);
-            Answer::Result(cleared(gate, (&received, &target), result))
+            let result = cleared(gate, (&received, &target), result);
+            known = members.filter(|members| members.raw().is_same(&result));
+            Answer::Result(result)
         }
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
-    Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
+    Ok(Cleared { answer, members: known, opened, is_worded, failed, remark: None, _seal: Seal })
+}
+
+/// The members of a result: those that are known of it, unless it was changed since.
+fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
+    known.filter(|known| known.raw().is_same(result)).or_else(|| result.members())
 }
 
 /// Remembers whose task it is that a server began.
 fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members) {
     let Some(entry) = target.shelf().map(|shelf| shelf.server().entry()) else { return };
-    if !entry.mixes_subjects() || received.call.method.as_str().starts_with(TASKS) {
+    let promised = match target {
+        Target::Item { kind: Kind::Tools, item, .. } if item.output().is_some() => Some(item),
+        _ => None,
+    };
+    let is_of_nobody = !entry.mixes_subjects() && promised.is_none();
+    if is_of_nobody || received.call.method.as_str().starts_with(TASKS) {
         return;
     }
     let id = match result.object("task") {
@@ -116,7 +146,13 @@ fn begun(gate: &Gate, (received, target): (&Received, &Target), result: &Members
         None => result.string("taskId"),
     };
     if let Some(id) = id {
-        gate.tasks().begin(&entry.name, &id, &received.passage.identified.subject.id);
+        let subject = &received.passage.identified.subject.id;
+        if entry.mixes_subjects() {
+            gate.tasks().begin(&entry.name, &id, subject);
+        }
+        if let Some(item) = promised {
+            gate.tasks().promise((&entry.name, &id), subject, item);
+        }
     }
 }
 
@@ -189,7 +225,7 @@ fn visible(gate: &Gate, (received, target): (&Received, &Target), (kind, result)
     // The first definition of a name counts.
     let mut seen = HashSet::new();
     let shown = |raw: &Raw| {
-        let item = Item::read(kind, server, raw)?;
+        let item = Item::read(kind, server, raw).filter(|item| shelf.takes(item))?;
         let is_first = seen.insert(item.name.clone());
         if !is_first || !may_be_used(shelf, (kind, &item)) || (item.tool.is_for_apps && !apps) {
             return None;

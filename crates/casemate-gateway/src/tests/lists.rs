@@ -1,7 +1,8 @@
+use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
-use super::harness::{Harness, http_server, snapshot, stdio_entry};
+use super::harness::{Harness, http_entry, http_server, snapshot, stdio_entry};
 use crate::snapshot::{Limits, Profile, ProfileTool};
 use casemate_mcp::names::{ProfileName, ServerName, ToolName};
 use std::collections::BTreeMap;
@@ -20,6 +21,22 @@ async fn long_lists_are_read_to_their_end_and_in_their_order() {
     assert!(ones > 10 && twos > 10, "{first:?}");
     let bad = client.request("tools/list", json!({"cursor": "nonsense"})).await.unwrap_err();
     assert_eq!(bad.code(), Some(-32602));
+}
+
+#[tokio::test]
+async fn a_tool_whose_headers_nobody_can_send_is_left_out_and_the_others_stay() {
+    let (address, _guard) = Hostile::new(Kind::HeaderInName, Era::Dual).listen("127.0.0.1:0").await.unwrap();
+    let harness = Harness::start(vec![http_entry("bad", &format!("http://{address}/mcp"))]).await;
+    for (path, prefix) in [("/mcp", "bad__"), ("/servers/bad/mcp", "")] {
+        for client in [harness.modern(path), harness.legacy(path).await] {
+            let listed = names(&client.request("tools/list", json!({})).await.unwrap());
+            assert_eq!(listed, [format!("{prefix}echo")]);
+            let arguments = json!({"a": "x", "message": "x"});
+            let refused = client.call(&format!("{prefix}strike"), arguments.clone()).await.unwrap_err();
+            assert_eq!(refused.code(), Some(-32602), "{refused}");
+            client.call(&format!("{prefix}echo"), arguments).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

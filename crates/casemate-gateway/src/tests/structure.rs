@@ -59,6 +59,30 @@ async fn a_result_that_is_not_what_its_tool_declared_does_not_pass() {
 }
 
 #[tokio::test]
+async fn the_result_of_a_task_is_held_against_the_tool_that_began_it() {
+    let (harness, _guard) = wrong(Measure::Block).await;
+    let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    for (path, tool) in [("/mcp", "bad__strike"), ("/servers/bad/mcp", "strike")] {
+        let client = harness.client(path, "owner").modern(tasks.clone());
+        for (how, refused) in [
+            ("misfit", Some("does not fit the tool's output schema")),
+            ("missing", Some("has no structured content")),
+            ("fits", None),
+            ("error", None),
+        ] {
+            let begun = client.call(tool, json!({"as": format!("later-{how}")})).await.unwrap();
+            let asked = json!({"taskId": begun["taskId"]});
+            let fetched = client.request("tasks/get", asked).await.map_err(|fault| fault.to_string());
+            match (refused, fetched) {
+                (Some(refused), Err(error)) => assert!(error.contains(refused), "{how}: {error}"),
+                (None, Ok(task)) => assert_eq!(task["result"]["content"][0]["text"], "Counted", "{how}"),
+                (_, other) => panic!("{path} {how}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn where_a_setting_says_so_it_is_only_told_of_or_not_looked_at() {
     let (harness, _guard) = wrong(Measure::Flag).await;
     let client = harness.modern("/mcp");

@@ -112,7 +112,15 @@ pub fn params(call: &Call, offered: &Raw, progress: Option<Raw>) -> Raw {
 /// the one who asked and for nobody else, whatever its server says: what somebody may see depends on who they are.
 #[must_use]
 pub fn result(method: &Method, result: Raw) -> Raw {
-    let Some(members) = result.members() else { return result };
+    match result.members() {
+        Some(members) => result_of(method, &members),
+        None => result,
+    }
+}
+
+/// The same for a result whose members are known already: to find them in a large one takes longer than all else.
+#[must_use]
+pub fn result_of(method: &Method, members: &Members) -> Raw {
     let mut edit = members.edit();
     if !members.has("resultType") {
         edit = edit.set("resultType", Raw::of("complete"));

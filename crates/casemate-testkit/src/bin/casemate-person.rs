@@ -4,24 +4,18 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bytes::Bytes;
 use casemate_testkit::client::{ClientError, LEGACY_REVISION, McpHttp};
+use casemate_testkit::person::{self, Tour, open};
 use clap::{Parser, ValueEnum};
-use http::header::LOCATION;
-use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// How often the person logs in before they give up.
 const LOGINS_MAX: usize = 6;
-/// Redirects that a browser follows.
-const REDIRECTS_MAX: usize = 5;
 /// The code under which the revision 2025-11-25 asks to open an address.
 const URL_ELICITATION_REQUIRED: i64 = -32042;
 
-/// Calls a tool, opens every address that it is asked to open as a browser would, and calls again.
+/// Calls a tool, opens every address that it is asked to open as a browser would, and calls again; or uses everything that
+/// is offered, and agrees to everything that it is asked.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The endpoint, such as http://127.0.0.1:7332/servers/remote/mcp.
@@ -39,6 +33,12 @@ struct Flags {
     /// How often to call it, one after the other.
     #[arg(long, default_value_t = 1)]
     times: usize,
+    /// Use every tool, resource and prompt once instead.
+    #[arg(long)]
+    everything: bool,
+    /// With --everything: a JSON list of objects with `name` and `arguments`, the calls to make of these tools.
+    #[arg(long, value_name = "JSON", requires = "everything")]
+    calls: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,10 +60,18 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> Result<(), String> {
     let key = tokio::fs::read_to_string(&flags.bearer_file).await.map_err(|fault| fault.to_string())?;
-    let capabilities = json!({ "elicitation": { "url": {} } });
+    let capabilities =
+        if flags.everything { person::capabilities() } else { json!({ "elicitation": { "url": {} } }) };
     let mut client = McpHttp::new(&flags.url).bearer(key.trim());
-    match flags.era {
-        Era::Modern => client = client.modern(capabilities),
+    let hello = match flags.era {
+        Era::Modern => {
+            client = client.modern(capabilities);
+            if flags.everything {
+                client.request("server/discover", json!({})).await
+            } else {
+                Ok(Value::Null)
+            }
+        }
         Era::Legacy => {
             // A server that wants a login may want it from the first word on.
             let mut answer = client.initialize(LEGACY_REVISION, capabilities.clone()).await;
@@ -72,8 +80,15 @@ async fn run(flags: Flags) -> Result<(), String> {
                 open(&url).await?;
                 answer = client.initialize(LEGACY_REVISION, capabilities.clone()).await;
             }
-            answer.map_err(|fault| fault.to_string())?;
+            answer
         }
+    };
+    let hello = hello.map_err(|fault| fault.to_string())?;
+    if flags.everything {
+        let calls = flags.calls.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text));
+        let calls = calls.map_err(|fault| format!("--calls is no list: {fault}"))?;
+        let offered = hello.get("capabilities").unwrap_or(&Value::Null);
+        return Tour::new(&client, calls).run(offered).await;
     }
     for _ in 0..flags.times {
         call(&client, &flags.tool).await?;
@@ -105,23 +120,4 @@ fn asked(answer: &Result<Value, ClientError>) -> Option<String> {
         Err(_) => return None,
     };
     url.as_str().map(str::to_owned)
-}
-
-/// Opens an address as a browser whose person agrees to everything.
-async fn open(url: &str) -> Result<(), String> {
-    let browser: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let mut url: Uri = url.parse().map_err(|_| "the address to open is none".to_owned())?;
-    for _ in 0..REDIRECTS_MAX {
-        let request = Request::get(url.clone()).header("sec-fetch-mode", "navigate").body(Empty::new());
-        let request = request.map_err(|fault| fault.to_string())?;
-        let response = browser.request(request).await.map_err(|fault| fault.to_string())?;
-        let next = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        // The page has to be read to its end, which is when whoever wrote it has done its work.
-        let _ = response.into_body().collect().await;
-        match next {
-            Some(next) => url = next.parse().map_err(|_| "a redirect leads nowhere".to_owned())?,
-            None => return Ok(()),
-        }
-    }
-    Err("too many redirects".to_owned())
 }

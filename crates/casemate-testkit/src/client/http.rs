@@ -117,12 +117,26 @@ impl McpHttp {
     /// # Errors
     /// The server cannot be reached.
     pub async fn open(&self, method: &str, params: Value) -> Result<Exchange, ClientError> {
+        self.open_with(method, params, &[]).await
+    }
+
+    /// The same with further headers of this request.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn open_with(
+        &self,
+        method: &str,
+        params: Value,
+        further: &[(String, String)],
+    ) -> Result<Exchange, ClientError> {
         let id = Value::from(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let params = match &self.dialect {
             Dialect::Modern { capabilities } => with_meta(params, capabilities),
             _ => params,
         };
         let mut headers = self.dialect_headers();
+        further.iter().for_each(|(name, value)| add(&mut headers, name, value));
         if let Dialect::Modern { .. } = self.dialect {
             add(&mut headers, "mcp-method", method);
             let named = if method == "resources/read" { params.get("uri") } else { params.get("name") };
@@ -276,6 +290,11 @@ impl Exchange {
     /// The id of the last event that was read, to resume after.
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
+    }
+
+    /// What a message is to this exchange's request: its outcome, or none of it.
+    pub fn outcome(&self, message: &Value) -> Option<Result<Value, ClientError>> {
+        outcome(message, &self.id)
     }
 
     /// The next message; none when the response has ended.

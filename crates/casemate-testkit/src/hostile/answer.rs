@@ -87,7 +87,14 @@ impl Villain {
                 );
                 vec![frame(&rpc::result(id, json!({"content": content, "resultType": "complete"})))]
             }
-            Kind::WrongStructure => vec![frame(&rpc::result(id, structured(params)))],
+            Kind::WrongStructure => {
+                let how = params.pointer("/arguments/as").and_then(Value::as_str).unwrap_or_default();
+                let result = match how.strip_prefix("later-") {
+                    Some(how) => task(how, "working", None),
+                    None => structured(params),
+                };
+                vec![frame(&rpc::result(id, result))]
+            }
             Kind::Ansi => vec![frame(&rpc::result(id, text(TRICKS)))],
             Kind::Says => self.say(id, params),
             _ => vec![honest()],
@@ -130,6 +137,26 @@ impl Villain {
         let result = json!({"resultType": "input_required", "inputRequests": {"password": request}});
         vec![frame(&rpc::result(id, result))]
     }
+}
+
+/// A task whose id says how its result will be.
+fn task(how: &str, status: &str, result: Option<Value>) -> Value {
+    let at = "2026-11-29T00:00:00Z";
+    let kind = if result.is_some() { "complete" } else { "task" };
+    let mut task = json!({
+        "resultType": kind, "taskId": how, "status": status, "createdAt": at, "lastUpdatedAt": at,
+        "ttlMs": 60_000, "pollIntervalMs": 10,
+    });
+    if let (Some(task), Some(result)) = (task.as_object_mut(), result) {
+        task.insert("result".to_owned(), result);
+    }
+    task
+}
+
+/// Such a task when it is asked for.
+pub(super) fn fetched(params: &Value) -> Value {
+    let how = params.get("taskId").and_then(Value::as_str).unwrap_or_default();
+    task(how, "completed", Some(structured(&json!({"arguments": {"as": how}}))))
 }
 
 /// What a tool answers that promised `count`, a whole number.

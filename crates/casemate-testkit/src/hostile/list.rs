@@ -95,6 +95,12 @@ impl Villain {
                 tools.push(tool("unusable", "Its output schema lies elsewhere", open()));
                 tools.last_mut().into_iter().for_each(|tool| tool["outputSchema"] = elsewhere.clone());
             }
+            Kind::HeaderInName => {
+                let marked = json!({"type": "string", "x-mcp-header": "A: b\r\nX-Smuggled"});
+                let schema = json!({"type": "object", "properties": {"a": marked}});
+                let strike = tools.iter_mut().find(|tool| tool["name"] == "strike");
+                strike.into_iter().for_each(|tool| tool["inputSchema"] = schema.clone());
+            }
             Kind::BadSchema => tools.extend(bad_schemas()),
             _ => {}
         }

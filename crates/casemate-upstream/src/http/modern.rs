@@ -51,11 +51,7 @@ struct Letter {
 /// Asks a server what it is.
 pub(super) async fn discover(seed: &Seed, door: &Arc<Door>) -> Result<Verdict, Fault> {
     let wire = Wire::new(seed, door);
-    let ticket = wire.desk.open(&Method::Discover, None)?;
-    let call = probe::own_call(Method::Discover, Members::empty(), &seed.host.client_info);
-    let params = modern::params(&call, seed.offered.raw(), None);
-    let letter = wire.letter(&ticket, &call, &params);
-    match wire.exchange(ticket, letter).await {
+    match wire.discovered(seed).await {
         Ok(found) => Ok(found.outcome.as_ref().map_or(Verdict::Legacy, probe::judge)),
         // A stream that breaks or a page that is too large is no modern answer; no connection is no answer at all.
         Err(Fault::Gone { sent: true, .. } | Fault::TooBig { .. }) => Ok(Verdict::Legacy),
@@ -165,6 +161,19 @@ impl Wire {
         let outlet = Arc::clone(&seed.outlet);
         let desk = Desk::new(seed.subject.clone(), seed.offered.clone(), Arc::clone(&outlet));
         Wire { door: Arc::clone(door), desk, outlet }
+    }
+
+    /// The answer to `server/discover`, asked a second time where the first one wants it.
+    async fn discovered(&self, seed: &Seed) -> Result<Found, Fault> {
+        let call = probe::own_call(Method::Discover, Members::empty(), &seed.host.client_info);
+        let params = modern::params(&call, seed.offered.raw(), None);
+        let ask = || async {
+            let ticket = self.desk.open(&Method::Discover, None)?;
+            let letter = self.letter(&ticket, &call, &params);
+            self.exchange(ticket, letter).await
+        };
+        let found = ask().await?;
+        if found.outcome.as_ref().is_ok_and(probe::wants_again) { ask().await } else { Ok(found) }
     }
 
     /// Writes a request.

@@ -3,7 +3,7 @@ use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Limits, Members, Raw};
 use casemate_mcp::revision::Revision;
 
-use super::{Verdict, discover_params, initialize_params, judge, welcome};
+use super::{Verdict, discover_params, initialize_params, judge, wants_again, welcome};
 
 fn raw(text: &str) -> Raw {
     Raw::check(text.replace('\'', "\"").into(), &Limits::default()).unwrap()
@@ -33,6 +33,10 @@ fn the_answer_to_discover_tells_the_dialect() {
         (error(-32022, None), "legacy"),
         (error(-32022, Some("{'supported':['2025-11-25','2027-01-01']}")), "legacy"),
         (
+            error(-32022, Some("{'supported':['2026-07-28']}")),
+            "it refuses 2026-07-28, which it says that it speaks",
+        ),
+        (
             error(-32022, Some("{'supported':['2027-01-01','2028-01-01']}")),
             "it speaks only 2027-01-01, 2028-01-01",
         ),
@@ -48,6 +52,15 @@ fn the_answer_to_discover_tells_the_dialect() {
         };
         assert_eq!(verdict, expected, "{answer:?}");
     }
+}
+
+#[test]
+fn who_refuses_what_they_say_they_speak_is_asked_once_more() {
+    let refused = |code, data| wants_again(&error(code, Some(data)));
+    assert!(refused(-32022, "{'supported':['2025-11-25','2026-07-28']}"));
+    assert!(!refused(-32022, "{'supported':['2025-11-25']}"));
+    assert!(!refused(-32020, "{'supported':['2026-07-28']}"));
+    assert!(!wants_again(&result("{'supportedVersions':['2026-07-28']}")));
 }
 
 #[test]

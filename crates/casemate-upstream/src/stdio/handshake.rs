@@ -40,7 +40,12 @@ async fn probe(seed: &Seed, wire: &Wire) -> Greeted {
     let ticket = wire.desk.open(&Method::Discover, None)?;
     let mut asked = Box::pin(wire.ask(ticket, &Method::Discover, &params));
     if let Ok(outcome) = timeout(PROBE_TIME, &mut asked).await {
-        return match probe::judge(&outcome?) {
+        let mut answer = outcome?;
+        if probe::wants_again(&answer) {
+            let ticket = wire.desk.open(&Method::Discover, None)?;
+            answer = wire.ask(ticket, &Method::Discover, &params).await?;
+        }
+        return match probe::judge(&answer) {
             Verdict::Modern(hello) => Ok((*hello, Some(Era::Modern))),
             Verdict::Stranger { why } => Err(Fault::Start { why }),
             Verdict::Legacy => Ok((initialize(seed, wire).await?, Some(Era::Legacy))),

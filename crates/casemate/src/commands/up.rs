@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use casemate_auth::KeySecret;
+use casemate_config::Process;
+use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
@@ -44,9 +46,15 @@ pub fn run(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     ended
 }
 
+/// The lock file that counts: the command line's, or else the configuration's.
+fn held_to(up: &Up, process: &Process) -> anyhow::Result<Option<Lock>> {
+    let own = process.locked.as_ref().map(|locked| (&locked.file, locked.key.as_deref()));
+    let named = up.locked.as_ref().map(|file| (file, up.lock_key.as_deref())).or(own);
+    named.map(|(file, key)| lock_file::read(file, key)).transpose()
+}
+
 fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let input = configuration::read(context, up.listen)?;
-    let lock = up.locked.as_ref().map(|file| lock_file::read(file, up.lock_key.as_deref())).transpose()?;
     // Before any other thread, and never ended: what it starts dies with its thread.
     let spawner = Spawner::start().context("cannot start the thread that starts servers")?;
     let store = secrets::open(context)?;
@@ -57,6 +65,7 @@ fn serve(context: &Arc<Context>, up: &Up) -> anyhow::Result<Exit> {
     let loaded = configuration::compile(context, &input, 1, &held)?
         .map_err(|problems| configuration::failure(context, &problems))?;
     drop(held);
+    let lock = held_to(up, &loaded.process)?;
     context.start_logging(loaded.process.log.parse().unwrap_or(LevelFilter::INFO))?;
     if let Err(error) = casemate_sandbox::raise_open_files() {
         tracing::warn!(%error, "the limit on open files stays; many servers and clients may reach it");

@@ -2,7 +2,9 @@
 
 use casemate_gateway::ports::{self, Recorder};
 use casemate_policy::RuleId;
-use casemate_store::records::{Act, Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
+use casemate_store::records::{
+    Act, Approval, Arguments, Ending, Intent, Judgement, Outcome, Record, TurnedAway,
+};
 use casemate_store::{KeyRecord, RecordLog};
 
 use crate::clock;
@@ -161,6 +163,21 @@ impl Recorder for Log {
         if let Err(fault) = self.0.append(&Record::Outcome(&record)) {
             tracing::error!(call, error = told(&fault), "the outcome of a call could not be recorded");
         }
+    }
+
+    fn judged(&self, judgement: &ports::Judgement<'_>) {
+        let call = judgement.call.to_string();
+        self.append(&Record::Judgement(&Judgement {
+            call: &call,
+            interceptor: judgement.interceptor,
+            event: judgement.event,
+            phase: judgement.phase,
+            mode: judgement.mode,
+            verdict: judgement.verdict,
+            severity: present(judgement.severity),
+            detail: present(judgement.detail),
+            micros: judgement.took_us,
+        }));
     }
 
     fn turned_away(&self, away: &ports::TurnedAway<'_>) {

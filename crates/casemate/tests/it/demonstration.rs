@@ -41,6 +41,14 @@ fn each_betrayal_is_stopped_and_what_is_honest_passes() {
     let is_hidden = |c: char| c == '\u{1b}' || c == '\u{7}' || ('\u{e0000}'..='\u{e007f}').contains(&c);
     assert!(!colors.contains(is_hidden) && !colors.contains("owned"), "{colors:?}");
 
+    let claimed = home.run(&["call", "traitor", "system__status", r#"{"topic":"all"}"#]);
+    assert_eq!(claimed.code, Some(1), "{}", claimed.shown());
+    assert!(
+        claimed.stderr.contains("CM1507") && claimed.stderr.contains("other-servers-prefix"),
+        "{}",
+        claimed.shown()
+    );
+
     // Now it describes its tool otherwise. Its list is read anew, and it does not say why it should be.
     let shown = home.run(&["show", "traitor"]).ok();
     assert!(!shown.contains("credentials"), "what was not approved reaches nobody: {shown}");

@@ -21,41 +21,42 @@ fn the_short_help_fits_on_a_screen() {
             Usage: casemate [OPTIONS] <COMMAND>
 
             Commands:
-              up           Run the gateway until it is told to stop
-              down         Stop the running gateway
-              connect      Speak MCP on stdin and stdout with the gateway, starting one when none runs
-              add          Add a server to the configuration
-              list         List the servers and how they are
-              show         Show one server: its configuration, its state, its tools
-              remove       Remove a server from the configuration
-              enable       Let clients see a server again
-              disable      Keep a server in the configuration, but serve it to nobody
-              start        Start a server now instead of at its first call
-              stop         Stop a server; calls to it are refused until it is started again
-              restart      Stop a server's processes and start it anew
-              prepare      Install the packages of servers ahead of time
-              logs         Show what a server wrote to stderr
-              call         Call a tool and print its answer
-              import       Add the servers of any client's `mcpServers` JSON
-              run          Run a command in a cell: put `casemate run --` before any server's command
-              sandbox      Show what cells can be had here
-              service      Keep the gateway running with systemd
-              install      Put Casemate into a client's configuration
-              uninstall    Take Casemate out of a client's configuration
-              key          Create, list and revoke API keys
-              policy       Check, explain and try who may do what
-              login        Log in at a remote server
-              logout       Forget a login at a remote server
-              pin          Approve of what servers declare, and see what changed
-              secret       Keep secrets for servers, sealed at rest
-              sessions     List and end the sessions of clients
-              approvals    Answer what people are asked before a call is made
-              quarantine   Keep servers, tools and subjects from calls, at once
-              config       Check and explain the configuration
-              doctor       Look for what could keep Casemate from working
-              explain      Explain an error code, for example CM1207
-              completions  Print shell completions
-              man          Print the manual page
+              up            Run the gateway until it is told to stop
+              down          Stop the running gateway
+              connect       Speak MCP on stdin and stdout with the gateway, starting one when none runs
+              add           Add a server to the configuration
+              list          List the servers and how they are
+              show          Show one server: its configuration, its state, its tools
+              remove        Remove a server from the configuration
+              enable        Let clients see a server again
+              disable       Keep a server in the configuration, but serve it to nobody
+              start         Start a server now instead of at its first call
+              stop          Stop a server; calls to it are refused until it is started again
+              restart       Stop a server's processes and start it anew
+              prepare       Install the packages of servers ahead of time
+              logs          Show what a server wrote to stderr
+              call          Call a tool and print its answer
+              import        Add the servers of any client's `mcpServers` JSON
+              run           Run a command in a cell: put `casemate run --` before any server's command
+              sandbox       Show what cells can be had here
+              service       Keep the gateway running with systemd
+              install       Put Casemate into a client's configuration
+              uninstall     Take Casemate out of a client's configuration
+              key           Create, list and revoke API keys
+              policy        Check, explain and try who may do what
+              login         Log in at a remote server
+              logout        Forget a login at a remote server
+              pin           Approve of what servers declare, and see what changed
+              secret        Keep secrets for servers, sealed at rest
+              sessions      List and end the sessions of clients
+              approvals     Answer what people are asked before a call is made
+              quarantine    Keep servers, tools and subjects from calls, at once
+              interceptors  List the judges outside that are asked about calls and answers
+              config        Check and explain the configuration
+              doctor        Look for what could keep Casemate from working
+              explain       Explain an error code, for example CM1207
+              completions   Print shell completions
+              man           Print the manual page
 
             Options:
               -h, --help     Print help (see more with '--help')

@@ -137,6 +137,85 @@ fn a_gateway_that_is_held_to_a_lock_uses_nothing_else_whatever_is_approved() {
     assert!(unsigned.contains("casemate.lock.sig"), "a key wants a signature: {unsigned}");
 }
 
+/// Keys for signing made by `openssl`: a private and a public one.
+fn keys(home: &Home, name: &str) -> (String, String) {
+    let file = |kind: &str| home.path().join(format!("{name}.{kind}")).display().to_string();
+    let (private, public) = (file("key"), file("pub"));
+    let make = ["genpkey", "-algorithm", "ed25519", "-out", &private];
+    let show = ["pkey", "-in", &private, "-pubout", "-out", &public];
+    for arguments in [&make[..], &show[..]] {
+        let made = std::process::Command::new("openssl").args(arguments).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    (private, public)
+}
+
+#[test]
+fn a_lock_whose_signature_is_not_good_starts_no_gateway() {
+    let home = home("");
+    let gateway = Gateway::start(&home);
+    strike(&home).ok();
+    down(&home, gateway);
+    let (private, public) = keys(&home, "ours");
+    let (_, other) = keys(&home, "theirs");
+    let file = home.path().join("casemate.lock").display().to_string();
+    home.run(&["pin", "export", "--output", &file, "--sign", &private]).ok();
+    let up = |key: &str| home.run(&["up", "--listen", "127.0.0.1:0", "--locked", &file, "--lock-key", key]);
+    let signed = home.read("casemate.lock.sig");
+    let text = home.read("casemate.lock");
+
+    let refused = up(&other);
+    assert!(refused.shown().contains("does not sign"), "another key: {}", refused.shown());
+    assert_eq!(refused.code, Some(3), "{}", refused.shown());
+    // One space more is another file, which its own digests do not tell.
+    home.write("casemate.lock", &format!("{text} "));
+    assert!(up(&public).shown().contains("does not sign"));
+    home.write("casemate.lock", &text);
+    let flipped: String = signed.chars().rev().collect();
+    for bad in ["", "no signature", &flipped] {
+        home.write("casemate.lock.sig", bad);
+        let refused = up(&public).shown();
+        assert!(refused.contains("casemate.lock"), "{bad:?}: {refused}");
+        assert!(!home.root().join("run/mcp.sock").exists(), "{bad:?}: nothing was started");
+    }
+    // The innocent twin.
+    home.write("casemate.lock.sig", &signed);
+    let locked = ["up", "--listen", "127.0.0.1:0", "--json", "--locked", &file, "--lock-key", &public];
+    let gateway = Gateway::start_by(&home, home.command(&locked));
+    strike(&home).ok();
+    down(&home, gateway);
+}
+
+#[test]
+fn a_gateway_that_connect_starts_is_held_to_the_lock_of_the_configuration() {
+    let home = home("");
+    let gateway = Gateway::start(&home);
+    strike(&home).ok();
+    down(&home, gateway);
+    let (private, public) = keys(&home, "ours");
+    home.run(&["pin", "revoke", "turncoat", "tool:echo"]).ok();
+    let file = home.root().join("casemate.lock").display().to_string();
+    home.run(&["pin", "export", "--output", &file, "--sign", &private]).ok();
+    home.run(&["pin", "approve", "turncoat", "tool:echo"]).ok();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let servers = home.read("cm/casemate.toml");
+    let gateway = format!(
+        "[gateway]\nlisten = \"{free}\"\nlocked = \"casemate.lock\"\nlock_key = {public:?}\n{servers}"
+    );
+    home.write("cm/casemate.toml", &gateway);
+
+    // Nothing runs: the first call starts a gateway in the background.
+    strike(&home).ok();
+    let refused = home.run(&["call", "turncoat", "echo", r#"{"message":"m"}"#]).shown();
+    assert!(refused.contains("CM1509"), "{refused}");
+    home.run(&["down"]).ok();
+
+    home.write("cm/casemate.lock.sig", "forged");
+    let refused = strike(&home);
+    assert!(refused.code != Some(0) && refused.shown().contains("casemate.lock.sig"), "{}", refused.shown());
+    home.run(&["down"]).shown();
+}
+
 #[tokio::test]
 async fn tools_are_listed_after_a_restart_without_starting_their_server() {
     let home = home("");

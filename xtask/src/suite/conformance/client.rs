@@ -1,6 +1,6 @@
 //! The gateway as a client: the suite plays the server and the authorization server, and we are the client that it
 //! starts. That client is a gateway with one remote server, a caller behind it, and a person who opens what they are
-//! asked to open (docs/conformance.md).
+//! asked to open and fills in what they are asked to fill in (docs/conformance.md).
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,15 @@ use crate::{environment, process, target};
 /// The address that the suite expects of a client that has a document about itself.
 const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
 
-/// Runs every authorization scenario that a revision requires; says which did not pass.
+/// Runs every scenario that a revision requires of a client, and some besides; says which did not pass.
 pub(super) fn run(programs: &Programs, reports: &Path) -> Result<Vec<String>> {
     // Not the file that this process was started from: the build of the steps before may have replaced it.
     let own = target::program("debug", "xtask")?;
     let command = format!("{} conformance-client", own.display());
     let mut failed = Vec::new();
     for set in super::SETS {
-        let scenarios = required(programs, set.requirements)?;
+        let mut scenarios = programs.required(set.requirements, "Client scenarios")?;
+        scenarios.extend(BESIDES.map(str::to_owned));
         let mut passed = 0;
         for scenario in &scenarios {
             let folder = reports.join(format!("client-{}-{}", set.requirements, scenario.replace('/', "-")));
@@ -48,21 +49,14 @@ pub(super) fn run(programs: &Programs, reports: &Path) -> Result<Vec<String>> {
     Ok(failed)
 }
 
-/// The authorization scenarios that a revision requires of a client. Those of extensions are marked by indentation.
-fn required(programs: &Programs, revision: &str) -> Result<Vec<String>> {
-    let mut suite = process::command(&programs.node);
-    suite.arg(&programs.suite).args(["list", "--requirements", revision]);
-    let listed = process::capture(&mut suite)?;
-    let scenarios = listed.lines().filter_map(|line| line.strip_prefix("  - "));
-    let scenarios: Vec<String> =
-        scenarios.filter(|name| name.starts_with("auth/")).map(|name| name.trim().to_owned()).collect();
-    if scenarios.is_empty() {
-        bail!("the suite lists no authorization scenario for {revision}");
-    }
-    Ok(scenarios)
-}
+/// Scenarios that no revision requires yet, and that pass all the same.
+const BESIDES: [&str; 1] = ["json-schema-2020-12-preservation"];
 
-/// Is the client: one gateway with the scenario's server, called once or twice.
+/// What the names of scenarios about logins begin with. In the others the server takes everybody.
+const LOGINS: &str = "auth/";
+
+/// Is the client: one gateway with the scenario's server, which is called twice where a login is wanted, and used in all
+/// that it offers where none is.
 pub(crate) fn be(url: &str) -> Result<()> {
     let [revision, scenario, context] = environment::conformance();
     let scenario = scenario.unwrap_or_default();
@@ -86,7 +80,13 @@ pub(crate) fn be(url: &str) -> Result<()> {
         .args(["--url", &format!("http://{}/servers/remote/mcp", gateway.address), "--bearer-file"])
         .arg(&key);
     person.args(["--era", if revision.as_deref() == Some("2025-11-25") { "legacy" } else { "modern" }]);
-    person.args(["--times", "2"]);
+    if scenario.starts_with(LOGINS) {
+        person.args(["--times", "2"]);
+    } else {
+        person.arg("--everything");
+        let calls = context.get("toolCalls").into_iter();
+        person.args(calls.flat_map(|calls| ["--calls".to_owned(), calls.to_string()]));
+    }
     let status = person.status().context("cannot start casemate-person")?;
     if status.success() {
         return Ok(());
@@ -115,7 +115,9 @@ fn configuration(url: &str, scenario: &str, (context, secret): (&Value, &Path)) 
     }
     let mut server = toml_edit::Table::new();
     server.insert("url", toml_edit::value(url));
-    server.insert("oauth", toml_edit::Item::Table(oauth));
+    if scenario.starts_with(LOGINS) {
+        server.insert("oauth", toml_edit::Item::Table(oauth));
+    }
     let mut servers = toml_edit::Table::new();
     servers.insert("remote", toml_edit::Item::Table(server));
     let mut document = toml_edit::DocumentMut::new();

@@ -52,6 +52,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "\"review\"",
     },
     Setting {
+        key: "gateway.locked",
+        kind: Kind::Path,
+        default: None,
+        effect: Process,
+        reason: "A lock file that every gateway of this installation is held to, also one that `casemate connect` starts: of what \
+                 servers declare it uses nothing but what the file has (docs/pins.md). `casemate up --locked` names another.",
+        example: "\"casemate.lock\"",
+    },
+    Setting {
+        key: "gateway.lock_key",
+        kind: Kind::Path,
+        default: None,
+        effect: Process,
+        reason: "The public Ed25519 key, in PEM, by which the lock file has to be signed. A file whose signature is not good starts \
+                 no gateway.",
+        example: "\"release.pub\"",
+    },
+    Setting {
         key: "gateway.log",
         kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         default: Some("\"info\""),

@@ -13,6 +13,7 @@ use super::{Refusal, Reply, ask, down, notice, park, rounds};
 use crate::catalog::Shelf;
 use crate::client::Watch;
 use crate::gate::Gate;
+use crate::journey::authorize::no_task;
 use crate::journey::flow;
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
@@ -39,6 +40,15 @@ pub(super) async fn answer(
             watch(received, Watch::End);
             return Ok(Reply::Answer(Answer::Result(Raw::EMPTY_OBJECT)));
         }
+        (Method::TasksGet | Method::TasksUpdate | Method::TasksCancel, _)
+            if received.call.meta.revision.is_modern() =>
+        {
+            // A legacy server has given no task to this client.
+            let hello = server.hello(&caller).await.map_err(|fault| down(shelf, &fault))?;
+            if !hello.revision.is_modern() {
+                return Err(no_task(received));
+            }
+        }
         _ => {}
     }
     // Both on the heap, so that calls in which nobody asks do not carry the room for it.
@@ -57,7 +67,7 @@ pub(super) async fn answer(
 
 /// Sends a call and passes on what is said before its answer.
 pub(super) async fn exchange(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, shelf): (&Target, &Arc<Shelf>),
     (caller, call): (&Caller, &Call),
@@ -69,14 +79,15 @@ pub(super) async fn exchange(
             biased;
             Some(event) = inbox.recv() => {
                 flow::seen(gate, received, target);
-                pass(gate, (received, shelf), event).await;
+                // On the heap like all that seldom happens: calls in which nothing is said do not carry the room for it.
+                Box::pin(pass(gate, (received, shelf), event)).await;
             }
             answer = &mut call => break answer,
         }
     };
     // What the server said before its answer reaches the client before it, too.
     while let Ok(event) = inbox.try_recv() {
-        pass(gate, (received, shelf), event).await;
+        Box::pin(pass(gate, (received, shelf), event)).await;
     }
     answer.map_err(|fault| down(shelf, &fault))
 }
@@ -115,7 +126,7 @@ fn is_list(method: &Method) -> bool {
 }
 
 /// Brings a message of the running call to the client.
-async fn pass(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
+async fn pass(gate: &Arc<Gate>, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
     match event {
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Question { method, params, answer } => {

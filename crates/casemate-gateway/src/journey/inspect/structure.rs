@@ -4,8 +4,11 @@
 
 use casemate_inspect::{Class, Finding, Findings, Measure, Severity};
 use casemate_mcp::json::Members;
+use casemate_mcp::method::Method;
+use casemate_mcp::names::ServerName;
 
-use crate::catalog::Kind;
+use crate::catalog::{Item, Kind};
+use crate::gate::Gate;
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::refusal::{Code, Refusal, Retry};
@@ -14,10 +17,36 @@ use crate::refusal::{Code, Refusal, Retry};
 ///
 /// # Errors
 /// [`Code::BadStructure`], [`Code::NoStructure`].
-pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> Result<Findings, Refusal> {
+pub(in crate::journey) fn judged(
+    gate: &Gate,
+    received: &Received,
+    target: &Target,
+    result: &Members,
+) -> Result<Findings, Refusal> {
+    if let Target::Item { shelf, kind: Kind::Tools, item, .. } = target {
+        return held(received, (&shelf.server().entry().name, &**item), result);
+    }
+    let fetched = match received.call.method {
+        Method::TasksResult => Some(result.clone()),
+        Method::TasksGet => result.object("result"),
+        _ => None,
+    };
+    let (Some(fetched), Some(shelf)) = (fetched, target.shelf()) else { return Ok(Findings::default()) };
+    let (server, subject) = (&shelf.server().entry().name, &received.passage.identified.subject.id);
+    let id = received.call.params.string("taskId").unwrap_or_default();
+    match gate.tasks().promised((server, &id), subject) {
+        Some(item) => held(received, (server, &*item), &fetched),
+        None => Ok(Findings::default()),
+    }
+}
+
+/// Holds a result against what one tool declares.
+fn held(
+    received: &Received,
+    (server, item): (&ServerName, &Item),
+    result: &Members,
+) -> Result<Findings, Refusal> {
     let mut findings = Findings::default();
-    let Target::Item { shelf, kind: Kind::Tools, item, .. } = target else { return Ok(findings) };
-    let server = &shelf.server().entry().name;
     let measure = received.passage.identified.snapshot.inspecting.output(server);
     let Some(schema) = item.output().filter(|_| measure > Measure::Off) else {
         return Ok(findings);
