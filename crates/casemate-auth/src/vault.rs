@@ -63,8 +63,11 @@ impl Kind {
 #[derive(Debug, Error)]
 pub enum VaultFault {
     /// The key is sealed with a passphrase that was not given.
-    #[error("the secrets are locked with a passphrase")]
-    Locked,
+    #[error("the secrets are locked with a passphrase, which {why}")]
+    Locked {
+        /// Why not, as the end of a sentence.
+        why: String,
+    },
     /// The passphrase does not open the key.
     #[error("the passphrase does not open {path}")]
     Passphrase {
@@ -120,6 +123,8 @@ pub struct Vault {
     store: Store,
     file: PrivateFile,
     passphrase: Mutex<Option<SecretString>>,
+    /// Why there is no passphrase, where somebody tried to get it.
+    why_locked: Mutex<Option<String>>,
     keyring: Mutex<Option<Arc<Keyring>>>,
 }
 
@@ -130,7 +135,13 @@ impl Vault {
     /// The folder is open to others.
     pub fn new(store: Store, folder: &Path) -> Result<Vault, VaultFault> {
         let file = PrivateFile::new(folder, FILE)?;
-        Ok(Vault { store, file, passphrase: Mutex::new(None), keyring: Mutex::new(None) })
+        Ok(Vault {
+            store,
+            file,
+            passphrase: Mutex::default(),
+            why_locked: Mutex::default(),
+            keyring: Mutex::default(),
+        })
     }
 
     /// How the key is kept; `None` while there is none.
@@ -138,8 +149,26 @@ impl Vault {
     /// # Errors
     /// The file cannot be trusted or read.
     pub fn protection(&self) -> Result<Option<Protection>, VaultFault> {
+        Ok(self.kept()?.map(|(protection, _)| protection))
+    }
+
+    /// The name under which the passphrase is in the system's keyring, when it is there.
+    ///
+    /// # Errors
+    /// The file cannot be trusted or read.
+    pub fn keyring_item(&self) -> Result<Option<String>, VaultFault> {
+        Ok(self.kept()?.and_then(|(_, item)| item))
+    }
+
+    fn kept(&self) -> Result<Option<(Protection, Option<String>)>, VaultFault> {
         let Some(text) = self.file.read()? else { return Ok(None) };
         keyring::protection(&text).map(Some).map_err(|fault| self.explain(fault))
+    }
+
+    /// Notes why nobody could give the passphrase, as the end of a sentence ("is in a keyring that is locked"), for those
+    /// who find the secrets locked.
+    pub fn stays_locked(&self, why: String) {
+        *guard(&self.why_locked) = Some(why);
     }
 
     /// Opens the key with a passphrase, and remembers it for when the key is replaced. Takes about a tenth of a
@@ -242,12 +271,16 @@ impl Vault {
             Some(keyring) => keyring,
             None => Arc::new(Keyring::default()),
         };
-        let passphrase = match protection {
-            Some(NewProtection::File) => None,
-            Some(NewProtection::Passphrase(passphrase)) => Some(passphrase),
-            None => guard(&self.passphrase).clone().filter(|_| old.is_wrapped()),
+        let (passphrase, item) = match protection {
+            Some(NewProtection::File) => (None, None),
+            Some(NewProtection::Passphrase(passphrase)) => (Some(passphrase), None),
+            Some(NewProtection::Keyring { item, passphrase }) => (Some(passphrase), Some(item)),
+            None => {
+                let known = guard(&self.passphrase).clone().filter(|_| old.is_wrapped());
+                (known, old.item().map(str::to_owned))
+            }
         };
-        let both = old.with_new()?;
+        let both = old.with_new()?.under(item);
         // Both keys are on disk before the first value is under the new one, and until the last one is.
         writing.replace(both.to_text(passphrase.as_ref())?.as_bytes())?;
         let newest = both.newest().map(|key| key.name().to_vec()).unwrap_or_default();
@@ -257,8 +290,7 @@ impl Vault {
             resealing.reseal(kind, name, value).map_err(str::to_owned)
         };
         let count = self.store.sealed().reseal(Kind::ALL, (newest, Box::new(reseal))).await?;
-        let kept = if passphrase.is_some() { Protection::Passphrase } else { Protection::File };
-        let only = ring.newest_only(kept);
+        let only = ring.newest_only(passphrase.as_ref());
         writing.replace(only.to_text(passphrase.as_ref())?.as_bytes())?;
         *guard(&self.passphrase) = passphrase;
         *guard(&self.keyring) = Some(Arc::new(only));
@@ -307,7 +339,10 @@ impl Vault {
     fn explain(&self, fault: KeyringFault) -> VaultFault {
         let path = self.file.path();
         match fault {
-            KeyringFault::Locked => VaultFault::Locked,
+            KeyringFault::Locked => {
+                let why = guard(&self.why_locked).clone();
+                VaultFault::Locked { why: why.unwrap_or_else(|| NOT_GIVEN.to_owned()) }
+            }
             KeyringFault::Passphrase => VaultFault::Passphrase { path },
             KeyringFault::Damaged(why) => VaultFault::Damaged { path, why },
             KeyringFault::Entropy(fault) => VaultFault::Entropy(fault),
@@ -318,6 +353,9 @@ impl Vault {
 /// Why a value does not open when nothing is wrong with it.
 const LOST: &str = "its key is not among those of this installation";
 
+/// Why secrets are locked when nobody tried to open them.
+const NOT_GIVEN: &str = "was not given";
+
 /// How a new key is to be kept.
 #[derive(Debug)]
 pub enum NewProtection {
@@ -325,6 +363,13 @@ pub enum NewProtection {
     File,
     /// Sealed with this passphrase.
     Passphrase(SecretString),
+    /// Sealed with this passphrase, which the caller has put into the keyring of the system under this name.
+    Keyring {
+        /// The name, of at most 64 bytes. It is no secret.
+        item: String,
+        /// The passphrase.
+        passphrase: SecretString,
+    },
 }
 
 /// The secrets of a vault at one moment. Each is opened when it is asked for.
@@ -349,7 +394,7 @@ impl From<KeyringFault> for VaultFault {
         match fault {
             KeyringFault::Entropy(fault) => VaultFault::Entropy(fault),
             // Only reading meets the others, and reading names the file.
-            _ => VaultFault::Locked,
+            _ => VaultFault::Locked { why: NOT_GIVEN.to_owned() },
         }
     }
 }

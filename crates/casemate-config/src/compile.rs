@@ -10,6 +10,7 @@ mod front;
 mod guards;
 mod identity;
 mod inspect;
+mod interceptors;
 mod origins;
 mod pace;
 pub(crate) mod policy;
@@ -133,11 +134,14 @@ pub(crate) fn compile(
     let servers = compiler.servers();
     let policy = compiler.policy();
     let identity = compiler.identity();
+    let interceptors = compiler.interceptors(&servers);
     let inspecting = Inspecting { origins: origins::of(&servers), ..compiler.inspecting() };
+    let profiles = compiler.profiles(&servers);
+    compiler.judges_are_apart(&interceptors, &profiles);
     let snapshot = Snapshot {
         version: 0,
         inspecting,
-        profiles: compiler.profiles(&servers),
+        profiles,
         servers,
         policy,
         limits: compiler.limits(),
@@ -146,6 +150,7 @@ pub(crate) fn compile(
         quarantine: compiler.quarantine(),
         flows: compiler.flows(),
         discovery: compiler.discovery(),
+        interceptors,
     };
     let process = compiler.process();
     let front = compiler.front();
@@ -197,6 +202,7 @@ impl<'a> Compiler<'a> {
             pace: self.pace(),
             approvals: self.approvals(),
             questions: self.questions(),
+            results: self.results(),
         }
     }
 

@@ -91,6 +91,14 @@ impl Resolved {
         };
         self.written.entries.iter().filter_map(named).collect()
     }
+
+    /// The ids of API keys that limits of their own are written for, and where. Which keys there are is no part of a
+    /// configuration, and one may be made later.
+    #[must_use]
+    pub fn limited_keys(&self) -> Vec<(&str, Origin)> {
+        let keys = self.written.scope("limits").below("keys");
+        keys.names().into_iter().map(|id| (id, keys.child(id).origin())).collect()
+    }
 }
 
 /// Reads and compiles a configuration.

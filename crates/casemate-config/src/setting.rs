@@ -114,6 +114,8 @@ pub enum Word {
     Trigger,
     /// What a server or tool touches.
     Label,
+    /// What an interceptor is asked about.
+    Event,
     /// Addresses, or networks of them.
     Network,
 }

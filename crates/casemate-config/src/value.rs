@@ -358,6 +358,9 @@ impl Kind {
             Kind::Words(Word::Label) => "a list of `private`, `untrusted`, `outbound`",
             Kind::Words(Word::Trigger) => "a list of `drift`, `refusals`, `escapes`, `honeytokens`",
             Kind::Words(Word::Personal) => "a list of `mail`, `phone`, `card`, `iban`, `national-id`",
+            Kind::Words(Word::Event) => {
+                "a list of `tools/call`, `prompts/get`, `resources/read`, `sampling/createMessage`, `elicitation/create`"
+            }
             Kind::Words(Word::Network) => "a list of addresses or networks",
             Kind::Given => "a text, \"secret:NAME\", \"env:NAME\", \"file:PATH\", or { not_secret = \"…\" }",
             Kind::Shown => "1 to 48 letters, digits, `-` and `_`",

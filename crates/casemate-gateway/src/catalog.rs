@@ -28,6 +28,7 @@ pub(crate) use judged::noted;
 pub use judged::{Blocked, Judged};
 pub use mirror::{Mirrored, Unmirrored};
 pub use names::{Doubted, Names};
+pub(crate) use pattern::fits;
 pub use schema::{Misfit, Schema};
 pub use shelf::{Common, Shelf};
 pub use uri::{unwrap as unwrap_uri, wrap as wrap_uri};

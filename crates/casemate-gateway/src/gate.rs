@@ -12,7 +12,7 @@ use casemate_auth::seal::Seals;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Context, Effect, Request, Resource, Subject, SubjectId};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,7 @@ use crate::front::PublicUrl;
 use crate::journey::Admissions;
 use crate::limits::Limiter;
 use crate::parked::{Ground, Parked};
-use crate::ports::{CallId, Desk, Identities, Ledger, Pins, Recorder, Spent, Wards};
+use crate::ports::{CallId, Desk, Identities, Judges, Ledger, Pins, Recorder, Results, Spent, Wards};
 use crate::quarantine::rules::{Escapes, Touches};
 use crate::quarantine::{self, Quarantine};
 use crate::refusal::Refusal;
@@ -35,6 +35,9 @@ use crate::upstream::{Alarm, Host, Server, ServerNotice};
 
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Questions to judges at once for whose answers nobody waits. What comes beyond is not asked, and recorded so.
+const AUDITS_MAX: usize = 64;
 
 /// What the program wires into a gateway.
 #[derive(Debug)]
@@ -57,6 +60,10 @@ pub struct Parts {
     pub pins: Arc<dyn Pins>,
     /// Where it is kept what rules put in quarantine, and what was in it before.
     pub wards: (Arc<dyn Wards>, Vec<quarantine::Entry>),
+    /// Asks judges that are reached over HTTP.
+    pub judges: Arc<dyn Judges>,
+    /// Keeps results that are too large to be shown at once.
+    pub results: Arc<dyn Results>,
     /// The other end of the host's alarms.
     pub alarms: mpsc::Receiver<Alarm>,
     /// What servers run on.
@@ -87,11 +94,14 @@ pub struct Gate {
     flows: Flows,
     quarantine: Arc<Quarantine>,
     wards: Arc<dyn Wards>,
+    results: Arc<dyn Results>,
     escapes: Escapes,
     touches: Touches,
     /// The version of the quarantine that servers and sessions follow.
     enforced: AtomicU64,
     seals: Arc<Seals>,
+    judges: Arc<dyn Judges>,
+    audits: Arc<Semaphore>,
     turned_away: TurnedAways,
     /// Calls are refused from here on; those in flight may finish.
     closing: CancellationToken,
@@ -130,6 +140,7 @@ impl Gate {
             enforced: AtomicU64::new(quarantine.version()),
             quarantine,
             wards: parts.wards.0,
+            results: parts.results,
             escapes: Escapes::default(),
             flows: Flows::default(),
             touches: Touches::default(),
@@ -140,6 +151,8 @@ impl Gate {
             host: parts.host,
             sessions: Sessions::new(Arc::clone(&parts.seals)),
             seals: parts.seals,
+            judges: parts.judges,
+            audits: Arc::new(Semaphore::new(AUDITS_MAX)),
             bus: Bus::default(),
             tasks: Tasks::default(),
             parked: Parked::default(),
@@ -298,6 +311,12 @@ impl Gate {
         Ground { tracker: self.host.tracker.clone(), closing: self.closing.clone() }
     }
 
+    /// Results that are kept for a while.
+    #[must_use]
+    pub fn results(&self) -> &dyn Results {
+        &*self.results
+    }
+
     pub(crate) fn flows(&self) -> &Flows {
         &self.flows
     }
@@ -309,6 +328,15 @@ impl Gate {
 
     pub(crate) fn seals(&self) -> &Seals {
         &self.seals
+    }
+
+    pub(crate) fn judges(&self) -> &dyn Judges {
+        &*self.judges
+    }
+
+    /// Places for questions for whose answers nobody waits.
+    pub(crate) fn audits(&self) -> &Arc<Semaphore> {
+        &self.audits
     }
 
     pub(crate) fn limiter(&self) -> &Limiter {
@@ -351,6 +379,7 @@ impl Gate {
 
     /// Writes down what is only counted so far, at the end.
     pub fn settle(&self) {
+        self.results.retain(&|_| false);
         self.turned_away.settle(&*self.recorder);
     }
 
@@ -391,6 +420,7 @@ impl Gate {
         self.sessions.sweep(|subject| self.current(subject).is_some());
         self.parked.sweep(|subject| self.current(subject).is_some());
         self.tasks.sweep(|subject| self.current(subject).is_some());
+        self.results.retain(&|subject| self.current(subject).is_some());
         self.quarantine.sweep();
         self.approvals.sweep().await;
     }

@@ -19,10 +19,12 @@ mod forward;
 mod head;
 mod identify;
 mod inspect;
+mod intercept;
 mod invite;
 mod receive;
 mod record;
 mod route;
+mod spool;
 mod state;
 mod stepup;
 
@@ -66,10 +68,11 @@ pub async fn run<B: Incoming>(gate: &Arc<Gate>, head: Head, body: B) -> Result<V
 }
 
 /// Takes one request to its delivery, whatever happens on the way: a panic is a refusal and a record too.
-async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
+async fn call(gate: &Arc<Gate>, mut received: Box<Received>) -> Delivery {
     let ticket = received.ticket();
     let cancelled = received.cancelled();
     let mut record = Record::of(gate, &received);
+    received.number = Some(record.call());
     // Listening begins before anything is judged, so that whatever is put in quarantine meanwhile is noticed.
     let turns = gate.quarantine().turns();
     let cordon = Cordon::around(gate, &received);
@@ -81,7 +84,8 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
             let free = cordon.pass(routed)?;
             let checked = check::arguments(free)?;
             let judged = authorize::decide(gate, checked)?;
-            let permitted = match consent::given(gate, judged).await? {
+            let heard = intercept::request(gate, judged).await?;
+            let permitted = match consent::given(gate, heard).await? {
                 Consent::Given(permitted) => permitted,
                 Consent::Question(question) => return Ok(inspect::question(question)),
             };
@@ -89,7 +93,10 @@ async fn call(gate: &Arc<Gate>, received: Received) -> Delivery {
             let recorded = record.intent(afforded)?;
             let answered = forward::send(gate, recorded).await?;
             consent::follow(gate, &answered);
-            inspect::answer(gate, answered)
+            let passed = intercept::response(gate, answered).await?;
+            let whole = spool::Whole::of(&passed.answered);
+            let cleared = inspect::answer(gate, passed)?;
+            Ok(spool::shown(gate, whole, cleared).await)
         });
         tokio::select! {
             biased;

@@ -1,5 +1,7 @@
 //! What the gateway needs from outside and does not know how to do itself. The program wires these.
 
+mod results;
+
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use crate::approvals;
 use crate::endpoint::Endpoint;
 use crate::front::PublicUrl;
 use crate::quarantine;
-use crate::snapshot::Approval;
+use crate::snapshot::{Approval, HttpJudge};
 use crate::upstream::Soon;
+
+pub use results::{KeptResult, NotKept, NotThere, ResultId, ResultPart, Results};
 
 /// Tells who a credential belongs to. The program swaps whole tables behind it when keys are made or revoked.
 ///
@@ -157,6 +161,48 @@ pub trait Recorder: Send + Sync + Debug {
     /// Written for what was refused before it was a call: a line for each address and minute. A failure is for the
     /// recorder to raise an alarm about.
     fn turned_away(&self, away: &TurnedAway<'_>);
+
+    /// Written for what a judge outside said of a call. A failure is for the recorder to raise an alarm about.
+    fn judged(&self, judgement: &Judgement<'_>) {
+        let _ = judgement;
+    }
+}
+
+/// What a judge outside of the gateway said, or that it said nothing.
+#[derive(Debug, Clone)]
+pub struct Judgement<'a> {
+    /// The call that it was asked about.
+    pub call: CallId,
+    /// Which judge, by its name in the configuration.
+    pub interceptor: &'a str,
+    /// About what.
+    pub event: &'a str,
+    /// `request` or `response`.
+    pub phase: &'a str,
+    /// Whether what it says counts: `active` or `audit`.
+    pub mode: &'a str,
+    /// `valid`, `invalid`, `unchanged`, `changed`, or `unheard`.
+    pub verdict: &'a str,
+    /// How bad it says that is: `info`, `warn`, `error`; empty when it does not.
+    pub severity: &'a str,
+    /// What it said, or why it said nothing.
+    pub detail: &'a str,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+}
+
+/// Asks judges that are reached over HTTP. What is asked may be asked twice.
+pub trait Judges: Send + Sync + Debug {
+    /// Posts a question, and gives the body of an answer of success, of at most so many bytes. The caller bounds the time.
+    ///
+    /// # Errors
+    /// Why there is no answer, without secrets; for the record.
+    fn ask<'a>(
+        &'a self,
+        judge: &'a HttpJudge,
+        question: Bytes,
+        bytes_max: usize,
+    ) -> Soon<'a, Result<Bytes, String>>;
 }
 
 /// What one address was refused in one minute, before any of it was a call.

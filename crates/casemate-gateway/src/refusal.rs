@@ -191,6 +191,8 @@ codes! {
     Unknown = "CM1401", Caller;
     /// The params of the request are wrong.
     BadParams = "CM1402", Caller;
+    /// The result that a link leads to is kept no longer.
+    ResultGone = "CM1403", Caller;
     /// The arguments do not fit the tool's schema.
     BadArguments = "CM1501", Caller;
     /// The tool's schema cannot be used.
@@ -209,6 +211,10 @@ codes! {
     Guarded = "CM1508", Policy;
     /// The definition is not in the lock file that the gateway is held to.
     Unlocked = "CM1509", Policy;
+    /// A judge outside said no.
+    Intercepted = "CM1510", Policy;
+    /// A judge outside could not be heard, or changed something into what does not pass.
+    Unjudged = "CM1511", Us;
     /// A rule forbids it.
     Denied = "CM1601", Policy;
     /// A person has to approve of it first.

@@ -4,8 +4,10 @@
 //! swaps whole snapshots and never edits one. A call holds the `Arc` it started with until it ends.
 
 mod flows;
+mod interceptors;
 mod pace;
 mod questions;
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,8 +26,13 @@ pub use casemate_upstream::entry::{
 };
 
 pub use flows::{Flows, Follow, ServerLabels, Verdict};
+pub use interceptors::{
+    Event, HttpJudge, Interceptor, InterceptorKind, Interceptors, JudgeNetwork, Matter, Mode, Phase, Sight,
+    Unheard, Way,
+};
 pub use pace::{Allowance, ApprovalLimits, Exception, Pace, Rate};
 pub use questions::QuestionLimits;
+pub use results::{Oversized, ResultLimits};
 
 /// Everything live that a call is judged by.
 #[derive(Debug, Clone)]
@@ -52,6 +59,8 @@ pub struct Snapshot {
     pub flows: Flows,
     /// Whether tools are listed, or found.
     pub discovery: Discovery,
+    /// Who outside is asked about what passes through.
+    pub interceptors: Interceptors,
 }
 
 /// What is looked for in what passes through.
@@ -118,6 +127,8 @@ pub struct Limits {
     pub approvals: ApprovalLimits,
     /// What servers may ask in mid-call.
     pub questions: QuestionLimits,
+    /// What is done with results that are too large to be shown at once.
+    pub results: ResultLimits,
 }
 
 impl Default for Limits {
@@ -136,6 +147,7 @@ impl Default for Limits {
             pace: Pace::default(),
             approvals: ApprovalLimits::default(),
             questions: QuestionLimits::default(),
+            results: ResultLimits::default(),
         }
     }
 }

@@ -119,6 +119,13 @@ pub struct Measures<'a> {
 }
 
 impl Measures<'_> {
+    /// Whether nothing is looked for but the secrets that we hand out.
+    pub(crate) fn are_off(&self) -> bool {
+        [self.hidden, self.secrets, self.personal, self.signals]
+            .iter()
+            .all(|measure| *measure == Measure::Off)
+    }
+
     /// What is done about what a rule finds.
     pub(crate) fn of(&self, rule: &Rule) -> Measure {
         let measure = match rule.class {

@@ -9,8 +9,15 @@ pub(crate) fn strange(text: &[u8], mut found: impl FnMut(usize)) {
     let chunks = text.as_chunks::<32>().0.iter().zip(behind.as_chunks::<32>().0);
     let mut done = 0;
     for (chunk, next) in chunks {
-        // Bytes rather than booleans and no early exit: the form that becomes vector instructions. Each byte is seen with
-        // the one behind it, so nothing has to be remembered from one chunk to the next.
+        // Bytes rather than booleans and no early exit: the form that becomes vector instructions. Most chunks have nothing
+        // but plain ASCII in them, and asking for that alone takes a sixth of the time.
+        let may_be =
+            chunk.iter().fold(0, |any, &byte| any | u8::from(byte >= 0x7f) | u8::from(byte == b'\\'));
+        if may_be == 0 {
+            done += 32;
+            continue;
+        }
+        // Each byte is seen with the one behind it, so nothing has to be remembered from one chunk to the next.
         let any = chunk.iter().zip(next).fold(0, |any, (&byte, &next)| any | leads(byte) | opens(byte, next));
         if any != 0 {
             look(text, done..done + 32, &mut found);

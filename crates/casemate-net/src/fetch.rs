@@ -9,6 +9,7 @@
 
 mod exchange;
 mod fault;
+mod line;
 mod reachable;
 mod request;
 mod shown;
@@ -24,6 +25,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
 pub use fault::{FetchCause, FetchFault};
+pub use line::Line;
 pub use reachable::Reachable;
 pub use request::{Fetched, Request};
 pub use shown::{ShownFault, accepted};
@@ -32,6 +34,7 @@ pub use url::{Url, UrlFault};
 
 use crate::dialer::Dialer;
 use crate::resolver::Resolver;
+use exchange::Talk;
 
 /// How many fetches run at once. They are few and short; more than this is somebody who makes us fetch.
 const FETCHES_MAX: usize = 32;
@@ -77,6 +80,12 @@ impl Fetcher {
         Fetcher { dialer: Dialer::new(resolver), trust, places: Semaphore::new(FETCHES_MAX) }
     }
 
+    /// The same, with room for so many fetches at once.
+    #[must_use]
+    pub fn with_places(self, places: usize) -> Fetcher {
+        Fetcher { places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)), ..self }
+    }
+
     /// Sends the request and gathers the answer, whatever its status; redirects that are not followed are answers too.
     /// An answer of success has one of the types of content that were asked for; of others, the body is left away when
     /// its type was not asked for.
@@ -111,12 +120,17 @@ impl Fetcher {
     }
 
     async fn once(&self, request: &Request, terms: &Terms) -> Result<Fetched, FetchFault> {
+        let mut talk = self.dial(request, terms).await?;
+        talk.ask(request, terms).await.map_err(|cause| FetchFault::new(&request.url, cause))
+    }
+
+    async fn dial(&self, request: &Request, terms: &Terms) -> Result<Talk, FetchFault> {
         let fault = |cause| FetchFault::new(&request.url, cause);
         let target = terms.reachable.target(&request.url).map_err(fault)?;
         let (stream, _) = self.dialer.dial(&target, request.url.port()).await.map_err(|failure| {
             fault(FetchCause::Dial { reason: failure.reason, address: failure.address })
         })?;
-        exchange::over(stream, request, terms, &self.trust).await.map_err(fault)
+        Talk::begin(stream, request, &self.trust).await.map_err(fault)
     }
 }
 

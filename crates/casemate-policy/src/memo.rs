@@ -31,7 +31,7 @@ const NAME_MAX: usize = 512;
 pub(crate) struct Memo {
     /// Seeded by chance, and quick. Two questions that meet in one hash cost a decision that is made again, nothing else.
     hasher: RandomState,
-    shards: [Mutex<HashMap<u64, Kept>>; SHARDS as usize],
+    shards: [Mutex<HashMap<u64, Kept, RandomState>>; SHARDS as usize],
 }
 
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Memo {
         Some(self.hasher.hash_one((subject, action, parts(resource)?)))
     }
 
-    fn shard(&self, hash: u64) -> Option<&Mutex<HashMap<u64, Kept>>> {
+    fn shard(&self, hash: u64) -> Option<&Mutex<HashMap<u64, Kept, RandomState>>> {
         self.shards.get(usize::try_from(hash % SHARDS).ok()?)
     }
 }

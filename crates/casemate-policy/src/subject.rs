@@ -39,6 +39,18 @@ impl SubjectId {
         SubjectId(format!("certificate:{name}").into())
     }
 
+    /// The gateway itself, where it asks a server something for nobody else.
+    #[must_use]
+    pub fn gateway() -> Self {
+        SubjectId("gateway:self".into())
+    }
+
+    /// An id that was written down as [`SubjectId::as_str`] gave it.
+    #[must_use]
+    pub fn written(text: &str) -> Self {
+        SubjectId(text.into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -142,6 +142,29 @@ pub struct TurnedAway<'a> {
     pub reasons: &'a [&'a str],
 }
 
+/// What a judge outside of the gateway said of a call, or that it said nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Judgement<'a> {
+    /// The call.
+    pub call: &'a str,
+    /// Which judge, by its name in the configuration.
+    pub interceptor: &'a str,
+    /// About what: `tools/call`.
+    pub event: &'a str,
+    /// `request` or `response`.
+    pub phase: &'a str,
+    /// Whether what it says counts: `active` or `audit`.
+    pub mode: &'a str,
+    /// `valid`, `invalid`, `unchanged`, `changed`, or `unheard`.
+    pub verdict: &'a str,
+    /// How bad it says that is.
+    pub severity: Option<&'a str>,
+    /// What it said, or why it said nothing.
+    pub detail: Option<&'a str>,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}
+
 /// What a person did to the installation.
 #[derive(Debug, Clone, Copy)]
 pub struct Act<'a> {
@@ -172,6 +195,8 @@ pub enum Record<'a> {
     Network(&'a Network<'a>),
     /// Requests were refused before they were calls.
     TurnedAway(&'a TurnedAway<'a>),
+    /// A judge outside of the gateway was asked.
+    Judgement(&'a Judgement<'a>),
     /// A person did something to the installation.
     Act(&'a Act<'a>),
     /// An incomplete line was found and cut off.

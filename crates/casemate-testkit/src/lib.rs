@@ -12,6 +12,7 @@ pub mod engine;
 pub mod fixture;
 pub mod forward;
 pub mod hostile;
+pub mod judge;
 mod listen;
 pub mod person;
 pub mod posts;

@@ -2,10 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970. A clock that stands before that reads zero.
+/// This moment, to compare with the times of files.
 #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Seconds since 1970. A clock that stands before that reads zero.
 pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A time in seconds since 1970, for people and scripts alike: RFC 3339, in UTC.

@@ -4,8 +4,9 @@
 //! command line say, and that a running gateway wants to hear of a change.
 
 pub mod policies;
+pub mod stamps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,11 +16,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use casemate_auth::SecretName;
 use casemate_config::{
-    BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, STARTER, Source,
+    BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, Resolved, STARTER,
+    Source,
 };
 use casemate_gateway::snapshot::ServerEntry;
 use casemate_inspect::SEED_BYTES;
 use casemate_mcp::names::ServerName;
+use casemate_store::Store;
 use secrecy::SecretString;
 
 use crate::cells::{self, Refused};
@@ -98,6 +101,31 @@ pub fn missing_secrets(
     servers.values().flat_map(move |entry| missing(entry))
 }
 
+/// Tells of limits that are written for an API key which there is not: they would be looked for in vain.
+pub fn unknown_keys(resolved: &Resolved, is_known: impl Fn(&str) -> bool) -> Vec<Problem> {
+    let unknown = resolved.limited_keys().into_iter().filter(|(id, _)| !is_known(id));
+    let told = |(id, origin): (&str, Origin)| Problem {
+        place: place(&origin),
+        message: format!("limits.keys.{id} limits nobody: there is no API key with this id"),
+        hint: Some("`casemate key list` shows the ids; a key's name is none".to_owned()),
+    };
+    unknown.map(told).collect()
+}
+
+/// The same with the keys of the store. Looking creates nothing.
+pub fn strange_keys(context: &Context, resolved: &Resolved) -> anyhow::Result<Vec<Problem>> {
+    if resolved.limited_keys().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = BTreeSet::new();
+    if context.paths.data().exists() {
+        let store = Store::open(context.paths.data())?;
+        let keys = context.small_runtime()?.block_on(store.keys().list())?;
+        known.extend(keys.into_iter().map(|key| key.id));
+    }
+    Ok(unknown_keys(resolved, |id| known.contains(id)))
+}
+
 /// Reads and compiles; mistakes are a failure that lists them all.
 pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loaded> {
     let input = read(context, listen)?;
@@ -159,14 +187,18 @@ fn look_up(context: &Context, unpinned: Vec<(&str, &mut Problem)>) {
 /// The mistakes, ready to be shown.
 pub fn listed(problems: &Problems) -> Vec<Problem> {
     let listed = problems.list().iter().map(|problem| Problem {
-        place: match &problem.origin {
-            Origin::File(place) => place.to_string(),
-            other => other.to_string(),
-        },
+        place: place(&problem.origin),
         message: problem.what.clone(),
         hint: problem.hint.clone(),
     });
     listed.collect()
+}
+
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::File(place) => place.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Edits the file and returns what it says afterwards. An edit that would make it wrong is not saved; what was

@@ -16,7 +16,7 @@ use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher,
 use casemate_mcp::json::Raw;
 use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
-use casemate_store::{RecordLog, Store};
+use casemate_store::Store;
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
 use casemate_transport::listener::{Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
@@ -31,10 +31,12 @@ use crate::control;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::packages::{self, Life};
+use crate::wiring::judges::HttpJudges;
 use crate::wiring::ledger::StoredLedger;
 use crate::wiring::locked;
 use crate::wiring::logins::Logins;
 use crate::wiring::recorder::Log;
+use crate::wiring::results::Spooled;
 use ledgers::Ledgers;
 use live::{Cause, Live};
 use memory::Memory;
@@ -61,6 +63,8 @@ const NOTICES_MAX: usize = 256;
 const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
 /// The largest answer that can be configured to pass is 1 GiB.
 const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
+/// Where large results are kept, in the data folder.
+const SPOOL: &str = "spool";
 /// After the grace time, how long tasks may take to notice that all is over.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -113,15 +117,15 @@ impl Daemon {
         let Process { listen, shutdown_grace, packages: ref sources, ref tls, .. } = start.loaded.process;
         let tls = tls.clone().map(tls::open).transpose()?;
         let (listener, address) = bind(listen).await?;
-        let first_key = first_key::make(&start.store).await?;
-        let log = Arc::new(Log::new(RecordLog::open(&context.paths.records())?));
-        let (tracker, stop, listening) =
-            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let log = Arc::new(Log::open(&context)?);
+        let first_key = first_key::make(&start.store, &log).await?;
+        let (tracker, stop, listening) = <(TaskTracker, CancellationToken, CancellationToken)>::default();
         let memory = Memory::open(&start.store, (&tracker, &stop)).await?;
         let ledgers = Ledgers::open(start.store, &log, (&tracker, &stop)).await?;
         let (alarms, heard) = mpsc::channel(ALARMS_MAX);
         let life = Life { tracker: tracker.clone(), stop: stop.clone(), log: Arc::clone(&log) };
         let cells = cells(&context, (start.spawner, sources), (life, alarms.clone()))?;
+        live::warn_of_unknown_keys(&start.loaded.resolved, &ledgers.papers);
         let vault = (&start.vault, &context.masks);
         let (ground, logins) = ground(vault, &start.loaded, (&tracker, &stop), alarms);
         let (host, notices) = host(Arc::clone(&cells) as _, &start.loaded.snapshot.limits, ground);
@@ -136,14 +140,14 @@ impl Daemon {
             desk: memory.desk,
             seals: Arc::clone(&memory.keepers.seals),
             pins: locked::over(start.lock, &ledgers.pins),
+            judges: Arc::new(HttpJudges::new()),
             wards: (Arc::clone(&ledgers.wards) as _, ledgers.wards.stored().await?),
+            results: Spooled::open(&context.paths.data().join(SPOOL)),
             alarms: heard,
             host,
             notices,
         });
-        open_door(&gate, (&shell, tls.as_ref()), (listener, &listening));
-        tracker.spawn(edge::lines::serve(Arc::clone(&gate), Acceptor::new(seat.mcp, LOCAL_CONNECTIONS_MAX)));
-        let watch = watch(&context);
+        open_doors(&gate, (&shell, tls.as_ref()), (listener, seat.mcp), &listening);
         let endpoint = format!("{}://{address}/mcp", if tls.is_some() { "https" } else { "http" });
         let live = Arc::new(Live::new(
             context,
@@ -161,6 +165,7 @@ impl Daemon {
         ));
         let orders = obey(&live, (ledgers, &log, &stop), &endpoint, (seat.control, &listening));
         Ok(Daemon {
+            watch: watch(live.context()),
             live,
             gate,
             log,
@@ -168,7 +173,6 @@ impl Daemon {
             cells,
             orders,
             signals,
-            watch,
             listening,
             grace: shutdown_grace,
             _lock: seat.lock,
@@ -249,13 +253,15 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Serves clients over HTTP, or HTTPS, until `listening` ends.
-fn open_door(
+/// Serves local clients, and others over HTTP, or HTTPS, until `listening` ends.
+fn open_doors(
     gate: &Arc<Gate>,
     (shell, tls): (&Arc<ArcSwap<Shell>>, Option<&Arc<Tls>>),
-    (listener, listening): (Listener, &CancellationToken),
+    (listener, local): (Listener, UnixSocket),
+    listening: &CancellationToken,
 ) {
     let tracker = gate.tracker();
+    tracker.spawn(edge::lines::serve(Arc::clone(gate), Acceptor::new(local, LOCAL_CONNECTIONS_MAX)));
     let service = Arc::new(edge::http::Http::new(Arc::clone(gate)));
     let mut server = Server::new(Arc::clone(shell), service, listening.clone(), tracker.clone());
     if let Some(tls) = tls {

@@ -43,6 +43,7 @@ const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+const DBUS_SESSION_BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 
 /// One documented variable.
@@ -118,6 +119,11 @@ pub const VARIABLES: &[Variable] = &[
         name: XDG_RUNTIME_DIR,
         about: "Where the sockets of this user's container engines are.",
         default: "none",
+    },
+    Variable {
+        name: DBUS_SESSION_BUS_ADDRESS,
+        about: "Where the system's keyring is reached, if it has the passphrase of the secrets.",
+        default: "bus in XDG_RUNTIME_DIR",
     },
     Variable { name: HOME, about: "The home folder, from which the XDG defaults follow.", default: "none" },
     Variable {
@@ -202,6 +208,15 @@ impl Environment {
     /// Where services of this user listen, such as a container engine.
     pub fn runtime_folder(&self) -> Option<PathBuf> {
         self.folder(XDG_RUNTIME_DIR)
+    }
+
+    /// The bus of this user's session, on which the keyring of the desktop is.
+    pub fn session_bus(&self) -> Option<String> {
+        if let Some(address) = self.text(DBUS_SESSION_BUS_ADDRESS) {
+            return Some(address.to_owned());
+        }
+        let socket = self.folder(XDG_RUNTIME_DIR)?.join("bus");
+        socket.exists().then(|| format!("unix:path={}", socket.display()))
     }
 
     /// Where Claude Code keeps its configuration, when the user moved it.

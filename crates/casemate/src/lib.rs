@@ -21,6 +21,7 @@ pub mod daemon;
 pub mod environment;
 pub mod exit;
 pub mod failure;
+pub mod keyring;
 pub mod launch;
 pub mod link;
 pub mod lock_file;

@@ -95,6 +95,9 @@ pub struct Meta {
     capabilities: Nothing,
     #[serde(rename = "io.modelcontextprotocol/clientInfo")]
     client: Program,
+    /// Whoever runs a command can hold what it prints.
+    #[serde(rename = "io.casemate/results")]
+    results: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +116,7 @@ impl Meta {
             revision: Revision::V2026_07_28.as_str(),
             capabilities: Nothing {},
             client: Program { name: "casemate", version: env!("CARGO_PKG_VERSION") },
+            results: "whole",
         }
     }
 }

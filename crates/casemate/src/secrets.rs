@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use casemate_auth::{Protection, SecretName, Secrets, Vault, VaultFault};
+use casemate_auth::{Protection, SecretName, Secrets, Vault};
 use casemate_store::Store;
 use secrecy::SecretString;
 
@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::environment::CASEMATE_PASSPHRASE_FILE;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::keyring::{self, Fault};
 use crate::terminal;
 
 /// The largest file of a passphrase, in bytes.
@@ -35,7 +36,6 @@ impl Held {
             Held::Unavailable(why) => Err(why.clone()),
             Held::Vault(secrets) => match secrets.find(name.as_str()) {
                 Ok(found) => found.ok_or_else(|| NOT_SET.to_owned()),
-                Err(VaultFault::Locked) => Err(LOCKED.to_owned()),
                 Err(fault) => Err(fault.to_string()),
             },
         }
@@ -63,7 +63,6 @@ impl Held {
 }
 
 const NOT_SET: &str = "it is not set";
-const LOCKED: &str = "the secrets are locked with a passphrase, which was not given";
 
 /// The store of this installation.
 pub fn open(context: &Context) -> anyhow::Result<Store> {
@@ -74,18 +73,41 @@ pub fn open(context: &Context) -> anyhow::Result<Store> {
 /// The vault of this installation, opened if its passphrase is in a file; nobody is asked.
 pub fn vault(context: &Context, store: Store) -> anyhow::Result<Arc<Vault>> {
     let vault = Vault::new(store, context.paths.data())?;
-    if vault.protection()? == Some(Protection::Passphrase)
-        && let Some(passphrase) = from_file(context)?
-    {
-        vault.unlock(passphrase)?;
+    match vault.protection()? {
+        Some(Protection::Passphrase) => {
+            if let Some(passphrase) = from_file(context)? {
+                vault.unlock(passphrase)?;
+            }
+        }
+        Some(Protection::Keyring) => drop(unlock_by_keyring(context, &vault)?),
+        Some(Protection::File) | None => {}
     }
     Ok(Arc::new(vault))
 }
 
-/// As [`vault`], and a person is asked where there is one. Without one it stays locked.
+/// Opens the vault with what the keyring of the system has, or leaves it locked and says why.
+fn unlock_by_keyring(context: &Context, vault: &Vault) -> anyhow::Result<Option<Fault>> {
+    let found = context.small_runtime()?.block_on(keyring::passphrase(context, vault))?;
+    match found {
+        Ok(passphrase) => vault.unlock(passphrase).map(|()| None).map_err(Into::into),
+        Err(fault) => {
+            vault.stays_locked(fault.to_string());
+            Ok(Some(fault))
+        }
+    }
+}
+
+/// As [`vault`], and a person is asked where there is one, or told what is missing. Without a passphrase it stays locked.
 pub fn vault_asking(context: &Context, store: Store) -> anyhow::Result<Arc<Vault>> {
     let vault = Vault::new(store, context.paths.data())?;
-    if vault.protection()? == Some(Protection::Passphrase) {
+    let protection = vault.protection()?;
+    if protection == Some(Protection::Keyring)
+        && let Some(fault) = unlock_by_keyring(context, &vault)?
+    {
+        context.output.warn(&format!("the secrets stay locked: their passphrase {fault}"));
+        context.output.hint(fault.hint());
+    }
+    if protection == Some(Protection::Passphrase) {
         let passphrase = match from_file(context)? {
             Some(passphrase) => Some(passphrase),
             None => terminal::ask_hidden("Passphrase of the secrets").context("no passphrase")?,

@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod identities;
+pub mod judges;
 pub mod ledger;
 pub mod lists;
 pub mod locked;
@@ -9,4 +10,5 @@ pub mod logins;
 pub mod nowhere;
 pub mod pins;
 pub mod recorder;
+pub mod results;
 pub mod wards;

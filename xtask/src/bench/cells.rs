@@ -114,18 +114,29 @@ fn calls(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
 }
 
 fn results(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {
-    let bed = Bed::start(plan, |echo| format!("[servers.dual]\nurl = \"http://{echo}/mcp\"\n"))?;
-    let cell = Cell {
-        direct: Some(bed.direct("/mcp", Era::Modern)),
-        through: bed.through("/servers/dual/mcp", Era::Modern),
-        work: Work::Call(Ask::Blob(LARGE)),
-        clients: FEW,
-    };
-    let series = runtime.block_on(bed.series(&cell))?;
-    Ok(vec![
-        series.row(format!("results of 1 MB, {FEW} clients"), RATE, Verdict::Part(Some(0.8))),
-        series.cpu_row("processor time per result of 1 MB".to_owned(), Verdict::Plain),
-    ])
+    let unseen = "inspect = { hidden = \"off\", secrets = \"off\", arguments = \"off\", signals = \"off\" }";
+    let bed = Bed::start(plan, |echo| {
+        format!(
+            "[servers.dual]\nurl = \"http://{echo}/mcp\"\n[servers.plain]\nurl = \"http://{echo}/mcp\"\n{unseen}\n"
+        )
+    })?;
+    let mut rows = Vec::new();
+    for (server, how, part) in [("dual", "inspected", 0.35), ("plain", "relayed, nothing looked for", 0.8)] {
+        let cell = Cell {
+            direct: Some(bed.direct("/mcp", Era::Modern)),
+            through: bed.through(&format!("/servers/{server}/mcp"), Era::Modern),
+            work: Work::Call(Ask::Blob(LARGE)),
+            clients: FEW,
+        };
+        let series = runtime.block_on(bed.series(&cell))?;
+        rows.push(series.row(
+            format!("results of 1 MB, {FEW} clients, {how}"),
+            RATE,
+            Verdict::Part(Some(part)),
+        ));
+        rows.push(series.cpu_row(format!("processor time per result of 1 MB, {how}"), Verdict::Plain));
+    }
+    Ok(rows)
 }
 
 fn stdio(plan: &Plan, runtime: &Runtime) -> Result<Vec<Row>> {

@@ -22,6 +22,8 @@ pub enum Protection {
     File,
     /// Sealed with a passphrase.
     Passphrase,
+    /// Sealed with a passphrase that lies in the keyring of the system, under a name that the file has.
+    Keyring,
 }
 
 /// Why the file gives no keys.
@@ -46,11 +48,15 @@ const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3 };
 /// The most that a file may ask for, so that a file cannot make us use up the machine.
 const COST_MAX: Cost = Cost { memory_kib: 1 << 20, passes: 16 };
 
+/// Longest name of a passphrase in the system's keyring, in bytes.
+const ITEM_BYTES_MAX: usize = 64;
+
 /// The keys, the newest first.
 #[derive(Default)]
 pub(super) struct Keyring {
     keys: Vec<MasterKey>,
     is_wrapped: bool,
+    item: Option<String>,
 }
 
 impl fmt::Debug for Keyring {
@@ -78,7 +84,7 @@ impl Keyring {
             Ok(MasterKey::from_parts(name, Zeroizing::new(bytes)))
         };
         let keys = file.keys.iter().map(key).collect::<Result<Vec<_>, KeyringFault>>()?;
-        Ok(Keyring { keys, is_wrapped: wrap.is_some() })
+        Ok(Keyring { keys, is_wrapped: wrap.is_some(), item: file.keyring })
     }
 
     /// The file's content.
@@ -106,13 +112,24 @@ impl Keyring {
             })
         };
         let keys = self.keys.iter().map(kept).collect::<Result<_, KeyringFault>>()?;
-        let file = File { casemate_keys: 1, argon2id: wrapping, keys };
+        let keyring = self.item.clone().filter(|_| wrapping.is_some());
+        let file = File { casemate_keys: 1, keyring, argon2id: wrapping, keys };
         let text = serde_json::to_string_pretty(&file).map_err(|_| WRONG_KEY)?;
         Ok(Zeroizing::new(text))
     }
 
     pub(super) fn is_wrapped(&self) -> bool {
         self.is_wrapped
+    }
+
+    /// The name of the passphrase in the system's keyring, if it is there.
+    pub(super) fn item(&self) -> Option<&str> {
+        self.item.as_deref()
+    }
+
+    /// These keys, with a passphrase that is in the system's keyring under this name, or is not there.
+    pub(super) fn under(self, item: Option<String>) -> Keyring {
+        Keyring { item, ..self }
     }
 
     pub(super) fn newest(&self) -> Option<&MasterKey> {
@@ -127,14 +144,14 @@ impl Keyring {
     pub(super) fn with_new(&self) -> Result<Keyring, EntropyFault> {
         let copy = |key: &MasterKey| MasterKey::from_parts(*key.name(), Zeroizing::new(*key.bytes()));
         let keys = std::iter::once(MasterKey::generate()?).chain(self.keys.iter().map(copy)).collect();
-        Ok(Keyring { keys, is_wrapped: self.is_wrapped })
+        Ok(Keyring { keys, is_wrapped: self.is_wrapped, item: self.item.clone() })
     }
 
-    /// The newest alone, kept in that way.
-    pub(super) fn newest_only(&self, protection: Protection) -> Keyring {
+    /// The newest alone, sealed with a passphrase if there is one.
+    pub(super) fn newest_only(&self, passphrase: Option<&SecretString>) -> Keyring {
         let copy = |key: &MasterKey| MasterKey::from_parts(*key.name(), Zeroizing::new(*key.bytes()));
         let keys = self.newest().map(copy).into_iter().collect();
-        Keyring { keys, is_wrapped: protection == Protection::Passphrase }
+        Keyring { keys, is_wrapped: passphrase.is_some(), item: self.item.clone() }
     }
 
     #[cfg(test)]
@@ -162,9 +179,13 @@ impl Keyring {
 }
 
 /// How the file's keys are kept, which everybody may know who may read the file.
-pub(super) fn protection(text: &[u8]) -> Result<Protection, KeyringFault> {
+pub(super) fn protection(text: &[u8]) -> Result<(Protection, Option<String>), KeyringFault> {
     let file = File::parse(text)?;
-    Ok(if file.argon2id.is_some() { Protection::Passphrase } else { Protection::File })
+    Ok(match (file.argon2id, file.keyring) {
+        (None, _) => (Protection::File, None),
+        (Some(_), None) => (Protection::Passphrase, None),
+        (Some(_), item) => (Protection::Keyring, item),
+    })
 }
 
 const WRONG_KEY: KeyringFault = KeyringFault::Damaged("a key in it is none");
@@ -177,6 +198,9 @@ const WRAPPED: (&str, &str) = ("key", "of this installation");
 struct File {
     /// The version of the format.
     casemate_keys: u32,
+    /// The name of the passphrase in the system's keyring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyring: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     argon2id: Option<Wrapping>,
     keys: Vec<KeptKey>,
@@ -208,7 +232,11 @@ impl File {
     fn parse(text: &[u8]) -> Result<File, KeyringFault> {
         let file: File =
             serde_json::from_slice(text).map_err(|_| KeyringFault::Damaged("it is not of the right form"))?;
+        let item = file.keyring.as_deref().unwrap_or("-");
         match file.keys.len() {
+            _ if !(1..=ITEM_BYTES_MAX).contains(&item.len()) => {
+                Err(KeyringFault::Damaged("the name of its passphrase is none"))
+            }
             _ if file.casemate_keys != 1 => Err(KeyringFault::Damaged("a newer casemate wrote it")),
             1..=KEYS_MAX => Ok(file),
             _ => Err(KeyringFault::Damaged("it has no keys, or too many")),

@@ -204,9 +204,9 @@ async fn with_a_passphrase_the_key_file_alone_opens_nothing() {
 
     let locked = home.vault();
     assert_eq!(locked.protection().unwrap(), Some(Protection::Passphrase));
-    assert!(matches!(locked.get(Kind::Secret, "a").await, Err(VaultFault::Locked)));
-    assert!(matches!(locked.set(Kind::Secret, "b", &text("x")).await, Err(VaultFault::Locked)));
-    assert!(matches!(locked.rotate(None).await, Err(VaultFault::Locked)));
+    assert!(matches!(locked.get(Kind::Secret, "a").await, Err(VaultFault::Locked { .. })));
+    assert!(matches!(locked.set(Kind::Secret, "b", &text("x")).await, Err(VaultFault::Locked { .. })));
+    assert!(matches!(locked.rotate(None).await, Err(VaultFault::Locked { .. })));
     assert!(matches!(locked.unlock(text("battery staple")), Err(VaultFault::Passphrase { .. })));
     locked.unlock(text("correct horse")).unwrap();
     assert_eq!(shown(&locked, "a").await.as_deref(), Some("one"));
@@ -214,6 +214,36 @@ async fn with_a_passphrase_the_key_file_alone_opens_nothing() {
     assert_eq!(locked.protection().unwrap(), Some(Protection::Passphrase), "it stays as it was");
 
     locked.rotate(Some(NewProtection::File)).await.unwrap();
+    assert_eq!(shown(&home.vault(), "a").await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn the_file_knows_where_its_passphrase_is_and_not_what_it_is() {
+    let home = Home::new();
+    let vault = home.vault();
+    vault.set(Kind::Secret, "a", &text("one")).await.unwrap();
+    assert_eq!(vault.keyring_item().unwrap(), None);
+    let kept =
+        |item: &str| NewProtection::Keyring { item: item.to_owned(), passphrase: text("from-the-keyring") };
+    vault.rotate(Some(kept("0a1b"))).await.unwrap();
+
+    let other = home.vault();
+    assert_eq!(other.protection().unwrap(), Some(Protection::Keyring));
+    assert_eq!(other.keyring_item().unwrap().as_deref(), Some("0a1b"));
+    other.stays_locked("is in a keyring that is locked".to_owned());
+    let locked = other.get(Kind::Secret, "a").await.unwrap_err().to_string();
+    assert_eq!(locked, "the secrets are locked with a passphrase, which is in a keyring that is locked");
+    assert!(!fs::read_to_string(home.key_file()).unwrap().contains("from-the-keyring"));
+    other.unlock(text("from-the-keyring")).unwrap();
+    assert_eq!(shown(&other, "a").await.as_deref(), Some("one"));
+    other.rotate(None).await.unwrap();
+    assert_eq!(other.keyring_item().unwrap().as_deref(), Some("0a1b"), "it stays as it was");
+
+    other.rotate(Some(NewProtection::Passphrase(text("typed")))).await.unwrap();
+    assert_eq!(home.vault().protection().unwrap(), Some(Protection::Passphrase));
+    other.rotate(Some(kept("2c3d"))).await.unwrap();
+    other.rotate(Some(NewProtection::File)).await.unwrap();
+    assert_eq!(home.vault().keyring_item().unwrap(), None);
     assert_eq!(shown(&home.vault(), "a").await.as_deref(), Some("one"));
 }
 

@@ -1,6 +1,8 @@
-//! `[limits]`, `[approvals]`, `[questions]`, and what roles, servers and tools have in place of what holds for all.
+//! `[limits]`, `[approvals]`, `[questions]`, `[spool]`, and what roles, servers and tools have in place of what holds for all.
 
-use casemate_gateway::snapshot::{Allowance, ApprovalLimits, Exception, Pace, QuestionLimits};
+use casemate_gateway::snapshot::{
+    Allowance, ApprovalLimits, Exception, Oversized, Pace, QuestionLimits, ResultLimits,
+};
 use casemate_mcp::names::{RoleName, ServerName, ToolName};
 
 use super::Compiler;
@@ -70,6 +72,21 @@ impl Compiler<'_> {
                 .number("rounds")
                 .and_then(|rounds| rounds.try_into().ok())
                 .unwrap_or(default.rounds_max),
+        }
+    }
+
+    pub(super) fn results(&self) -> ResultLimits {
+        let at = self.scope("spool");
+        let default = ResultLimits::default();
+        let whole = at.text("oversized") == Some("whole");
+        ResultLimits {
+            oversized: if whole { Oversized::Whole } else { Oversized::Link },
+            text_max: at.number("over").unwrap_or(default.text_max),
+            media_max: at.number("media").unwrap_or(default.media_max),
+            preview_chars: at.number("preview").unwrap_or(default.preview_chars),
+            subject_bytes_max: at.count("quota").unwrap_or(default.subject_bytes_max),
+            total_bytes_max: at.count("total").unwrap_or(default.total_bytes_max),
+            life: at.time("life").unwrap_or(default.life),
         }
     }
 }

@@ -276,7 +276,12 @@ impl<'a> Compiler<'a> {
 
     /// Variables or headers with their values. A server that is off needs none of its secrets. A secret of ours that
     /// there is not is no mistake in the file: it can come and go while the gateway runs, and costs its server alone.
-    fn values(&mut self, at: &Scope<'a>, key: &str, vault: &mut Vault<'_>) -> BTreeMap<String, SecretString> {
+    pub(super) fn values(
+        &mut self,
+        at: &Scope<'a>,
+        key: &str,
+        vault: &mut Vault<'_>,
+    ) -> BTreeMap<String, SecretString> {
         let mut values = BTreeMap::new();
         for (name, given, origin) in at.given(key).into_iter().filter(|_| vault.enabled) {
             match given.resolve(self.folder, self.source) {
@@ -361,10 +366,10 @@ impl<'a> Compiler<'a> {
 }
 
 /// Where the secrets of one entry are gathered.
-struct Vault<'s> {
+pub(super) struct Vault<'s> {
     /// A server that is off needs none.
-    enabled: bool,
-    secrets: &'s mut Secrets,
+    pub(super) enabled: bool,
+    pub(super) secrets: &'s mut Secrets,
 }
 
 /// Whether a program fetches the package that it runs.

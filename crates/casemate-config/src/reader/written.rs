@@ -177,6 +177,14 @@ impl<'a> Scope<'a> {
         scope.names().into_iter().filter_map(of).collect()
     }
 
+    /// The JSON text at a dotted path.
+    pub(crate) fn json_text(&self, path: &str) -> Option<&'a str> {
+        match self.value(path)? {
+            Value::Json(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The JSON texts below a name.
     pub(crate) fn json(&self, path: &str) -> BTreeMap<String, String> {
         let scope = self.below(path);

@@ -60,6 +60,7 @@ fn title(section: &str) -> &'static str {
         "limits" => "`[limits]`: how often, and how much a day",
         "approvals" => "`[approvals]`: questions to people",
         "questions" => "`[questions]`: what servers ask in mid-call",
+        "spool" => "`[spool]`: results that are too large to be shown at once",
         "packages" => "`[packages]`: where the packages of servers come from",
         "inspect" => "`[inspect]`: what is looked for in what passes through",
         "roles" => "`[roles.NAME]`: who may do what",

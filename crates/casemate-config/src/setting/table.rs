@@ -9,6 +9,7 @@ mod gateway;
 mod guards;
 mod identity;
 mod inspect;
+mod interceptors;
 mod limits;
 mod oauth;
 mod packages;
@@ -16,6 +17,7 @@ mod quarantine;
 mod questions;
 mod rules;
 mod servers;
+mod spool;
 
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         discovery::SETTINGS,
         limits::SETTINGS,
         questions::SETTINGS,
+        spool::SETTINGS,
         servers::SETTINGS,
         oauth::SETTINGS,
         cells::SETTINGS,
@@ -40,6 +43,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         flows::SERVERS,
         packages::SETTINGS,
         inspect::SETTINGS,
+        interceptors::SETTINGS,
         limits::ROLES,
         rules::SETTINGS,
         quarantine::SETTINGS,

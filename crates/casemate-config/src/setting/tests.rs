@@ -100,6 +100,13 @@ fn defaults_are_those_of_the_snapshot() {
     assert_eq!(time("approvals.wait"), limits.approvals.wait_max);
     assert_eq!(time("approvals.expire"), limits.approvals.expire_after);
     assert_eq!(count("approvals.waiting"), limits.approvals.waiting_max);
+    let results = limits.results;
+    assert_eq!(count("spool.over"), results.text_max);
+    assert_eq!(count("spool.media"), results.media_max);
+    assert_eq!(count("spool.preview"), results.preview_chars);
+    assert_eq!(count("spool.quota") as u64, results.subject_bytes_max);
+    assert_eq!(count("spool.total") as u64, results.total_bytes_max);
+    assert_eq!(time("spool.life"), results.life);
     let timeouts = Timeouts::default();
     assert_eq!(time("servers.NAME.timeout.start"), timeouts.start);
     assert_eq!(time("servers.NAME.timeout.call"), timeouts.call);

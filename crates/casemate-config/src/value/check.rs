@@ -4,6 +4,7 @@ use std::path::Path;
 
 use casemate_gateway::front::{Network, NetworkFault, PublicUrl, PublicUrlFault};
 use casemate_gateway::quarantine::rules::Trigger;
+use casemate_gateway::snapshot::Event;
 use casemate_inspect::Personal;
 use casemate_inspect::guard::{HostFault, Hosts};
 use casemate_mcp::names::{JOINED_MAX, ServerName};
@@ -120,6 +121,7 @@ pub(super) fn word(word: Word, text: &str) -> Result<(), Fault> {
         Word::Personal => personal(text),
         Word::Trigger => trigger(text),
         Word::Label => label(text),
+        Word::Event => event(text),
         Word::Network => network(text),
     }
 }
@@ -166,6 +168,12 @@ fn label(text: &str) -> Result<(), Fault> {
     let known: Vec<&str> = Label::ALL.iter().map(|label| label.as_str()).collect();
     let fault = || Fault::new(format!("{text:?} is no label"));
     Label::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
+}
+
+fn event(text: &str) -> Result<(), Fault> {
+    let known: Vec<&str> = Event::ALL.iter().map(|event| event.as_str()).collect();
+    let fault = || Fault::new(format!("{} is nothing that an interceptor is asked about", quoted(text)));
+    Event::find(text).map(drop).ok_or_else(|| fault().hint(format!("there is {}", known.join(", "))))
 }
 
 fn trigger(text: &str) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! `server/tool` patterns of profiles, where `*` stands for any run of characters.
 
 /// Whether a text fits a pattern. Linear in the length of both for each star.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut parts = parts.peekable();

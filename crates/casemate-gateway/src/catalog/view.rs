@@ -147,7 +147,10 @@ impl View {
             Endpoint::Profile(name) => snapshot.profiles.get(name),
             Endpoint::Joined | Endpoint::Server(_) => None,
         };
-        for (_, shelf) in shelves.iter().filter(|(name, _)| joins(endpoint, profile, name)) {
+        // A server that judges others is for us alone.
+        let is_shown =
+            |name: &ServerName| !snapshot.interceptors.has_server(name) && joins(endpoint, profile, name);
+        for (_, shelf) in shelves.iter().filter(|(name, _)| is_shown(name)) {
             view.shelves.push(Arc::clone(shelf));
             if let Some(definitions) = shelf.known() {
                 let scope = Scope { shelf, snapshot, names, joined: endpoint.joins(), profile };

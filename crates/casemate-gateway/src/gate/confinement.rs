@@ -29,6 +29,7 @@ impl Gate {
         }
         self.confine_servers();
         self.sessions.revoke(|session| self.quarantine.of_subject(&session.subject).is_some());
+        self.results.retain(&|subject| self.quarantine.of_subject(subject).is_none());
         for (listener, _) in self.hearing() {
             for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
                 listener.tell(&method, None);

@@ -37,6 +37,32 @@ pub(super) enum Judged {
     Asked(Asked),
 }
 
+impl Judged {
+    /// The request.
+    pub(super) fn checked(&self) -> &Checked {
+        match self {
+            Judged::Permitted(permitted) => &permitted.checked,
+            Judged::Asked(asked) => &asked.checked,
+        }
+    }
+
+    /// The request, to be judged anew.
+    pub(super) fn into_checked(self) -> Checked {
+        match self {
+            Judged::Permitted(permitted) => permitted.checked,
+            Judged::Asked(asked) => asked.checked,
+        }
+    }
+
+    /// What is asked, to note what was said of it.
+    pub(super) fn received_mut(&mut self) -> &mut Received {
+        match self {
+            Judged::Permitted(permitted) => &mut permitted.checked.received,
+            Judged::Asked(asked) => &mut asked.checked.received,
+        }
+    }
+}
+
 /// A request that a person has to approve of.
 #[derive(Debug)]
 pub(super) struct Asked {

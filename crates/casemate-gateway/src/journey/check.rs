@@ -1,5 +1,6 @@
 //! Stage 6: is what is asked well formed, judged by what the server declared.
 
+mod changed;
 mod params;
 
 use casemate_inspect::Measure;
@@ -16,10 +17,12 @@ use crate::ports::Standing;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::ProfileTool;
 
+pub(super) use changed::again;
+
 /// A request whose arguments fit, with the params as its server knows them.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     /// What the HTTP headers of a modern server have to repeat: `Mcp-Param-*`.
     pub(super) param_headers: Vec<(String, String)>,

@@ -19,6 +19,7 @@ use super::authorize::{Asked, Judged, Permitted};
 use super::check::Checked;
 use super::exchange::{EXCHANGE, bare, state};
 use super::forward::Answered;
+use super::intercept::Heard;
 use super::receive::Received;
 use super::route::Target;
 use crate::approvals::{Answer, Claim, Extent, refused_by_a_person};
@@ -32,10 +33,6 @@ use std::time::Duration;
 const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// What came of asking.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every call is the large one, and is not put on the heap for the rest"
-)]
 pub(super) enum Consent {
     /// It may be made.
     Given(Permitted),
@@ -51,8 +48,8 @@ pub(super) struct Approved(());
 ///
 /// # Errors
 /// [`Code::NeedsApproval`] when there is no answer yet, [`Code::NotApproved`] when it was no.
-pub(super) async fn given(gate: &Gate, judged: Judged) -> Result<Consent, Refusal> {
-    match judged {
+pub(super) async fn given(gate: &Gate, heard: Heard) -> Result<Consent, Refusal> {
+    match heard.judged {
         Judged::Permitted(permitted) => Ok(Consent::Given(permitted)),
         // On the heap, so that calls about which nobody is asked do not carry the room for it.
         Judged::Asked(asked) => Box::pin(ask(gate, asked)).await,

@@ -123,6 +123,17 @@ pub(super) fn of_shelf(quarantine: &Quarantine, shelf: &Shelf) -> Result<(), Ref
     }
 }
 
+/// Whether what a tool answered before may be shown.
+///
+/// # Errors
+/// [`Code::Quarantined`].
+pub(super) fn of_tool(quarantine: &Quarantine, (server, tool): (&ServerName, &str)) -> Result<(), Refusal> {
+    match quarantine.of_tool(server.as_str(), tool) {
+        Some(entry) => Err(of_target(&entry, (server, Some(tool)))),
+        None => Ok(()),
+    }
+}
+
 fn of_target(entry: &Entry, (server, tool): (&ServerName, Option<&str>)) -> Refusal {
     let what = match (&entry.ward, tool) {
         (Ward::Tool(..), Some(tool)) => format!("The tool {tool:?} of the server {server}"),

@@ -44,6 +44,10 @@ use crate::ports::{Asked, Identities, Rejection, Settling};
 use crate::snapshot::{Allowance, Limits, Pace, Rate};
 use crate::tests::harness;
 
+/// As in the program: what is measured here allocates, and the system's allocator takes longer for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Calls that are walked through one stage before the next begins, so that reading the clock costs next to nothing.
 const BATCH: usize = 128;
 

@@ -3,6 +3,7 @@
 //! What was seen is noted when it is on its way to the client, and what goes out is judged before it leaves, so no order of
 //! calls gets around it: a call that is sent beside the one that would have told it something knows nothing of that yet.
 
+use casemate_mcp::names::ServerName;
 use casemate_policy::{Decision, Effect, Label, Labels, RuleId};
 
 use super::check::Checked;
@@ -39,13 +40,22 @@ pub(super) fn judged(gate: &Gate, checked: &Checked, decision: Decision) -> Resu
 
 /// Notes what a conversation is about to see.
 pub(super) fn seen(gate: &Gate, received: &Received, target: &Target) {
-    let labels = labels(received, target);
+    note(gate, received, labels(received, target));
+}
+
+fn note(gate: &Gate, received: &Received, labels: Labels) {
     if labels.is_empty() {
         return;
     }
     let window = received.passage.identified.snapshot.flows.window;
     let now = now();
     gate.flows().see(&handle(received), labels, (now, now.saturating_add(window.as_secs())));
+}
+
+/// Notes that a conversation is about to see what a tool answered before, perhaps in another one.
+pub(super) fn seen_again(gate: &Gate, received: &Received, (server, tool): (&ServerName, &str)) {
+    let flows = &received.passage.identified.snapshot.flows;
+    note(gate, received, flows.labels(server, (!tool.is_empty()).then_some(tool)));
 }
 
 /// The labels of what is asked for. A list has none: definitions are judged by themselves, and say nothing of anybody.

@@ -33,7 +33,7 @@ const LOG_LEVELS: [&str; 8] =
 /// A request that was answered, and the answer as it came.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     pub(super) answer: Answer,
     /// The session that `initialize` opened.

@@ -17,6 +17,7 @@ use casemate_mcp::task::{relate, related};
 use casemate_policy::{Action, Effect, Request};
 
 use super::forward::Answered;
+use super::intercept::Passed;
 use super::receive::Received;
 use super::route::{Own, Target, task};
 use crate::catalog::{Item, Judged, Kind, Shelf, Shown, shows_apps};
@@ -36,6 +37,8 @@ pub(super) struct Cleared {
     /// The answer is in the client's dialect already: a page of a list, which is kept that way.
     pub(super) is_worded: bool,
     failed: bool,
+    /// What the record says of it besides.
+    remark: Option<Box<str>>,
     _seal: Seal,
 }
 
@@ -46,6 +49,16 @@ impl Cleared {
     /// How the call ended, for the record.
     pub(super) fn ending(&self) -> Ending {
         if self.failed { Ending::Error } else { Ending::Ok }
+    }
+
+    /// What the record says of it besides; mostly nothing.
+    pub(super) fn remark(&self) -> &str {
+        self.remark.as_deref().unwrap_or_default()
+    }
+
+    /// The beginning of this answer, whose whole is kept.
+    pub(super) fn replaced(self, shown: Raw, remark: String) -> Cleared {
+        Cleared { answer: Answer::Result(shown), remark: Some(remark.into()), ..self }
     }
 
     /// Size of the answer in bytes.
@@ -61,7 +74,8 @@ impl Cleared {
 
 /// A question of our own, in place of an answer.
 pub(super) fn question(text: Raw) -> Cleared {
-    Cleared { answer: Answer::Result(text), opened: None, is_worded: true, failed: false, _seal: Seal }
+    let answer = Answer::Result(text);
+    Cleared { answer, opened: None, is_worded: true, failed: false, remark: None, _seal: Seal }
 }
 
 /// Cuts what is too large, removes what is hidden and masks what is secret, takes out of lists what the subject may not
@@ -70,7 +84,8 @@ pub(super) fn question(text: Raw) -> Cleared {
 /// # Errors
 /// [`Code::AnswerTooLarge`], [`Code::BadStructure`], [`Code::NoStructure`], [`Code::AnswerBlocked`],
 /// [`Code::CannotAsk`].
-pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal> {
+pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
+    let Passed { answered, found: told, .. } = passed;
     let Answered { received, target, answer, opened, is_question, .. } = answered;
     let answer = match answer {
         Answer::Result(text) if is_question => return Ok(question(text)),
@@ -89,7 +104,8 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
             let members = members.map(|members| structure::unclaimed_late(&received, members));
             let result = members.as_ref().map_or(result, |members| members.raw().clone());
             let unfit = |members| structure::judged(&received, &target, members);
-            let found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            let mut found = members.as_ref().map(unfit).transpose()?.unwrap_or_default();
+            told.into_iter().for_each(|told| found.extend(*told));
             let looked_at = content::result(&received, (&target, found), result.clone())?;
             let is_same = looked_at.as_bytes().as_ptr() == result.as_bytes().as_ptr();
             let members = if is_same { members } else { looked_at.members() };
@@ -105,7 +121,7 @@ pub(super) fn answer(gate: &Gate, answered: Answered) -> Result<Cleared, Refusal
         Answer::Error(error) => Answer::Error(content::error(&received, &target, error)?),
     };
     let is_worded = matches!(target, Target::Own(Own::List(_)));
-    Ok(Cleared { answer, opened, is_worded, failed, _seal: Seal })
+    Ok(Cleared { answer, opened, is_worded, failed, remark: None, _seal: Seal })
 }
 
 /// Remembers whose task it is that a server began.

@@ -6,6 +6,7 @@ mod told;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use casemate_inspect::Findings;
 use casemate_mcp::call::{Call, Meta};
 use casemate_mcp::dialect::legacy::{self, Hello};
 use casemate_mcp::dialect::modern::{self, Named};
@@ -22,6 +23,7 @@ use super::invite;
 use super::route::unfold;
 use crate::client::{InFlight, Session};
 use crate::gate::Gate;
+use crate::ports::CallId;
 use crate::refusal::{Code, Refusal};
 pub(super) use told::Told;
 
@@ -36,8 +38,8 @@ const HELLO_MAX: usize = 64 * 1024;
 
 /// One message of a body.
 pub(super) enum Message {
-    /// A request.
-    Call(Received),
+    /// A request. It stays where it is while the stages hand it on: it is large, and there are many of them.
+    Call(Box<Received>),
     /// A request that is wrong in itself; its answer stands.
     Unreadable(Ticket, Refusal),
     /// A notification, or the reply to a question of ours.
@@ -53,6 +55,10 @@ pub(super) struct Received {
     pub(super) session: Option<Arc<Session>>,
     /// Digest of the call, when a person has to approve of it.
     pub(super) approved: Option<[u8; 32]>,
+    /// What the records know it by.
+    pub(super) number: Option<CallId>,
+    /// What judges outside had to say of it, without refusing it.
+    pub(super) flagged: Option<Box<Findings>>,
     /// The tool, prompt or resource as the client named it.
     asked: Option<Box<str>>,
     /// It was asked for by way of `call_tool`, so its headers say nothing of the tool.
@@ -188,7 +194,7 @@ impl Reader {
         }
     }
 
-    fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Received, Refusal> {
+    fn request(&self, id: Id, method: Method, params: Option<Members>) -> Result<Box<Received>, Refusal> {
         bounded(&id, &method, params.as_ref())?;
         let claims = self.passage.identified.head.claims.as_ref();
         let named = Named::find(params.as_ref());
@@ -227,16 +233,18 @@ impl Reader {
         let other = || ["uri", "taskId"].into_iter().find(|member| call.params.has(member));
         let named = call.method.name_member().or_else(other);
         let asked = named.and_then(|member| call.params.string(member)).map(String::into_boxed_str);
-        let mut received = Received {
+        let mut received = Box::new(Received {
             passage: Arc::clone(&self.passage),
             id,
             call,
             session,
             approved: None,
+            number: None,
+            flagged: None,
             asked,
             is_indirect: false,
             in_flight,
-        };
+        });
         unfold(&mut received)?;
         Ok(received)
     }

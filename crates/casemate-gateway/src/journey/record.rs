@@ -125,7 +125,7 @@ impl<'g> Record<'g> {
         }
         if self.state == State::Open {
             match outcome {
-                Ok(cleared) => self.end(cleared.ending(), ("", ""), cleared.len()),
+                Ok(cleared) => self.end(cleared.ending(), ("", cleared.remark()), cleared.len()),
                 Err(refusal) => {
                     let detail = self.masked(refusal.detail.as_deref().unwrap_or(&refusal.message));
                     self.end(Ending::Refused, (refusal.code.as_str(), cut(&detail)), 0);

@@ -15,6 +15,7 @@ use casemate_policy::{Action, Decision, Effect, Request, Resource, RuleId};
 
 use super::cordon;
 use super::receive::Received;
+use super::spool;
 use super::stepup;
 use crate::catalog::{Item, Kind, Shelf, Shown, unwrap_uri};
 use crate::endpoint::Endpoint;
@@ -35,7 +36,7 @@ pub(super) const URI_MAX: usize = 16 * 1024;
 /// A request whose addressee is known.
 #[derive(Debug)]
 pub(super) struct Routed {
-    pub(super) received: Received,
+    pub(super) received: Box<Received>,
     pub(super) target: Target,
     _seal: Seal,
 }
@@ -79,6 +80,8 @@ pub(super) enum Own {
     Find,
     /// `describe_tool`.
     Describe,
+    /// A result that is kept here.
+    Kept,
 }
 
 /// What a completion is asked for.
@@ -107,7 +110,7 @@ impl Target {
 /// # Errors
 /// [`Code::Unknown`] for what is not there or not to be seen; [`Code::ServerDown`] and its kin when a server's
 /// definitions are needed and cannot be had.
-pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed, Refusal> {
+pub(super) async fn target(gate: &Gate, mut received: Box<Received>) -> Result<Routed, Refusal> {
     let method = &received.call.method;
     if !is_spoken(method, received.call.meta.revision.is_modern()) {
         return Err(no_method(method));
@@ -124,6 +127,7 @@ pub(super) async fn target(gate: &Gate, mut received: Received) -> Result<Routed
         (Method::Listen, _) => Target::Own(Own::Listen),
         (Method::ToolsCall, _) => item::target(gate, &received, Kind::Tools).await?,
         (Method::PromptsGet, _) => item::target(gate, &received, Kind::Prompts).await?,
+        (Method::ResourcesRead, _) if spool::is_ours(gate, &received) => Target::Own(Own::Kept),
         (Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe, only) => {
             resource(gate, &received, only)?
         }
@@ -172,6 +176,8 @@ fn only_server(gate: &Gate, received: &Received) -> Result<Option<Arc<Shelf>>, R
         Endpoint::Joined => return Ok(None),
         Endpoint::Profile(name) if identified.snapshot.profiles.contains_key(name) => return Ok(None),
         Endpoint::Profile(_) => None,
+        // A server that judges others is for us alone.
+        Endpoint::Server(name) if identified.snapshot.interceptors.has_server(name) => None,
         Endpoint::Server(name) => gate.catalog().shelf(name.as_str()),
     };
     let gone = || Refusal::new(Code::NoEndpoint, "There is no such endpoint, or you may not use it.");

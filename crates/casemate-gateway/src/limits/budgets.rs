@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use crate::clock;
 use crate::ports::{Ledger, Spent};
 use crate::refusal::{Code, Refusal, Retry};
@@ -41,7 +43,8 @@ pub(super) struct Budgets {
 #[derive(Debug, Default)]
 struct Day {
     number: u64,
-    used: HashMap<u64, Used>,
+    /// By what stands for a purse, which is a hash already.
+    used: HashMap<u64, Used, RandomState>,
     /// What was written down by an earlier run and is not yet in `used`.
     before: HashMap<Box<str>, u64>,
 }
@@ -60,7 +63,7 @@ impl Budgets {
         // What was written under a later day was written before the clock was set back: it counts today.
         let current = spent.into_iter().filter(|spent| spent.day >= number);
         let before = current.map(|spent| (spent.name, spent.count)).collect();
-        Budgets { ledger, day: Mutex::new(Day { number, used: HashMap::new(), before }) }
+        Budgets { ledger, day: Mutex::new(Day { number, used: HashMap::default(), before }) }
     }
 
     /// Uses one of each purse, or of none.

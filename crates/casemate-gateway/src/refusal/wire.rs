@@ -88,6 +88,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         Code::NoSession => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         Code::Unknown
         | Code::BadParams
+        | Code::ResultGone
         | Code::BadArguments
         | Code::Guarded
         | Code::ArgumentsBlocked
@@ -95,7 +96,9 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::ForeignState
         | Code::NotWaiting
         | Code::Resumed => (StatusCode::OK, code::INVALID_PARAMS),
-        Code::NeedsApproval | Code::NotApproved | Code::FlowDenied => (StatusCode::OK, code::INVALID_REQUEST),
+        Code::NeedsApproval | Code::NotApproved | Code::FlowDenied | Code::Intercepted => {
+            (StatusCode::OK, code::INVALID_REQUEST)
+        }
         Code::Denied | Code::InsufficientScope | Code::SubjectQuarantined => {
             (StatusCode::FORBIDDEN, code::INVALID_REQUEST)
         }
@@ -113,6 +116,7 @@ fn mapping(refused: Code) -> (StatusCode, i64) {
         | Code::NameRefused
         | Code::Unlocked
         | Code::AnswerBlocked
+        | Code::Unjudged
         | Code::BadStructure
         | Code::NoStructure
         | Code::NeedsSecret

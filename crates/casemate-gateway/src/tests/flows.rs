@@ -161,3 +161,24 @@ async fn flows_do_not_open_what_the_policy_closes() {
     assert!(refused.contains("Unknown tool"), "{refused}");
     assert!(harness.gate.approvals().list().is_empty());
 }
+
+#[tokio::test]
+async fn what_a_tool_answered_is_seen_when_its_kept_result_is_read_in_another_conversation() {
+    let (harness, _guards) = harness(Verdict::Deny, |flows| flows.follow = Follow::Session).await;
+    let mut snapshot = Snapshot::clone(&harness.gate.snapshot());
+    snapshot.version += 1;
+    snapshot.limits.results.text_max = 16 << 10;
+    harness.gate.swap(snapshot);
+    let first = harness.legacy("/mcp").await;
+    let result = first.call("files__echo", said(&"x".repeat(20_000))).await.unwrap();
+    let link = result["content"][2]["uri"].clone();
+    for reads in [false, true] {
+        let other = harness.legacy("/mcp").await;
+        other.call("pages__echo", said("m")).await.unwrap();
+        if reads {
+            other.request("resources/read", json!({ "uri": link })).await.unwrap();
+        }
+        let out = other.call("mail__echo", said("out")).await;
+        assert_eq!(out.is_err(), reads, "{out:?}");
+    }
+}

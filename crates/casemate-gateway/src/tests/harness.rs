@@ -26,13 +26,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::intercept::Bench;
 use super::pins::Book;
 use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{
-    ApprovalEvent, Asked, Desk, Identities, Intent, Ledger, Outcome, Pins, Recorder, Rejection, Settling,
-    Spent, TurnedAway, Wards,
+    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, Outcome, Pins, Recorder,
+    Rejection, ResultId, Results, Settling, Spent, TurnedAway, Wards,
 };
 use crate::quarantine;
 use crate::quarantine::rules::Rules;
@@ -51,6 +52,8 @@ pub(super) struct Harness {
     pub(super) records: Arc<Records>,
     pub(super) keys: Arc<Keys>,
     pub(super) pins: Arc<Book>,
+    /// Judges outside.
+    pub(super) bench: Arc<Bench>,
     /// What was written to all servers behind pipes.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
     /// The servers behind pipes.
@@ -95,6 +98,8 @@ impl Harness {
         let links = Arc::new(Links::default());
         let mut parts = parts(snapshot(servers, limits), Arc::clone(&keys) as Arc<dyn Identities>, &records);
         parts.pins = Arc::clone(&pins) as Arc<dyn Pins>;
+        let bench = Arc::new(Bench::default());
+        parts.judges = Arc::clone(&bench) as _;
         if let Some(host) = Arc::get_mut(&mut parts.host) {
             host.launcher = Arc::clone(&links) as Arc<dyn Launcher>;
         }
@@ -106,7 +111,7 @@ impl Harness {
         let shell = Arc::new(ArcSwap::from_pointee(shell));
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
-        Harness { gate, records, keys, pins, sent: Arc::clone(&links.sent), links, address, stop }
+        Harness { gate, records, keys, pins, bench, sent: Arc::clone(&links.sent), links, address, stop }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -157,7 +162,9 @@ pub(crate) fn parts(snapshot: Snapshot, identities: Arc<dyn Identities>, records
         desk: (Arc::clone(records) as Arc<dyn Desk>, Vec::new()),
         seals: Arc::new(Seals::ephemeral(crate::clock::unix_now().as_secs()).unwrap()),
         pins: Arc::new(Book::default()),
+        judges: Arc::new(Bench::default()),
         wards: (Arc::clone(records) as Arc<dyn Wards>, Vec::new()),
+        results: Arc::clone(records) as Arc<dyn Results>,
         alarms: heard,
         host: Arc::new(host),
         notices: inbox,
@@ -202,6 +209,7 @@ pub(crate) fn snapshot(servers: Vec<ServerEntry>, limits: Limits) -> Snapshot {
         quarantine: Rules::default(),
         flows: Default::default(),
         discovery: Default::default(),
+        interceptors: Default::default(),
     }
 }
 
@@ -353,6 +361,8 @@ pub(crate) struct Records {
     pub(super) spent: Mutex<Vec<Spent>>,
     /// Questions and approvals.
     pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Results that were too large.
+    pub(super) results: Mutex<BTreeMap<ResultId, KeptResult>>,
 }
 
 impl Desk for Records {
@@ -401,6 +411,7 @@ impl Default for Records {
             full: Mutex::new(false),
             spent: Mutex::default(),
             kept: Mutex::default(),
+            results: Mutex::default(),
         }
     }
 }
@@ -422,8 +433,16 @@ impl Recorder for Records {
     }
 
     fn outcome(&self, outcome: &Outcome<'_>) {
-        let line = format!("{} {}", outcome.ending.as_str(), outcome.code);
+        let remark = if outcome.code.is_empty() { outcome.detail } else { outcome.code };
+        let line = format!("{} {remark}", outcome.ending.as_str());
         self.lines.send_modify(|lines| lines.push(line.trim().to_owned()));
+    }
+
+    fn judged(&self, judgement: &Judgement<'_>) {
+        let Judgement { interceptor, event, phase, mode, verdict, severity, detail, .. } = judgement;
+        let line = format!("{interceptor} {mode} {event} {phase} {verdict} {severity}");
+        self.lines
+            .send_modify(|lines| lines.push(format!("{} {detail}", line.trim_end()).trim_end().to_owned()));
     }
 
     fn turned_away(&self, away: &TurnedAway<'_>) {

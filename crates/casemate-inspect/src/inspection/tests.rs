@@ -427,3 +427,31 @@ fn a_secret_that_came_later_is_masked_by_every_inspection_that_shares_it() {
     assert!(!next.masked("flood-of-tokens-1999").contains("1999"));
     assert_eq!(next.masked("flood-of-tokens-0"), "flood-of-tokens-0");
 }
+
+#[test]
+fn with_everything_off_a_secret_of_ours_is_masked_all_the_same() {
+    let off = Policy {
+        hidden: Measure::Off,
+        secrets: Measure::Off,
+        arguments: Measure::Off,
+        signals: Measure::Off,
+        ..Policy::default()
+    };
+    let token = concat!("ghp", "_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17");
+    let message =
+        raw(&json!({"a": token, "b": "hidden\u{200b}\u{e0041}", "c": "given-to-a-server"}).to_string());
+    let lent = Arc::new(Lent::default());
+    let none = inspection(&[]).with_lent(&lent);
+    for place in [Place::Result, Place::Arguments] {
+        let shown = |inspection: &Inspection| inspection.message(&message, &off.at(place)).message;
+        assert_eq!(shown(&none), message);
+        let masked = shown(&inspection(&["given-to-a-server"]));
+        assert!(
+            masked.as_str().contains(token) && !masked.as_str().contains("given-to-a-server"),
+            "{masked:?}"
+        );
+    }
+    lent.add("given-to-a-server");
+    assert!(!none.text("given-to-a-server", &off.at(Place::Result)).message.contains("given"));
+    assert_ne!(none.message(&message, &off.at(Place::Result)).message, message);
+}

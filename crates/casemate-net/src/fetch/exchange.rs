@@ -1,6 +1,7 @@
-//! One request and its answer, over a connection of its own.
+//! Requests and their answers over a connection.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
@@ -31,25 +32,75 @@ const KIND_CHARS_MAX: usize = 60;
 
 const AGENT: &str = concat!("casemate/", env!("CARGO_PKG_VERSION"));
 
-/// Sends the request over the connection, through TLS where its address says so, and gathers the answer.
-pub(super) async fn over(
-    stream: TcpStream,
-    request: &Request,
-    terms: &Terms,
-    trust: &Trust,
-) -> Result<Fetched, FetchCause> {
-    let message = message(request, terms)?;
-    if !request.url.is_secure() {
-        return converse(stream, message, request, terms).await;
+/// A connection over which one thing after another can be asked.
+pub(super) struct Talk {
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// Driven by whoever asks, in their task: dropping the fetch ends it.
+    connection: Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>,
+    is_open: bool,
+}
+
+impl Talk {
+    /// Begins to speak HTTP over the connection, through TLS where the address says so.
+    pub(super) async fn begin(
+        stream: TcpStream,
+        request: &Request,
+        trust: &Trust,
+    ) -> Result<Talk, FetchCause> {
+        if !request.url.is_secure() {
+            return Talk::over(stream).await;
+        }
+        let config = trust.config().await.map_err(|fault| FetchCause::Tls(fault.into()))?;
+        let server = match request.url.host() {
+            Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
+            Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
+        };
+        let server = server.map_err(|fault| FetchCause::Tls(fault.into()))?;
+        let stream = TlsConnector::from(config).connect(server, stream).await;
+        Talk::over(stream.map_err(|fault| FetchCause::Tls(fault.into()))?).await
     }
-    let config = trust.config().await.map_err(|fault| FetchCause::Tls(fault.into()))?;
-    let server = match request.url.host() {
-        Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
-        Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
-    };
-    let server = server.map_err(|fault| FetchCause::Tls(fault.into()))?;
-    let stream = TlsConnector::from(config).connect(server, stream).await;
-    converse(stream.map_err(|fault| FetchCause::Tls(fault.into()))?, message, request, terms).await
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Talk, FetchCause> {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        Ok(Talk { sender, connection: Box::pin(connection), is_open: true })
+    }
+
+    /// Sends the request and gathers the answer.
+    pub(super) async fn ask(&mut self, request: &Request, terms: &Terms) -> Result<Fetched, FetchCause> {
+        let message = message(request, terms)?;
+        let mut exchange = pin!(async {
+            let (head, body) = self.sender.send_request(message).await.map_err(broken)?.into_parts();
+            let body = match kind(head.status, &head.headers, terms) {
+                Ok(()) => gather(body, terms.body_bytes_max).await?,
+                Err(_) if !head.status.is_success() => Bytes::new(),
+                Err(cause) => return Err(cause),
+            };
+            Ok(Fetched { url: request.url.clone(), status: head.status, headers: head.headers, body })
+        });
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut exchange => return outcome,
+                // How it ended is told by the exchange, which sees it next.
+                _ = &mut self.connection, if self.is_open => self.is_open = false,
+            }
+        }
+    }
+
+    /// Whether it is still there, and nothing of the last answer is left on it. Does not wait.
+    pub(super) fn is_idle(&mut self) -> bool {
+        if self.is_open {
+            let mut context = Context::from_waker(Waker::noop());
+            self.is_open = self.connection.as_mut().poll(&mut context).is_pending();
+        }
+        self.is_open && self.sender.is_ready()
+    }
+}
+
+fn broken(fault: hyper::Error) -> FetchCause {
+    FetchCause::Broken(fault.into())
 }
 
 fn message(request: &Request, terms: &Terms) -> Result<http::Request<Full<Bytes>>, FetchCause> {
@@ -66,38 +117,6 @@ fn message(request: &Request, terms: &Terms) -> Result<http::Request<Full<Bytes>
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     *message.headers_mut() = headers;
     Ok(message)
-}
-
-/// Drives the connection in this task, so that dropping the fetch ends it.
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    message: http::Request<Full<Bytes>>,
-    request: &Request,
-    terms: &Terms,
-) -> Result<Fetched, FetchCause> {
-    let broken = |fault: hyper::Error| FetchCause::Broken(fault.into());
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut connection = pin!(connection);
-    let mut exchange = pin!(async {
-        let (head, body) = sender.send_request(message).await.map_err(broken)?.into_parts();
-        let body = match kind(head.status, &head.headers, terms) {
-            Ok(()) => gather(body, terms.body_bytes_max).await?,
-            Err(_) if !head.status.is_success() => Bytes::new(),
-            Err(cause) => return Err(cause),
-        };
-        Ok(Fetched { url: request.url.clone(), status: head.status, headers: head.headers, body })
-    });
-    let mut is_open = true;
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut exchange => return outcome,
-            // How it ended is told by the exchange, which sees it next.
-            _ = &mut connection, if is_open => is_open = false,
-        }
-    }
 }
 
 /// Whether the body is of a type that was asked for, and not packed.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod lines;
 mod redirects;
 mod secrets;
 mod server;

@@ -2,7 +2,9 @@
 //! copies and no allocation.
 
 use super::canonical::INTEGER_MAX;
-use super::{Act, Approval, Arguments, CellEnd, CellStart, Intent, Network, Outcome, Record, TurnedAway};
+use super::{
+    Act, Approval, Arguments, CellEnd, CellStart, Intent, Judgement, Network, Outcome, Record, TurnedAway,
+};
 
 /// Longest text in a record, in bytes. Longer ones are cut; names and methods that a server knows are shorter.
 pub const TEXT_MAX: usize = 512;
@@ -31,6 +33,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: Stamp<'_>) {
         Record::Network(network) => write_network(&mut members, network, stamp),
         Record::Approval(approval) => write_approval(&mut members, approval, stamp),
         Record::TurnedAway(away) => write_turned_away(&mut members, away, stamp),
+        Record::Judgement(judgement) => write_judgement(&mut members, judgement, stamp),
         Record::Act(act) => write_act(&mut members, act, stamp),
         Record::Torn { bytes } => {
             members.number("bytes", *bytes);
@@ -152,6 +155,21 @@ fn write_turned_away(members: &mut Members<'_>, away: &TurnedAway<'_>, stamp: St
     members.texts("reasons", away.reasons);
     members.number("seq", stamp.seq);
     members.time(stamp);
+}
+
+fn write_judgement(members: &mut Members<'_>, judgement: &Judgement<'_>, stamp: Stamp<'_>) {
+    members.text("call", judgement.call);
+    members.optional("detail", judgement.detail);
+    members.text("event", judgement.event);
+    members.text("interceptor", judgement.interceptor);
+    members.text("kind", "judgement");
+    members.number("micros", judgement.micros);
+    members.text("mode", judgement.mode);
+    members.text("phase", judgement.phase);
+    members.number("seq", stamp.seq);
+    members.optional("severity", judgement.severity);
+    members.time(stamp);
+    members.text("verdict", judgement.verdict);
 }
 
 fn write_act(members: &mut Members<'_>, act: &Act<'_>, stamp: Stamp<'_>) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use casemate_testkit::hostile::{Hostile, Kind};
+use casemate_testkit::judge::{self, Judge};
 use casemate_testkit::{Era, Fixture, program};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -39,6 +40,9 @@ struct Flags {
     /// `--hostile says`: say this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     say: String,
+    /// Be a judge instead, as an interceptor server on standard input and output.
+    #[arg(long, value_enum, value_name = "JUDGE", requires = "stdio")]
+    judge: Option<Judge>,
     /// Start `sleep SECONDS` in a session of its own and end; the tool `spawn_helper` uses it.
     #[arg(long, value_name = "SECONDS", hide = true)]
     detach: Option<String>,
@@ -58,6 +62,9 @@ async fn main() -> ExitCode {
 async fn run(flags: Flags) -> std::io::Result<()> {
     if let Some(seconds) = &flags.detach {
         return print(&program::detach(seconds)?.into());
+    }
+    if let Some(judge) = flags.judge {
+        return judge::serve_stdio(judge);
     }
     if let Some(kind) = flags.hostile {
         return attack(kind, flags).await;

@@ -33,7 +33,7 @@ pub struct Named {
 /// `casemate secret rotate`
 #[derive(Debug, clap::Args)]
 pub struct Rotate {
-    /// How the new key is kept: `file`, or sealed with a `passphrase` [default: as before]
+    /// How the new key is kept: in a `file`, sealed with a `passphrase`, or with one in the system's `keyring` [default: as before]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub keep: Option<Keep>,
 }
@@ -45,4 +45,17 @@ pub enum Keep {
     File,
     /// In that file, sealed with a passphrase that is asked for when the gateway starts.
     Passphrase,
+    /// In that file, sealed with a passphrase that lies in the keyring of the system.
+    Keyring,
+}
+
+impl Keep {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Keep::File => "file",
+            Keep::Passphrase => "passphrase",
+            Keep::Keyring => "keyring",
+        }
+    }
 }

@@ -26,7 +26,8 @@ pub fn run(context: &Context, config: &Config) -> anyhow::Result<Exit> {
 
 fn check(context: &Context) -> anyhow::Result<Exit> {
     let loaded = configuration::load(context, None)?;
-    for problem in configuration::missing_secrets(&loaded.snapshot.servers) {
+    let strange = configuration::strange_keys(context, &loaded.resolved)?;
+    for problem in configuration::missing_secrets(&loaded.snapshot.servers).chain(strange) {
         context.output.warn(&format!("{}: {}", problem.place, problem.message));
         problem.hint.iter().for_each(|hint| context.output.hint(hint));
     }

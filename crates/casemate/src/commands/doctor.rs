@@ -119,6 +119,11 @@ impl Findings {
             self.add("secret", Verdict::Wrong, format!("{}: {}", problem.place, problem.message));
             problem.hint.into_iter().for_each(|hint| self.hint(hint));
         }
+        // What cannot be read of the store is told of by the line on the keys.
+        for problem in configuration::strange_keys(context, &loaded.resolved).unwrap_or_default() {
+            self.add("limits", Verdict::Note, format!("{}: {}", problem.place, problem.message));
+            problem.hint.into_iter().for_each(|hint| self.hint(hint));
+        }
         for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
             self.server(context, entry);
         }

@@ -13,6 +13,7 @@ use crate::control::wire::{Done, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Entry, Form, Page, Report, Tone};
+use crate::wiring::recorder::{self, Log};
 use crate::{clock, configuration};
 
 /// Does what was asked with the keys.
@@ -42,6 +43,7 @@ async fn create(context: &Context, store: &Store, create: &Create) -> anyhow::Re
     let wanted = NewKey { name: create.name.clone(), role: create.role.clone(), scope, expires };
     let (secret, record) = issue(wanted, now)?;
     let shown = Shown::of(&record, now);
+    Log::open(context)?.key_created(&record).map_err(anyhow::Error::msg)?;
     store.keys().insert(record.clone()).await?;
     announce(context).await?;
     match context.output.form() {
@@ -70,6 +72,7 @@ async fn revoke(context: &Context, store: &Store, id: &str) -> anyhow::Result<Ex
         return Err(failure.hint("`casemate key list` shows the ids").into());
     }
     announce(context).await?;
+    recorder::done(context, "key revoke", &recorder::key(id))?;
     context.output.print(&Revoked { revoked: id })?;
     Ok(Exit::Success)
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use casemate_auth::oauth::{Answer, At, OAuthClient, Pending, Remote, may_be_opened};
+use casemate_auth::oauth::{Answer, At, OAuthClient, Pending, Remote, Whose, may_be_opened};
 use casemate_gateway::edge::http::routes::LANDING;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::snapshot::{Grant, ServerEntry, Source};
@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Form, Page, Report, Tone};
 use crate::secrets::Held;
-use crate::wiring::logins;
+use crate::wiring::{logins, recorder};
 use crate::{browser, clock, configuration, secrets, terminal};
 
 /// How often a person may paste the wrong line.
@@ -91,6 +91,7 @@ impl Place {
         }
         let landing = callback.code(&pending).await?;
         let at = At { remote: &self.remote, whose, now_unix_s: clock::unix_seconds() };
+        self.record(context, "login", whose)?;
         let finished = self.client.finish(at, (pending, landing.code.clone())).await;
         landing.tell(&finished).await;
         finished?;
@@ -111,6 +112,7 @@ impl Place {
         let pending = self.client.go_on(at(), (begun, &format!("{base}{LANDING}"))).await?;
         tell(context, &pending, "in a browser, wherever it is")?;
         let code = pasted(context, &pending)?;
+        self.record(context, "login", whose)?;
         self.client.finish(at(), (pending, code)).await?;
         self.done(context).await
     }
@@ -125,9 +127,22 @@ impl Place {
         let whose = logins::whose(&self.entry, Some(&self.subject));
         let had = self.client.forget(&self.remote, whose).await?;
         self.announce(context).await?;
+        if had {
+            recorder::done(context, "logout", &self.remote.server)?;
+        }
         let done = if had { "logged out" } else { "was not logged in" };
         context.output.print(&Done { server: self.remote.server.clone(), done })?;
         Ok(Exit::Success)
+    }
+
+    /// What cannot be recorded is not done: from now on the gateway acts for somebody else there.
+    fn record(&self, context: &Context, act: &str, whose: Whose<'_>) -> anyhow::Result<()> {
+        let whose = match whose {
+            Whose::Subject(subject) => format!("for {subject}"),
+            Whose::Everyone => "for everybody".to_owned(),
+            Whose::Ourselves => "for the gateway".to_owned(),
+        };
+        recorder::act(context, act, &self.remote.server, Some(&whose))
     }
 
     /// The running gateway, if there is one, looks at the tokens anew.

@@ -2,8 +2,7 @@
 //! gateway that runs reads before this returns, and one that starts later before it serves anybody.
 
 use casemate_gateway::quarantine::{Entry as Held, Ward};
-use casemate_store::records::{Act, Record};
-use casemate_store::{RecordLog, Store};
+use casemate_store::Store;
 use serde::Serialize;
 
 use crate::args::quarantine::{Action, Add, Lift, Quarantine};
@@ -13,8 +12,7 @@ use crate::control::wire::{Done, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Entry, Page, Report, Tone, text};
-use crate::wiring::recorder::Log;
-use crate::wiring::wards;
+use crate::wiring::{recorder, wards};
 use crate::{clock, configuration};
 
 /// Does what was asked with the quarantine.
@@ -39,19 +37,20 @@ async fn add(context: &Context, store: &Store, add: &Add) -> anyhow::Result<Exit
         let failure = Failure::new(Exit::Usage, "it would be over already");
         return Err(failure.hint("choose a later date").into());
     }
-    let (reason, by) = (add.reason.as_str().into(), by().into());
+    let (reason, by) = (add.reason.as_str().into(), recorder::by().into());
     let held = Held { ward: add.ward.clone(), reason, by, since: now, until };
     store.quarantine().put(wards::confined(&held)).await?;
     let told = announce(context).await;
-    record(context, "quarantine add", (&held.ward, Some(&wards::detail(&held)))).map_err(|error| {
+    let (ward, detail) = (held.ward.to_string(), wards::detail(&held));
+    recorder::act(context, "quarantine add", &ward, Some(&detail)).map_err(|error| {
         error.context(Failure::new(
             Exit::Failure,
-            format!("{} is in quarantine, but that is on no record", held.ward),
+            format!("{ward} is in quarantine, but that is on no record"),
         ))
     })?;
     told?;
     warn_of_strangers(context, store, &held.ward).await?;
-    context.output.print(&Acted { ward: held.ward.to_string(), done: "in quarantine" })?;
+    context.output.print(&Acted { ward, done: "in quarantine" })?;
     Ok(Exit::Success)
 }
 
@@ -62,7 +61,7 @@ async fn lift(context: &Context, store: &Store, lift: &Lift) -> anyhow::Result<E
         let failure = Failure::new(Exit::Failure, format!("{ward} is not in quarantine"));
         return Err(failure.hint("`casemate quarantine list` shows what is").into());
     }
-    record(context, "quarantine lift", (&lift.ward, None))?;
+    recorder::act(context, "quarantine lift", &ward, None)?;
     store.quarantine().lift(&ward).await?;
     announce(context).await?;
     context.output.print(&Acted { ward, done: "no longer in quarantine" })?;
@@ -81,16 +80,6 @@ async fn list(context: &Context, store: &Store) -> anyhow::Result<Exit> {
 async fn announce(context: &Context) -> anyhow::Result<()> {
     let socket = context.paths.control_socket();
     client::ask_if_running::<Done>(&socket, &Request::ReloadQuarantine).await.map(drop)
-}
-
-fn record(context: &Context, act: &str, (ward, detail): (&Ward, Option<&str>)) -> anyhow::Result<()> {
-    let log = Log::new(RecordLog::open(&context.paths.records())?);
-    let record = Act { by: &by(), act, object: &ward.to_string(), detail };
-    log.try_append(&Record::Act(&record)).map_err(anyhow::Error::msg)
-}
-
-fn by() -> String {
-    format!("local:{}", rustix::process::geteuid().as_raw())
 }
 
 /// A name that is nobody's is put in all the same, for it may come; it may be a slip of the keyboard too.

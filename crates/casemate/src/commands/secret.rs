@@ -16,7 +16,8 @@ use crate::control::wire::{Reloaded, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Entry, Page, Report, Tone};
-use crate::{clock, configuration, secrets, terminal};
+use crate::wiring::recorder;
+use crate::{clock, configuration, keyring, secrets, terminal};
 
 /// Does what was asked with the secrets.
 pub fn run(context: &Context, secret: &Secret) -> anyhow::Result<Exit> {
@@ -36,6 +37,7 @@ pub fn run(context: &Context, secret: &Secret) -> anyhow::Result<Exit> {
 
 fn set(context: &Context, vault: &Vault, name: &SecretName) -> anyhow::Result<Exit> {
     let value = value(name)?;
+    recorder::act(context, "secret set", name.as_str(), None)?;
     context.small_runtime()?.block_on(vault.set(Kind::Secret, name.as_str(), &value))?;
     announce(context)?;
     let users = users(context, name)?;
@@ -85,6 +87,7 @@ fn remove(context: &Context, vault: &Vault, name: &SecretName) -> anyhow::Result
         return Err(failure.hint("`casemate secret list` shows those that there are").into());
     }
     announce(context)?;
+    recorder::done(context, "secret remove", name.as_str())?;
     context.output.print(&Done { secret: name.as_str(), done: "removed" })?;
     if !users.is_empty() {
         context
@@ -100,10 +103,36 @@ fn rotate(context: &Context, vault: &Vault, how: &Rotate) -> anyhow::Result<Exit
         None => None,
         Some(Keep::File) => Some(NewProtection::File),
         Some(Keep::Passphrase) => Some(NewProtection::Passphrase(secrets::new_passphrase(context)?)),
+        Some(Keep::Keyring) => Some(in_keyring(context)?),
     };
+    let before = vault.keyring_item()?;
+    let kept = how.keep.map_or("as before", Keep::as_str);
+    recorder::act(context, "secret rotate", "key of the secrets", Some(&format!("kept: {kept}")))?;
     let count = context.small_runtime()?.block_on(vault.rotate(protection))?;
+    if let Some(before) = before.filter(|_| how.keep.is_some()) {
+        forget(context, &before)?;
+    }
     context.output.print(&Rotated { resealed: count })?;
     Ok(Exit::Success)
+}
+
+/// A passphrase for a new key, in the keyring of the system. Where there is none nothing is changed, and nothing is kept
+/// in another way instead.
+fn in_keyring(context: &Context) -> anyhow::Result<NewProtection> {
+    let (item, passphrase) =
+        context.small_runtime()?.block_on(keyring::keep_new(context))?.map_err(|fault| {
+            let message = format!("the key was not replaced, since its passphrase {fault}");
+            Failure::new(Exit::Failure, message).hint(fault.hint())
+        })?;
+    Ok(NewProtection::Keyring { item, passphrase })
+}
+
+/// What is left behind opens nothing any more.
+fn forget(context: &Context, item: &str) -> anyhow::Result<()> {
+    if let Err(fault) = context.small_runtime()?.block_on(keyring::forget(context, item)) {
+        context.output.warn(&format!("the old passphrase, which opens nothing any more, {fault}"));
+    }
+    Ok(())
 }
 
 /// Where the configuration refers to a secret. One that is wrong refers to nothing that a gateway would take.

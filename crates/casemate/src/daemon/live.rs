@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use casemate_auth::Vault;
-use casemate_config::{Front, POLICIES, Process};
+use casemate_config::{Front, Loaded, POLICIES, Problems, Process, Resolved};
 use casemate_gateway::edge::http::routes::LANDING;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::Gate;
@@ -16,13 +17,18 @@ use casemate_transport::http::{HostRule, HttpLimits, Origin, Proxies, Shell, Tls
 use tokio::sync::Mutex;
 
 use super::tls;
-use crate::configuration;
+use crate::clock;
+use crate::configuration::{self, stamps::Stamps};
 use crate::context::Context;
 use crate::control::wire::Reloaded;
 use crate::failure::{Account, Problem};
 use crate::secrets::Held;
 use crate::wiring::identities::Papers;
 use crate::wiring::logins::Logins;
+
+/// How long it takes until files that are being written are looked at again, and how often they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS_MAX: usize = 40;
 
 /// The configuration in force. A new one replaces it whole, or not at all.
 #[derive(Debug)]
@@ -71,6 +77,14 @@ struct State {
     /// The policy files that were; not known yet when absent.
     policies: Option<Policies>,
     problems: Vec<Problem>,
+}
+
+/// What the files say.
+enum Read {
+    /// What they said before.
+    Known,
+    /// Something else, and what it comes to.
+    New { text: Option<String>, policies: Option<Policies>, compiled: Box<Result<Loaded, Problems>> },
 }
 
 /// Policy files by name, with what they say.
@@ -125,7 +139,7 @@ impl Live {
         }
         let mut state = self.state.lock().await;
         let held = Held::of(&self.vault).await;
-        match self.replace(&mut state, (cause, &held)) {
+        match self.read_whole(&state, (cause, &held)).await.and_then(|read| self.replace(&mut state, read)) {
             Ok(problems) => state.problems = problems,
             // Not even readable, or no rule for the listener: as good as a mistake.
             Err(error) => {
@@ -146,7 +160,25 @@ impl Live {
         Reloaded { snapshot: self.gate.snapshot().version, problems: state.problems.clone() }
     }
 
-    fn replace(&self, state: &mut State, (cause, held): (Cause, &Held)) -> anyhow::Result<Vec<Problem>> {
+    /// Reads the files, again and again for a while when somebody is writing them.
+    async fn read_whole(&self, state: &State, (cause, held): (Cause, &Held)) -> anyhow::Result<Read> {
+        let file = self.context.paths.config();
+        for looks in 0..LOOKS_MAX {
+            let before = Stamps::of(file);
+            let read = self.read(state, (cause, held));
+            // Who asks says that it is written; what was noticed may be half of it.
+            if cause == Cause::Asked || before.held_until(&Stamps::of(file), clock::now()) {
+                return read;
+            }
+            if looks == 0 {
+                tracing::info!("the configuration is being written; it is read again in a moment");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.read(state, (cause, held))
+    }
+
+    fn read(&self, state: &State, (cause, held): (Cause, &Held)) -> anyhow::Result<Read> {
         let input = configuration::read(&self.context, self.listen)?;
         let text = input.file.as_ref().map(|file| file.text.clone());
         // Files that cannot be read are told of where they are judged.
@@ -158,16 +190,26 @@ impl Live {
                 known => *known == policies,
             };
         if cause == Cause::Noticed && is_known {
-            return Ok(std::mem::take(&mut state.problems));
+            return Ok(Read::Known);
         }
-        (state.text, state.policies) = (text, policies);
         let version = self.gate.snapshot().version + 1;
-        let loaded = match configuration::compile(&self.context, &input, version, held)? {
+        let compiled = configuration::compile(&self.context, &input, version, held)?;
+        Ok(Read::New { text, policies, compiled: Box::new(compiled) })
+    }
+
+    fn replace(&self, state: &mut State, read: Read) -> anyhow::Result<Vec<Problem>> {
+        let Read::New { text, policies, compiled } = read else {
+            return Ok(std::mem::take(&mut state.problems));
+        };
+        (state.text, state.policies) = (text, policies);
+        let loaded = match *compiled {
             Ok(loaded) => loaded,
             Err(problems) => return Ok(configuration::listed(&problems)),
         };
+        let version = loaded.snapshot.version;
         self.shell.store(Arc::new(shell(&loaded.front)?));
         warn_of_missing(&loaded.snapshot);
+        warn_of_unknown_keys(&loaded.resolved, &self.papers);
         // Who is somebody changes before what they may do: nobody is judged by new roles in an old mapping.
         self.papers.configure(loaded.identity);
         self.logins.follow(&loaded.snapshot);
@@ -184,6 +226,14 @@ impl Live {
 pub fn warn_of_missing(snapshot: &Snapshot) {
     for problem in configuration::missing_secrets(&snapshot.servers) {
         tracing::warn!(setting = problem.place, "{}", problem.message);
+    }
+}
+
+/// Says which limits are for API keys that there are not, and so hold for nobody.
+pub fn warn_of_unknown_keys(resolved: &Resolved, papers: &Papers) {
+    for problem in configuration::unknown_keys(resolved, |id| papers.has_key(id)) {
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        tracing::warn!(place = problem.place, hint, "{}", problem.message);
     }
 }
 

@@ -59,6 +59,11 @@ impl Papers {
         self.issuers.replace(identity.issuers);
     }
 
+    /// Whether there ever was a key with that id, revoked or not.
+    pub fn has_key(&self, id: &str) -> bool {
+        self.ring.load().subjects.contains_key(id)
+    }
+
     /// Reads the keys anew. A key that was revoked is refused from here on.
     pub async fn reload(&self) -> Result<(), StoreFault> {
         let ring = Ring::of(self.store.keys().list().await?);

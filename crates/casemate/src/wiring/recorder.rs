@@ -2,18 +2,39 @@
 
 use casemate_gateway::ports::{self, Recorder};
 use casemate_policy::RuleId;
-use casemate_store::RecordLog;
-use casemate_store::records::{Act, Approval, Arguments, Ending, Intent, Outcome, Record, TurnedAway};
+use casemate_store::records::{
+    Act, Approval, Arguments, Ending, Intent, Judgement, Outcome, Record, TurnedAway,
+};
+use casemate_store::{KeyRecord, RecordLog};
 
+use crate::clock;
 use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
 
-/// Records what the person at the command line does to the installation.
+/// Records what the person at the command line is about to do to the installation: whatever gives a right is recorded
+/// first.
 ///
 /// # Errors
 /// It is not on record; what must not happen unrecorded is not done then.
 pub fn act(context: &Context, act: &str, object: &str, detail: Option<&str>) -> anyhow::Result<()> {
-    let log = Log::new(RecordLog::open(&context.paths.records())?);
-    log.try_append(&Record::Act(&Act { by: &by(), act, object, detail })).map_err(anyhow::Error::msg)
+    Log::open(context)?.act(act, object, detail).map_err(anyhow::Error::msg)
+}
+
+/// Records what that person has done already: whatever takes a right away is done first, since a full disk must not keep
+/// anybody from it.
+///
+/// # Errors
+/// It is done, and not on record.
+pub fn done(context: &Context, act: &str, object: &str) -> anyhow::Result<()> {
+    self::act(context, act, object, None).map_err(|error| {
+        error.context(Failure::new(Exit::Failure, format!("{act} {object}: done, but that is on no record")))
+    })
+}
+
+/// A key as records name it, which is the subject that calls with it are made for.
+pub fn key(id: &str) -> String {
+    format!("key:{id}")
 }
 
 /// The person who runs this process, as records name them.
@@ -29,6 +50,35 @@ impl Log {
     /// A recorder on an open log.
     pub fn new(log: RecordLog) -> Log {
         Log(log)
+    }
+
+    /// The log of the installation, for a command that may run beside its gateway.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(context: &Context) -> anyhow::Result<Log> {
+        Ok(Log::new(RecordLog::open(&context.paths.records())?))
+    }
+
+    /// Records something that the person who runs this process does.
+    ///
+    /// # Errors
+    /// What stands in the way, on one line.
+    pub fn act(&self, act: &str, object: &str, detail: Option<&str>) -> Result<(), String> {
+        self.try_append(&Record::Act(&Act { by: &by(), act, object, detail }))
+    }
+
+    /// Records that a key comes to be: all about it but itself.
+    ///
+    /// # Errors
+    /// What stands in the way, on one line.
+    pub fn key_created(&self, record: &KeyRecord) -> Result<(), String> {
+        let scope = record.scope.as_ref().map_or_else(|| "all of it".to_owned(), |scope| scope.join(" "));
+        let expires = record.expires.map_or_else(|| "never".to_owned(), clock::date_time);
+        // The name comes last: it is free text, and must not look like what stands before it.
+        let detail =
+            format!("role: {}; scope: {scope}; expires: {expires}; name: {}", record.role, record.name);
+        self.act("key create", &key(&record.id), Some(&detail))
     }
 
     /// Appends a record that has to be there before anything goes on.
@@ -113,6 +163,21 @@ impl Recorder for Log {
         if let Err(fault) = self.0.append(&Record::Outcome(&record)) {
             tracing::error!(call, error = told(&fault), "the outcome of a call could not be recorded");
         }
+    }
+
+    fn judged(&self, judgement: &ports::Judgement<'_>) {
+        let call = judgement.call.to_string();
+        self.append(&Record::Judgement(&Judgement {
+            call: &call,
+            interceptor: judgement.interceptor,
+            event: judgement.event,
+            phase: judgement.phase,
+            mode: judgement.mode,
+            verdict: judgement.verdict,
+            severity: present(judgement.severity),
+            detail: present(judgement.detail),
+            micros: judgement.took_us,
+        }));
     }
 
     fn turned_away(&self, away: &ports::TurnedAway<'_>) {

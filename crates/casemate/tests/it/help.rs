@@ -125,6 +125,9 @@ fn the_long_help_has_the_reference() {
               the first of the usual sockets that answers.
           XDG_RUNTIME_DIR
               Where the sockets of this user's container engines are. Default: none.
+          DBUS_SESSION_BUS_ADDRESS
+              Where the system's keyring is reached, if it has the passphrase of the secrets. Default: bus
+              in XDG_RUNTIME_DIR.
           HOME
               The home folder, from which the XDG defaults follow. Default: none.
           CLAUDE_CONFIG_DIR

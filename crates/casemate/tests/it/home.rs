@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 /// The program under test.
 pub(crate) const CASEMATE: &str = env!("CARGO_BIN_EXE_casemate");
 
@@ -63,6 +65,27 @@ impl Home {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         self.ended(&child.wait_with_output().unwrap())
+    }
+
+    /// What stands in the records, in the order of their numbers.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let files =
+            fs::read_dir(self.root().join("data/records")).unwrap().map(|entry| entry.unwrap().path());
+        let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let mut records: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        records.sort_by_key(|record| record["seq"].as_u64());
+        records
+    }
+
+    /// What a person did to the installation: the act and to what, and the rest.
+    pub(crate) fn acts(&self) -> Vec<(String, String)> {
+        let told = |record: &Value| {
+            assert!(record["by"].as_str().unwrap().starts_with("local:"), "{record}");
+            let detail = record["detail"].as_str().unwrap_or_default();
+            (format!("{} {}", record["act"], record["object"]).replace('"', ""), detail.to_owned())
+        };
+        self.records().iter().filter(|record| record["kind"] == "act").map(told).collect()
     }
 
     pub(crate) fn ended(&self, output: &Output) -> Ended {

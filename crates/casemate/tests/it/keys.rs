@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use expect_test::expect;
 
+use crate::gateway::Gateway;
 use crate::home::Home;
 
 #[test]
@@ -29,16 +30,87 @@ fn a_key_is_created_before_the_first_start_and_stands_alone_on_stdout() {
 }
 
 #[test]
+fn who_made_and_who_revoked_a_key_is_on_record_with_or_without_a_gateway_and_the_key_is_not() {
+    let home = Home::new();
+    let scope = ["--scope", "git/get_*", "--scope", "wiki"];
+    let arguments = ["key", "create", "--name", "ci; role: owner", "--expires", "2037-01-31"];
+    let key = home.run(&[&arguments[..], &scope[..]].concat()).ok();
+    let gateway = Gateway::start(&home);
+    let other = home.run(&["key", "create", "--role", "auditor", "--json"]).ok();
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    let id = other["id"].as_str().unwrap();
+    home.run(&["key", "revoke", id]).ok();
+    assert_eq!(home.run(&["key", "revoke", "3fd1a2"]).code, Some(1), "what was not done is not on record");
+    drop(gateway);
+    // Both were made within a moment, so their order is that of their ids.
+    let keys = key_list(&home);
+    let first = keys.as_array().unwrap().iter().map(|key| &key["id"]).find(|own| *own != id).unwrap();
+    let detail = "role: user; scope: git/get_* wiki; expires: 2037-01-31T00:00:00Z; name: ci; role: owner";
+    let expected = [
+        (format!("key create key:{}", first.as_str().unwrap()), detail.to_owned()),
+        (
+            format!("key create key:{id}"),
+            "role: auditor; scope: all of it; expires: never; name: unnamed".to_owned(),
+        ),
+        (format!("key revoke key:{id}"), String::new()),
+    ];
+    assert_eq!(home.acts(), expected);
+    let records = format!("{:?}", home.records());
+    assert!(!records.contains(&key[3..20]) && !records.contains(other["key"].as_str().unwrap()), "{records}");
+}
+
+#[test]
+fn the_first_key_is_on_record_too() {
+    let home = Home::new();
+    drop(Gateway::start(&home));
+    let id = key_list(&home)[0]["id"].as_str().unwrap().to_owned();
+    let detail = "role: user; scope: all of it; expires: never; name: first";
+    assert_eq!(home.acts(), [(format!("key create key:{id}"), detail.to_owned())]);
+}
+
+#[test]
+fn no_key_is_made_that_cannot_be_recorded_and_every_key_can_be_revoked() {
+    let home = Home::new();
+    home.run(&["key", "create"]).ok();
+    let id = key_list(&home)[0]["id"].as_str().unwrap().to_owned();
+    let records = home.root().join("data/records");
+    std::fs::set_permissions(&records, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = home.run(&["key", "create", "--role", "owner"]);
+    assert_ne!(refused.code, Some(0), "{}", refused.shown());
+    assert!(
+        refused.shown().contains("data/records has mode 0755") && refused.stdout.is_empty(),
+        "{}",
+        refused.shown()
+    );
+    let revoked = home.run(&["key", "revoke", &id]);
+    assert_eq!(revoked.code, Some(1), "{}", revoked.shown());
+    assert!(revoked.shown().contains("done, but that is on no record"), "{}", revoked.shown());
+    let keys = key_list(&home);
+    assert_eq!(keys.as_array().unwrap().len(), 1);
+    assert_eq!(keys[0]["state"], "revoked");
+}
+
+fn key_list(home: &Home) -> serde_json::Value {
+    serde_json::from_str(&home.run(&["key", "list", "--json"]).ok()).unwrap()
+}
+
+#[test]
 fn no_file_of_an_installation_can_be_read_by_others_or_holds_a_key() {
     let home = Home::new();
     let key = home.run(&["key", "create"]).ok();
     let data = home.root().join("data");
     assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    let files: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(!files.is_empty());
-    for file in files {
+    let files = |folder: &std::path::Path| -> Vec<_> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let (kept, recorded) = (files(&data), files(&data.join("records")));
+    assert!(!kept.is_empty() && !recorded.is_empty());
+    for file in kept.into_iter().chain(recorded) {
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", file.display());
+        if file.is_dir() {
+            continue;
+        }
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(20).any(|window| window == &key.as_bytes()[..20]), "{}", file.display());
     }

@@ -2,6 +2,7 @@
 
 use casemate_store::records::tail;
 use casemate_testkit::client::McpHttp;
+use expect_test::expect;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -43,6 +44,36 @@ async fn a_budget_outlives_the_gateway() {
     let client = modern(&gateway, &key);
     drop(client.call("fixture__echo", echo.clone()).await);
     assert!(client.call("fixture__echo", echo).await.is_err(), "killed or not");
+}
+
+#[test]
+fn a_limit_for_a_key_that_there_is_not_is_told_of_wherever_a_configuration_is_read() {
+    let home = home_with_fixture("");
+    key(&home, "user");
+    let id = shown(&home, &["key", "list", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    let limits = |id: &str| format!("[limits.keys.{id}]\nrate = \"2/s\"\n");
+    home.write("cm/casemate.toml", &limits(&id));
+    let good = home.run(&["config", "check"]);
+    assert!(good.stderr.is_empty(), "{}", good.shown());
+    home.write("cm/casemate.toml", &limits("ci"));
+    expect![[r#"
+        exit 0
+        --- stdout
+        ok: [HOME]/cm/casemate.toml (0 servers)
+        --- stderr
+        warning: [HOME]/cm/casemate.toml:1:14: limits.keys.ci limits nobody: there is no API key with this id
+        hint: `casemate key list` shows the ids; a key's name is none
+    "#]]
+    .assert_eq(&home.run(&["config", "check"]).shown());
+    let doctor = home.run(&["doctor"]).shown();
+    assert!(doctor.contains("limits.keys.ci limits nobody"), "{doctor}");
+
+    let gateway = Gateway::start(&home);
+    assert!(home.read("up.log").contains("limits.keys.ci limits nobody"), "{}", home.read("up.log"));
+    home.write("cm/casemate.toml", &limits("other"));
+    gateway.signal(Signal::HUP);
+    // What is written to a log tells nobody that it was written.
+    while !home.read("up.log").contains("limits.keys.other limits nobody") {}
 }
 
 #[tokio::test]

@@ -207,6 +207,9 @@ fn a_login_serves_calls_until_one_logs_out_and_its_token_is_nowhere_to_be_read()
     assert!(home.run(&["logout", "wiki"]).ok().contains("logged out"));
     assert!(home.run(&["call", "wiki", "read"]).shown().contains("CM1711"));
     assert!(home.run(&["logout", "wiki"]).ok().contains("was not logged in"));
+    let acts: Vec<_> = home.acts().into_iter().filter(|(act, _)| act.contains("wiki")).collect();
+    let subject = format!("for local:{}", rustix::process::geteuid().as_raw());
+    assert_eq!(acts, [("login wiki".to_owned(), subject), ("logout wiki".to_owned(), String::new())]);
 }
 
 #[test]

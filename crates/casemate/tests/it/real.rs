@@ -7,6 +7,7 @@ mod at_once;
 mod cells;
 mod inspector;
 mod parts;
+mod pinned;
 mod runner;
 mod sdks;
 mod servers;

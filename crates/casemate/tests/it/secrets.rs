@@ -93,6 +93,10 @@ fn a_running_gateway_has_a_secret_as_soon_as_it_is_set_and_not_longer_than_it_is
     assert!(!seen(&home).contains("battery"), "what a server is given it cannot show to anybody");
     home.run(&["secret", "remove", "token"]).ok();
     assert!(home.run(&["call", "fixture", "env"]).shown().contains("CM1710"));
+    let acts = home.acts().into_iter().filter(|(act, _)| act.starts_with("secret "));
+    let acts: Vec<String> = acts.map(|(act, _)| act).collect();
+    let (set, rotate) = ("secret set token", "secret rotate key of the secrets");
+    assert_eq!(acts, [set, set, rotate, set, set, "secret remove token"]);
     for file in ["up.log", "cm/casemate.toml"] {
         assert!(!home.read(file).contains(VALUE), "{file}");
     }

@@ -139,6 +139,26 @@ fn a_bad_configuration_keeps_the_old_one_until_it_is_mended() {
     assert_eq!(home.run(&["call", "fixture", "echo", r#"{"message":"again"}"#]).ok(), "again\n");
 }
 
+#[test]
+fn a_file_that_was_emptied_to_be_written_is_not_taken_for_a_configuration_without_servers() {
+    let home = home_with_fixture("");
+    let _gateway = Gateway::start(&home);
+    home.run(&["call", "fixture", "echo", r#"{"message":"before"}"#]).ok();
+    let instance = || -> Value {
+        let list: Value = serde_json::from_str(&home.run(&["list", "--json"]).ok()).unwrap();
+        list["servers"][0]["state"]["instances"][0]["pid"].clone()
+    };
+    let before = instance();
+    assert!(before.is_u64(), "{before}");
+    let good = home.read("cm/casemate.toml");
+    std::fs::File::create(home.root().join("casemate.toml")).unwrap();
+    // What is written to a log tells nobody that it was written.
+    while !home.read("up.log").contains("is being written") {}
+    home.write("cm/casemate.toml", &format!("{good}# written\n"));
+    while !home.read("up.log").contains("the new configuration is in force") {}
+    assert_eq!(instance(), before, "the server was never gone");
+}
+
 #[tokio::test]
 async fn a_revoked_key_is_refused_at_once() {
     let home = home_with_fixture("");

@@ -142,9 +142,13 @@ pub(super) fn endpoint(path: &str) -> Option<Endpoint> {
 }
 
 fn fits(pattern: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    let fits = pattern.split('/').all(|wanted| {
-        segments.next().is_some_and(|segment| wanted == segment || (wanted == "NAME" && !segment.is_empty()))
-    });
-    fits && segments.next().is_none()
+    // Only what stands for a name is written in capitals.
+    let Some((before, behind)) =
+        pattern.bytes().position(|byte| byte == b'N').and_then(|at| pattern.split_at_checked(at))
+    else {
+        return pattern == path;
+    };
+    let name =
+        path.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind.trim_start_matches("NAME")));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }

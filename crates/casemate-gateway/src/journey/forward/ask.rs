@@ -15,6 +15,7 @@ use crate::catalog::Shelf;
 use crate::client::Session;
 use crate::gate::Gate;
 use crate::journey::inspect::{content, questions};
+use crate::journey::intercept::{self, About};
 use crate::journey::receive::Received;
 
 /// A question of a legacy server in mid-call.
@@ -28,10 +29,10 @@ pub(super) struct Asked {
 pub(super) type Answered = (Id, oneshot::Receiver<Result<Raw, ErrorObject>>);
 
 /// Asks the client, and brings its reply back to the server while the call goes on.
-pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), asked: Asked) {
+pub(super) async fn pass_on(gate: &Arc<Gate>, (received, shelf): (&Received, &Arc<Shelf>), asked: Asked) {
     let Asked { method, params, mut answer } = asked;
     // The server may have given the question up; nobody misses the refusal then.
-    let (id, reply) = match put(received, shelf, (&method, params)).await {
+    let (id, reply) = match put(gate, (received, shelf), (&method, params)).await {
         Ok(put) => put,
         Err(error) => {
             _ = answer.send(Err(error));
@@ -40,12 +41,17 @@ pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Arc<She
     };
     let snapshot = Arc::clone(&received.passage.identified.snapshot);
     let (shelf, subject) = (Arc::clone(shelf), received.passage.identified.subject.id.clone());
+    let (asking, about) = (Arc::clone(gate), About::of(received, &shelf.server().entry().name));
     let outlet = received.passage.identified.head.outlet.clone();
     gate.tracker().spawn(async move {
         tokio::select! {
             () = answer.closed() => { outlet.push(withdrawn(&id)); }
             reply = reply => if let Ok(reply) = reply {
-                _ = answer.send(reply.and_then(|reply| content::replied(&snapshot, (&shelf, &subject), reply)));
+                let reply = match reply.and_then(|reply| content::replied(&snapshot, (&shelf, &subject), reply)) {
+                    Ok(reply) => intercept::replied(&asking, (&about, &shelf), (&method, reply)).await,
+                    Err(error) => Err(error),
+                };
+                _ = answer.send(reply);
             },
         }
     });
@@ -56,8 +62,8 @@ pub(super) async fn pass_on(gate: &Gate, (received, shelf): (&Received, &Arc<She
 /// # Errors
 /// What the server is told when the client cannot be asked.
 pub(super) async fn put(
-    received: &Received,
-    shelf: &Shelf,
+    gate: &Arc<Gate>,
+    (received, shelf): (&Received, &Shelf),
     (method, params): (&Method, Option<Members>),
 ) -> Result<Answered, ErrorObject> {
     let identified = &received.passage.identified;
@@ -65,6 +71,7 @@ pub(super) async fn put(
     let params = content::told(received, shelf, params).ok_or_else(|| {
         ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks.")
     })?;
+    let params = intercept::asks(gate, (received, shelf), (method, params)).await?;
     let cannot = |why: &str| ErrorObject::new(code::METHOD_NOT_FOUND, why);
     let session = askable(received, (method, params.as_ref()))
         .ok_or_else(|| cannot("This client cannot be asked that in mid-call."))?;

@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::journey::head::SessionRef;
 use crate::journey::receive::Received;
 use crate::journey::route::{Own, caller, may_see};
+use crate::journey::spool;
 use crate::ports::{Declared, Pinned, Standing};
 use crate::refusal::{Code, Retry};
 use crate::snapshot::Discovery;
@@ -47,6 +48,7 @@ pub(super) async fn answer(
         Own::List(kind) => list(gate, received, kind).await?,
         Own::Find => discovery::find(gate, received).await?,
         Own::Describe => discovery::describe(gate, received).await?,
+        Own::Kept => spool::read(gate, received).await?,
     };
     Ok(Answer::Result(result))
 }

@@ -1,6 +1,7 @@
 //! A legacy server asks in a modern client's call: the client is answered with the question, and its next request goes on
 //! with the call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::gate::Gate;
 use crate::journey::flow;
 use crate::journey::inspect::structure::says_error;
 use crate::journey::inspect::{content, questions};
+use crate::journey::intercept;
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::journey::state::{self, Stands, State};
@@ -54,58 +56,68 @@ pub(super) async fn answer(
         match conversation.next().await {
             Said::Event(event) => {
                 seen();
-                take(received, shelf, (&mut conversation, event)).await;
+                take(gate, (received, shelf), (&mut conversation, event)).await;
             }
-            Said::Outcome(outcome) => return concluded(received, shelf, (&conversation, outcome)),
+            Said::Outcome(outcome) => {
+                return concluded(gate, (received, shelf), (&conversation.unoffered, outcome)).await;
+            }
         }
     }
     while let Ok(said) = tokio::time::timeout(AT_ONCE, conversation.next()).await {
         match said {
             Said::Event(event) => {
                 seen();
-                take(received, shelf, (&mut conversation, event)).await;
+                take(gate, (received, shelf), (&mut conversation, event)).await;
             }
             // It did not wait for the reply.
-            Said::Outcome(outcome) => return concluded(received, shelf, (&conversation, outcome)),
+            Said::Outcome(outcome) => {
+                return concluded(gate, (received, shelf), (&conversation.unoffered, outcome)).await;
+            }
         }
     }
     ask(gate, received, (shelf, conversation))
 }
 
 /// Passes on what a server says, and notes what it asks.
-async fn take(received: &Received, shelf: &Shelf, (conversation, event): (&mut Conversation, Event)) {
+async fn take(
+    gate: &Arc<Gate>,
+    (received, shelf): (&Received, &Shelf),
+    (conversation, event): (&mut Conversation, Event),
+) {
     match event {
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Unoffered(need) => _ = conversation.unoffered.insert(need),
         Event::Question { method, params, answer } => {
-            match content::told(received, shelf, params) {
-                Some(params) => conversation.put((method, params), answer),
-                None => {
-                    let why = "The question does not pass: it holds what a rule blocks.";
-                    // The server may have given the question up; nobody misses the refusal then.
-                    _ = answer.send(Err(ErrorObject::new(code::INTERNAL, why)));
-                }
+            let blocked = "The question does not pass: it holds what a rule blocks.";
+            let params = match content::told(received, shelf, params) {
+                Some(params) => intercept::asks(gate, (received, shelf), (&method, params)).await,
+                None => Err(ErrorObject::new(code::INTERNAL, blocked)),
+            };
+            match params {
+                Ok(params) => conversation.put((method, params), answer),
+                // The server may have given the question up; nobody misses the refusal then.
+                Err(error) => _ = answer.send(Err(error)),
             }
         }
     }
 }
 
 /// What a call came to. One that failed after its server was not allowed to ask says what would have been needed.
-fn concluded(
-    received: &Received,
-    shelf: &Shelf,
-    (conversation, outcome): (&Conversation, Result<Answer, Fault>),
+async fn concluded(
+    gate: &Arc<Gate>,
+    (received, shelf): (&Received, &Shelf),
+    (unoffered, outcome): (&BTreeSet<Need>, Result<Answer, Fault>),
 ) -> Result<Reply, Refusal> {
     let answer = outcome.map_err(|fault| down(shelf, &fault))?;
-    if let Some(question) = url_required(received, shelf, &answer) {
+    if let Some(question) = url_required(gate, (received, shelf), &answer).await {
         return Ok(Reply::Question(question));
     }
-    if conversation.unoffered.is_empty() || !is_failure(&answer) {
+    if unoffered.is_empty() || !is_failure(&answer) {
         return Ok(Reply::Answer(answer));
     }
     let server = &shelf.server().entry().name;
     let capabilities = &received.call.meta.capabilities;
-    let missing = conversation.unoffered.iter().copied().filter(|need| !need.is_met(capabilities));
+    let missing = unoffered.iter().copied().filter(|need| !need.is_met(capabilities));
     Err(questions::undeclared(missing).unwrap_or_else(|| {
         let message = format!(
             "The server {server} asked something in mid-call. One process of it serves several subjects, so that it can ask none \
@@ -124,7 +136,11 @@ fn is_failure(answer: &Answer) -> bool {
 
 /// The revision 2025-11-25 has an error for "open this address and call again"; the modern dialect asks. Nothing has to be
 /// remembered for it.
-fn url_required(received: &Received, shelf: &Shelf, answer: &Answer) -> Option<Raw> {
+async fn url_required(
+    gate: &Arc<Gate>,
+    (received, shelf): (&Received, &Shelf),
+    answer: &Answer,
+) -> Option<Raw> {
     let Answer::Error(error) = answer else { return None };
     if error.code != code::URL_ELICITATION_REQUIRED || !Need::Url.is_met(&received.call.meta.capabilities) {
         return None;
@@ -136,6 +152,9 @@ fn url_required(received: &Received, shelf: &Shelf, answer: &Answer) -> Option<R
     let mut requests = empty.edit();
     for (at, params) in listed.iter().enumerate() {
         let params = content::told(received, shelf, Some(params.members()?))?;
+        // What a judge does not let pass stays the error that it was, of which all judges of the call are asked.
+        let asked = (&Method::ElicitationCreate, params);
+        let params = intercept::asks(gate, (received, shelf), asked).await.ok()?;
         let request =
             questions::request(&identified.head.endpoint, server, (&Method::ElicitationCreate, params));
         requests = requests.set(format!("question-{}", at + 1), request);

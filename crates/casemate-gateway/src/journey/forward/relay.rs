@@ -62,7 +62,7 @@ pub(super) async fn answer(
 
 /// Sends a call and passes on what is said before its answer.
 pub(super) async fn exchange(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, shelf): (&Target, &Arc<Shelf>),
     (caller, call): (&Caller, &Call),
@@ -74,14 +74,15 @@ pub(super) async fn exchange(
             biased;
             Some(event) = inbox.recv() => {
                 flow::seen(gate, received, target);
-                pass(gate, (received, shelf), event).await;
+                // On the heap like all that seldom happens: calls in which nothing is said do not carry the room for it.
+                Box::pin(pass(gate, (received, shelf), event)).await;
             }
             answer = &mut call => break answer,
         }
     };
     // What the server said before its answer reaches the client before it, too.
     while let Ok(event) = inbox.try_recv() {
-        pass(gate, (received, shelf), event).await;
+        Box::pin(pass(gate, (received, shelf), event)).await;
     }
     answer.map_err(|fault| down(shelf, &fault))
 }
@@ -121,7 +122,7 @@ fn is_list(method: &Method) -> bool {
 }
 
 /// Brings a message of the running call to the client.
-async fn pass(gate: &Gate, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
+async fn pass(gate: &Arc<Gate>, (received, shelf): (&Received, &Arc<Shelf>), event: Event) {
     match event {
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Question { method, params, answer } => {

@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::journey::admit::stopping;
 use crate::journey::flow;
 use crate::journey::inspect::content;
+use crate::journey::intercept::{self, About};
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::refusal::Code;
@@ -32,7 +33,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// [`Code::CannotAsk`] when the client cannot be asked or does not reply, [`Code::TooManyQuestions`] when the server asks
 /// on and on.
 pub(super) async fn follow(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, shelf): (&Target, &Arc<Shelf>),
     (caller, mut asked): (&Caller, Members),
@@ -76,7 +77,7 @@ fn again(call: &Call, replies: Option<Raw>, state: Option<Raw>) -> Call {
 
 /// Puts all questions to the client and gathers its replies.
 pub(super) async fn replies(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (shelf, requests): (&Shelf, &Members),
 ) -> Result<Raw, Refusal> {
@@ -88,14 +89,15 @@ pub(super) async fn replies(
         let request = request.members().ok_or_else(unclear)?;
         let method = Method::parse(&request.string("method").ok_or_else(unclear)?);
         let params = adapted(&method, request.object("params"));
-        let put = ask::put(received, shelf, (&method, params)).await;
+        let put = ask::put(gate, (received, shelf), (&method, params)).await;
         let (_, reply) = put.map_err(|error| unanswered(shelf, &error))?;
-        open.push((key.into_owned(), reply));
+        open.push((key.into_owned(), method, reply));
     }
     let until = clock::instant() + identified.snapshot.limits.questions.time_max;
     let empty = Members::empty();
     let mut replies = empty.edit();
-    for (key, reply) in open {
+    let about = About::of(received, server);
+    for (key, method, reply) in open {
         let reply = tokio::select! {
             reply = reply => reply,
             () = tokio::time::sleep_until(until) => return Err(late(shelf)),
@@ -104,7 +106,10 @@ pub(super) async fn replies(
         };
         let reply = reply.map_err(|_| late(shelf))?;
         let from = (shelf, &identified.subject.id);
-        let reply = reply.and_then(|reply| content::replied(&identified.snapshot, from, reply));
+        let reply = match reply.and_then(|reply| content::replied(&identified.snapshot, from, reply)) {
+            Ok(reply) => intercept::replied(gate, (&about, shelf), (&method, reply)).await,
+            Err(error) => Err(error),
+        };
         replies = replies.set(key, reply.map_err(|error| unanswered(shelf, &error))?);
     }
     Ok(replies.finish())

@@ -40,7 +40,7 @@ pub(super) enum Wish {
 /// A request about a task, and the server that has it.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    gate: &'a Gate,
+    gate: &'a Arc<Gate>,
     received: &'a Received,
     target: &'a Target,
     shelf: &'a Arc<Shelf>,
@@ -91,7 +91,7 @@ pub(super) async fn prepare(received: &mut Received, target: &Target) -> Result<
 /// # Errors
 /// Those of waiting for a task that the client did not want: [`Code::Timeout`] and its kin.
 pub(super) async fn worded(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, wish): (&Target, Wish),
     reply: Reply,
@@ -130,7 +130,7 @@ pub(super) async fn worded(
 /// # Errors
 /// [`Code::Unknown`] and its kin.
 pub(super) async fn answer(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (target, shelf): (&Target, &Arc<Shelf>),
     caller: &Caller,

@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 ///
 /// # Errors
 /// [`Code::AnswerBlocked`].
-pub(super) fn result(
+pub(in crate::journey) fn result(
     received: &Received,
     (target, found): (&Target, Findings),
     result: Raw,
@@ -40,7 +40,7 @@ pub(super) fn result(
 const OURS: &str = "io.casemate/";
 
 /// A result without what a server says there in our name.
-pub(super) fn unclaimed(result: Members) -> Members {
+pub(in crate::journey) fn unclaimed(result: Members) -> Members {
     let Some(meta) = result.object("_meta") else { return result };
     let claimed: Vec<String> =
         meta.iter().map(|(name, _)| name.into_owned()).filter(|name| name.starts_with(OURS)).collect();
@@ -154,7 +154,7 @@ pub(in crate::journey) fn arguments(
 }
 
 /// Where an answer is found.
-fn answered(server: &ServerName, received: &Received) -> String {
+pub(in crate::journey) fn answered(server: &ServerName, received: &Received) -> String {
     format!("what {server} answered {}", received.passage.identified.subject.id)
 }
 
@@ -163,7 +163,7 @@ const OPAQUE: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
 
 /// What was changed, with such members as they were, but for secrets of ours: they say nothing to anybody else, and
 /// changed they mean nothing to their writer.
-fn with_opaque((inspection, before): (&Inspection, &Raw), after: Raw) -> Raw {
+pub(in crate::journey) fn with_opaque((inspection, before): (&Inspection, &Raw), after: Raw) -> Raw {
     if *before == after {
         return after;
     }

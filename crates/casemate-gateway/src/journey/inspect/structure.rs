@@ -15,7 +15,11 @@ use crate::refusal::{Code, Refusal, Retry};
 ///
 /// # Errors
 /// [`Code::BadStructure`], [`Code::NoStructure`].
-pub(super) fn judged(received: &Received, target: &Target, result: &Members) -> Result<Findings, Refusal> {
+pub(in crate::journey) fn judged(
+    received: &Received,
+    target: &Target,
+    result: &Members,
+) -> Result<Findings, Refusal> {
     let mut findings = Findings::default();
     let (shelf, item, result) = match target {
         Target::Item { shelf, kind: Kind::Tools, item, .. } => (shelf, item, result.clone()),

@@ -8,6 +8,7 @@ use casemate_gateway::edge;
 use casemate_gateway::endpoint::Endpoint;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::ports::{Asked, Identities, Rejection};
+use casemate_gateway::snapshot::Oversized;
 use casemate_gateway::upstream::{ALARMS_MAX, Launch, Launcher, NoCredentials, Process, Soon};
 use casemate_policy::{Subject, SubjectId, local_subject};
 use casemate_store::Store;
@@ -48,7 +49,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
     // Now, and not in the middle of the first call.
     drop(place.design(&server.launch).await?);
     let place = Arc::new(place);
-    let Server { snapshot, entry, grace, .. } = server;
+    let Server { mut snapshot, entry, grace, .. } = server;
+    // Its client reads no resources of ours.
+    snapshot.limits.results.oversized = Oversized::Whole;
     let pins = Arc::new(Book::open(store).await?);
     let launcher = Arc::clone(&place) as Arc<dyn Launcher>;
     let (alarms, heard) = mpsc::channel(ALARMS_MAX);
@@ -69,7 +72,9 @@ async fn serve(context: &Context, place: Place, (server, store): (Server, Store)
         desk: (Arc::new(Nowhere) as _, Vec::new()),
         seals: Arc::new(Seals::ephemeral(clock::unix_seconds())?),
         pins: Arc::clone(&pins) as _,
+        judges: Arc::new(Nowhere),
         wards: (Arc::new(Nowhere) as _, Vec::new()),
+        results: Arc::new(Nowhere),
         alarms: heard,
         host,
         notices,

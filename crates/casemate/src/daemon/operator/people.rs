@@ -53,6 +53,8 @@ pub(super) fn end_sessions((gate, log): (&Gate, &Log), whose: &Whose) -> Result<
             hint: Some("`casemate sessions` lists those that are open".to_owned()),
         });
     }
+    // What they were shown the beginnings of is not read after that.
+    gate.results().retain(&|subject| !ended.iter().any(|session| session.subject == *subject));
     let by = recorder::by();
     for session in &ended {
         let (object, detail) = (session.subject.as_str(), session.number.to_string());

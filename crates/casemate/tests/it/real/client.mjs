@@ -2,50 +2,7 @@
 // in sdks.rs lists, and prints that as JSON.
 
 import assert from 'node:assert';
-import { createRequire } from 'node:module';
-
-const wish = JSON.parse(process.argv[2]);
-// The packages lie in the cache, not above this file.
-const require = createRequire(`${wish.packages}/`);
-
-function legacy() {
-  const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
-  const { StdioClientTransport } = require('@modelcontextprotocol/sdk/client/stdio.js');
-  const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
-  const { ElicitRequestSchema } = require('@modelcontextprotocol/sdk/types.js');
-  return {
-    make: options => new Client({ name: 'typescript-1', version: '1' }, options),
-    onQuestion: (client, answer) => client.setRequestHandler(ElicitRequestSchema, answer),
-    call: (client, params, options) => client.callTool(params, undefined, options),
-    StdioClientTransport,
-    StreamableHTTPClientTransport,
-  };
-}
-
-function modern() {
-  const { Client, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
-  const { StdioClientTransport } = require('@modelcontextprotocol/client/stdio');
-  // It probes, as a client does that does not know the server.
-  const negotiation = { versionNegotiation: { mode: 'auto' } };
-  return {
-    make: options => new Client({ name: 'typescript-2', version: '1' }, { ...options, ...negotiation }),
-    onQuestion: (client, answer) => client.setRequestHandler('elicitation/create', answer),
-    call: (client, params, options) => client.callTool(params, options),
-    StdioClientTransport,
-    StreamableHTTPClientTransport,
-  };
-}
-
-const sdk = { legacy, modern }[wish.era]();
-
-function transport() {
-  if (wish.command) {
-    const [command, ...args] = wish.command;
-    return new sdk.StdioClientTransport({ command, args, env: wish.env });
-  }
-  const headers = { Authorization: `Bearer ${wish.key}` };
-  return new sdk.StreamableHTTPClientTransport(new URL(wish.url), { requestInit: { headers } });
-}
+import { connect, sdk, wish } from './sdk.mjs';
 
 const asked = [];
 const progress = [];
@@ -54,16 +11,7 @@ sdk.onQuestion(client, question => {
   asked.push(question.params.message);
   return { action: 'accept', content: { name: 'Vauban', integer: 7 } };
 });
-// 1.x tells the revision to its transport and nobody else.
-let revision;
-const wire = transport();
-const told = wire.setProtocolVersion?.bind(wire);
-wire.setProtocolVersion = version => {
-  revision = version;
-  told?.(version);
-};
-await client.connect(wire);
-revision = client.getNegotiatedProtocolVersion?.() ?? revision;
+const revision = await connect(client);
 
 async function call(tool, args, options) {
   const result = await sdk.call(client, { name: wish.prefix + tool, arguments: args }, options);

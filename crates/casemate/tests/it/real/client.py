@@ -2,23 +2,10 @@
 
 import asyncio
 import json
-import sys
 
-import httpx2
-from mcp import Client, StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
+from mcp import Client
 from mcp_types import ElicitResult, PromptReference
-
-WISH = json.loads(sys.argv[1])
-
-
-def target():
-    if "command" in WISH:
-        program, *arguments = WISH["command"]
-        return StdioServerParameters(command=program, args=arguments, env=WISH["env"])
-    headers = {"Authorization": f"Bearer {WISH['key']}"}
-    http = httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(120))
-    return streamable_http_client(WISH["url"], http_client=http)
+from sdk import WISH, mode, target
 
 
 async def main():
@@ -32,9 +19,7 @@ async def main():
     async def reported(done, total, _message):
         progress.append([done, total])
 
-    # It probes, as a client does that does not know the server.
-    mode = {"legacy": "legacy", "modern": "auto"}[WISH["era"]]
-    async with Client(target(), mode=mode, elicitation_callback=answer, read_timeout_seconds=120) as client:
+    async with Client(target(), mode=mode(), elicitation_callback=answer, read_timeout_seconds=120) as client:
 
         async def call(tool, arguments, **options):
             result = await client.call_tool(WISH["prefix"] + tool, arguments, **options)

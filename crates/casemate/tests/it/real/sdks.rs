@@ -186,13 +186,21 @@ pub(super) fn wish(site: &Site, way: (Era, Transport, Scope), question: Option<&
 
 /// The client, ready to run.
 pub(super) fn client(parts: &Parts, site: &Site, (sdk, wish): (Sdk, &Value)) -> Command {
+    script(parts, site, (sdk, "client", wish))
+}
+
+/// A script with an SDK, ready to run.
+pub(super) fn script(parts: &Parts, site: &Site, (sdk, name, wish): (Sdk, &str, &Value)) -> Command {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/real");
-    let (interpreter, script) = match sdk {
-        Sdk::Python => (parts.pypi("python"), "client.py"),
-        Sdk::TypeScript => (parts.node(), "client.mjs"),
+    let (interpreter, ending) = match sdk {
+        Sdk::Python => (parts.pypi("python"), "py"),
+        Sdk::TypeScript => (parts.node(), "mjs"),
     };
-    let script = scripts.join(script).to_str().unwrap().to_owned();
+    let script = scripts.join(format!("{name}.{ending}")).to_str().unwrap().to_owned();
     let mut wish = wish.clone();
     wish["packages"] = json!(parts.packages());
-    site.program(&[interpreter, script, wish.to_string()])
+    let mut command = site.program(&[interpreter, script, wish.to_string()]);
+    // The scripts lie among the sources, and nothing is to be written there.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }

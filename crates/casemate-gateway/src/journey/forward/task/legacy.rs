@@ -186,7 +186,7 @@ fn over(status: Status) -> Answer {
 /// # Errors
 /// [`Code::TooManyCalls`] when there is no room to keep it.
 pub(super) fn kept(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     received: &Received,
     (shelf, answer): (&Arc<Shelf>, Answer),
     lasts: Option<Duration>,
