@@ -138,8 +138,11 @@ fn matter<'a>(received: &Received, target: &'a Target, phase: Phase) -> Option<M
         }
         (Method::PromptsGet, _) => (Event::PromptsGet, None),
         (Method::ResourcesRead, _) => (Event::ResourcesRead, None),
-        // The result of a tool that is fetched later is a tool's result.
-        (Method::TasksResult | Method::TasksGet, _) if phase == Phase::Response => (Event::ToolsCall, None),
+        // The result of a tool that is fetched later is a tool's result, of that tool where it is remembered.
+        (Method::TasksResult | Method::TasksGet, target) if phase == Phase::Response => {
+            let Target::Task { item, .. } = target else { return None };
+            (Event::ToolsCall, item.as_ref().map(|item| &*item.name))
+        }
         _ => return None,
     };
     Some(Matter { event, phase, server, tool })
