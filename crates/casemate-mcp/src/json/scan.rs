@@ -281,15 +281,16 @@ pub(super) fn is_plain(text: &str) -> bool {
 
 /// How many bytes follow that stand for themselves inside a string: no quote, backslash or control character.
 fn plain_prefix(text: &[u8]) -> usize {
+    // No early exit inside a chunk, and bytes rather than booleans: this is the form that the compiler turns into vector
+    // instructions (six times as fast, measured). Short strings are found to end in a short chunk; one that went on for two
+    // of these is a long one, for which longer chunks take three quarters of the time.
     let special = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-    let mut done = 0;
-    for chunk in text.as_chunks::<32>().0 {
-        // No early exit inside a chunk, and bytes rather than booleans: this is the form that the compiler turns
-        // into vector instructions (six times as fast, measured).
-        if chunk.iter().fold(0, |found, &byte| found | special(byte)) != 0 {
-            break;
-        }
-        done += 32;
+    let is_plain = |chunk: &[u8]| chunk.iter().fold(0, |found, &byte| found | special(byte)) == 0;
+    let short = text.as_chunks::<32>().0.iter().take(2).take_while(|chunk| is_plain(*chunk)).count();
+    let mut done = 32 * short;
+    if short == 2 {
+        let long = text.get(done..).unwrap_or_default().as_chunks::<64>().0;
+        done += 64 * long.iter().take_while(|chunk| is_plain(*chunk)).count();
     }
     for word in text.get(done..).unwrap_or_default().as_chunks::<8>().0 {
         match first_special(u64::from_le_bytes(*word)) {
