@@ -129,7 +129,7 @@ pub(super) fn answer(gate: &Gate, passed: Passed) -> Result<Cleared, Refusal> {
 }
 
 /// The members of a result: those that are known of it, unless it was changed since.
-fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
+pub(super) fn members_of(result: &Raw, known: Option<Members>) -> Option<Members> {
     known.filter(|known| known.raw().is_same(result)).or_else(|| result.members())
 }
 

@@ -30,7 +30,7 @@ use crate::catalog::Kind;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal, Retry};
 use crate::snapshot::{Event, Interceptor, InterceptorKind, Matter, Mode, Phase, Unheard};
-pub(super) use asking::{asks, replied};
+pub(super) use asking::{asks, blocked, replied};
 pub(super) use question::About;
 use question::Question;
 pub(super) use reply::same;

@@ -75,7 +75,7 @@ impl Whole {
             (Method::ToolsCall, Target::Item { kind: Kind::Tools, item, .. }) => {
                 (item.name.clone(), item.output().is_some())
             }
-            // Nobody remembers of which tool a task is.
+            // Of which tool a task is may be forgotten, so what is structured in its result counts as promised.
             (Method::TasksResult | Method::TasksGet, _) => (Box::default(), true),
             _ => return None,
         };
@@ -108,7 +108,7 @@ pub(super) async fn shown(gate: &Gate, whole: Option<Whole>, cleared: Cleared) -
 async fn kept(gate: &Gate, whole: Whole, cleared: Cleared) -> Cleared {
     let Whole { subject, origin, about } = whole;
     let Answer::Result(result) = &cleared.answer else { return cleared };
-    let Some(outer) = result.members() else { return cleared };
+    let Some(outer) = cleared.members.clone().or_else(|| result.members()) else { return cleared };
     let inner = if about.is_nested { outer.object("result") } else { Some(outer.clone()) };
     let Some((inner, blocks)) = inner.and_then(|inner| Blocks::too_large(&inner, &about).map(|b| (inner, b)))
     else {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use casemate_mcp::frame::{ErrorObject, code};
+use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::Members;
 use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
@@ -54,7 +54,7 @@ enum Order {
     /// Hand these replies to the server.
     Reply(Members, oneshot::Sender<()>),
     /// Tell the server that this question is not put.
-    Refuse(Box<str>),
+    Refuse(Box<str>, ErrorObject),
 }
 
 /// A question that is open.
@@ -88,8 +88,8 @@ impl Attending {
     }
 
     /// Tells the server that a question is not put to anybody.
-    pub(crate) async fn refuse(&self, key: Box<str>) {
-        _ = self.orders.send(Order::Refuse(key)).await;
+    pub(crate) async fn refuse(&self, key: Box<str>, why: ErrorObject) {
+        _ = self.orders.send(Order::Refuse(key, why)).await;
     }
 }
 
@@ -204,7 +204,7 @@ impl Keeper {
                         self.conversation.reply(&replies);
                         _ = done.send(());
                     }
-                    Some(Order::Refuse(key)) => self.refuse(&key),
+                    Some(Order::Refuse(key, why)) => self.refuse(&key, why),
                     None => return,
                 },
                 () = sleep_until(self.until) => return,
@@ -244,14 +244,13 @@ impl Keeper {
         .collect()
     }
 
-    fn refuse(&mut self, key: &str) {
+    fn refuse(&mut self, key: &str, why: ErrorObject) {
         let Some(at) = self.conversation.open.iter().position(|question| *question.key == *key) else {
             return;
         };
         if let Some(question) = self.conversation.open.remove(at) {
-            let why = "The question does not pass: it holds what a rule blocks.";
             // The server may have given the question up; nobody misses the refusal then.
-            _ = question.answer.send(Err(ErrorObject::new(code::INTERNAL, why)));
+            _ = question.answer.send(Err(why));
         }
     }
 }

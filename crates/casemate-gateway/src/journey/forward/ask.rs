@@ -68,9 +68,6 @@ pub(super) async fn put(
 ) -> Result<Answered, ErrorObject> {
     let identified = &received.passage.identified;
     let server = &shelf.server().entry().name;
-    let params = content::told(received, shelf, params).ok_or_else(|| {
-        ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks.")
-    })?;
     let params = intercept::asks(gate, (received, shelf), (method, params)).await?;
     let cannot = |why: &str| ErrorObject::new(code::METHOD_NOT_FOUND, why);
     let session = askable(received, (method, params.as_ref()))

@@ -16,8 +16,8 @@ use super::{Refusal, Reply, down, notice};
 use crate::catalog::Shelf;
 use crate::gate::Gate;
 use crate::journey::flow;
+use crate::journey::inspect::questions;
 use crate::journey::inspect::structure::says_error;
-use crate::journey::inspect::{content, questions};
 use crate::journey::intercept;
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
@@ -88,12 +88,7 @@ async fn take(
         Event::Notice(told) => notice::pass(received, shelf, told).await,
         Event::Unoffered(need) => _ = conversation.unoffered.insert(need),
         Event::Question { method, params, answer } => {
-            let blocked = "The question does not pass: it holds what a rule blocks.";
-            let params = match content::told(received, shelf, params) {
-                Some(params) => intercept::asks(gate, (received, shelf), (&method, params)).await,
-                None => Err(ErrorObject::new(code::INTERNAL, blocked)),
-            };
-            match params {
+            match intercept::asks(gate, (received, shelf), (&method, params)).await {
                 Ok(params) => conversation.put((method, params), answer),
                 // The server may have given the question up; nobody misses the refusal then.
                 Err(error) => _ = answer.send(Err(error)),
@@ -151,9 +146,8 @@ async fn url_required(
     let empty = Members::empty();
     let mut requests = empty.edit();
     for (at, params) in listed.iter().enumerate() {
-        let params = content::told(received, shelf, Some(params.members()?))?;
-        // What a judge does not let pass stays the error that it was, of which all judges of the call are asked.
-        let asked = (&Method::ElicitationCreate, params);
+        // What does not pass stays the error that it was, of which all judges of the call are asked.
+        let asked = (&Method::ElicitationCreate, Some(params.members()?));
         let params = intercept::asks(gate, (received, shelf), asked).await.ok()?;
         let request =
             questions::request(&identified.head.endpoint, server, (&Method::ElicitationCreate, params));

@@ -19,12 +19,12 @@ use crate::catalog::Shelf;
 use crate::gate::Gate;
 use crate::journey::authorize::Judged;
 use crate::journey::forward::Answered;
-use crate::journey::inspect::content;
+use crate::journey::inspect::{content, members_of};
 use crate::journey::receive::Received;
 use crate::refusal::Refusal;
 use crate::snapshot::{Event, Interceptors, Matter, Phase};
 
-/// What a server asks, as it may go to its client.
+/// What a server asks, as it may go to its client: looked at by us first, so that judges see nothing that is blocked.
 ///
 /// # Errors
 /// What the server is told in its place.
@@ -33,12 +33,18 @@ pub(in crate::journey) async fn asks(
     (received, shelf): (&Received, &Shelf),
     (method, params): (&Method, Option<Members>),
 ) -> Result<Option<Members>, ErrorObject> {
+    let params = content::told(received, shelf, params).ok_or_else(blocked)?;
     let Some(event) = event(method) else { return Ok(params) };
     if received.passage.identified.snapshot.interceptors.is_empty() {
         return Ok(params);
     }
     let judged = Box::pin(question(gate, (received, shelf), (event, method), params)).await;
     judged.map_err(|refusal| told(&refusal))
+}
+
+/// What a server is told in the place of a reply to a question that goes to nobody.
+pub(in crate::journey) fn blocked() -> ErrorObject {
+    ErrorObject::new(code::INTERNAL, "The question does not pass: it holds what a rule blocks.")
 }
 
 /// What a client replied, as it may go to the server that asked.
@@ -90,10 +96,8 @@ pub(super) async fn replies(gate: &Arc<Gate>, judged: &mut Judged) -> Result<(),
 /// The questions that a modern server put into its result.
 pub(super) async fn requests(gate: &Arc<Gate>, answered: &mut Answered) -> Result<(), Refusal> {
     let Answer::Result(result) = &answered.answer else { return Ok(()) };
-    if memchr::memmem::find(result.as_bytes(), b"inputRequests").is_none() {
-        return Ok(());
-    }
-    let (Some(members), Some(shelf)) = (result.members(), answered.target.shelf()) else { return Ok(()) };
+    let members = members_of(result, answered.members.clone());
+    let (Some(members), Some(shelf)) = (members, answered.target.shelf()) else { return Ok(()) };
     let Some(asked) = members.object("inputRequests") else { return Ok(()) };
     let received: &Received = &answered.received;
     let mut requests = asked.edit();

@@ -9,6 +9,7 @@ use super::super::park::{self, COME_AGAIN};
 use super::{Asked, Refusal};
 use crate::client::tasks::{Attending, Looked};
 use crate::journey::inspect::{content, questions};
+use crate::journey::intercept;
 use crate::parked::{Conversation, Full, Number};
 use crate::refusal::{Code, Retry};
 use crate::upstream::Caller;
@@ -80,7 +81,7 @@ async fn asking(asked: Asked<'_>) -> Result<Option<Raw>, Refusal> {
                 let request = questions::request(endpoint, server, (&method, params));
                 requests = requests.edit().set(key.to_string(), request).members();
             }
-            None => attending.refuse(key).await,
+            None => attending.refuse(key, intercept::blocked()).await,
         }
     }
     Ok((!requests.is_empty()).then(|| requests.raw().clone()))
