@@ -1,6 +1,7 @@
 //! The gateway as a whole: what all calls share.
 
 mod confinement;
+mod notices;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +10,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use casemate_auth::seal::Seals;
-use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
-use casemate_policy::{Action, Context, Effect, Request, Resource, Subject, SubjectId};
+use casemate_policy::{Subject, SubjectId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approvals::Approvals;
-use crate::catalog::{Catalog, Common, wrap_uri};
-use crate::client::{Bus, Listener, Sessions, Tasks};
+use crate::catalog::{Catalog, Common};
+use crate::client::{Bus, Sessions, Tasks};
 use crate::clock;
 use crate::flows::Flows;
 use crate::front::PublicUrl;
@@ -184,14 +184,6 @@ impl Gate {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
         self.tell_all();
-    }
-
-    fn tell_all(&self) {
-        for (listener, _) in self.hearing() {
-            for method in [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged] {
-                listener.tell(&method, None);
-            }
-        }
     }
 
     /// Judges all definitions anew, after somebody approved of one or took an approval back; and with them what counts as
@@ -432,86 +424,4 @@ impl Gate {
         }
         self.identities.current(subject, clock::unix_now().as_secs())
     }
-
-    /// Those who listen and still may, each with the subject as it is now: a credential may have been withdrawn, or
-    /// given another role, since the stream was opened.
-    fn hearing(&self) -> Vec<(Arc<Listener>, Arc<Subject>)> {
-        let listeners = self.bus.listeners().into_iter();
-        listeners
-            .filter_map(|listener| self.current(&listener.subject.id).map(|now| (listener, now)))
-            .collect()
-    }
-
-    fn told(&self, notice: &ServerNotice) {
-        let Some(shelf) = self.catalog.shelf(notice.server.as_str()) else { return };
-        match &notice.notice.method {
-            method @ (Method::ToolsChanged | Method::PromptsChanged | Method::ResourcesChanged) => {
-                shelf.invalidate();
-                self.tell_changed(shelf.server(), std::slice::from_ref(method));
-            }
-            Method::ResourceUpdated => {
-                let Some(params) = notice.notice.params.as_ref() else { return };
-                let Some(uri) = params.string("uri") else { return };
-                self.tell_updated(notice, (params, &uri));
-            }
-            method @ Method::ElicitationComplete => {
-                // The modern dialect has no word for it: there, the client calls again.
-                let whose = notice.subject.as_ref();
-                let listeners = self
-                    .hearing()
-                    .into_iter()
-                    .filter(|(listener, subject)| whose == Some(&subject.id) && !listener.is_modern());
-                let params = notice.notice.params.as_ref().map(|params| params.raw().clone());
-                listeners.for_each(|(listener, _)| listener.tell(method, params.clone()));
-            }
-            _ => {}
-        }
-    }
-
-    fn tell_changed(&self, server: &Server, methods: &[Method]) {
-        let name = &server.entry().name;
-        let snapshot = self.snapshot.load();
-        for (listener, subject) in self.hearing() {
-            if !sees(&snapshot, (&listener, &subject), server) {
-                continue;
-            }
-            tracing::debug!(server = %name, subject = %subject.id, "definitions changed");
-            methods.iter().for_each(|method| listener.tell(method, None));
-        }
-    }
-
-    fn tell_updated(&self, notice: &ServerNotice, (params, uri): (&Members, &str)) {
-        let snapshot = self.snapshot.load();
-        let shown = |endpoint: &crate::endpoint::Endpoint| {
-            Some(if endpoint.joins() { wrap_uri(&notice.server, uri) } else { uri.to_owned() })
-        };
-        for (listener, shown) in self.bus.watchers(shown) {
-            // What a server tells one subject's instance is nobody else's business.
-            let whose = notice.subject.as_ref().is_none_or(|subject| *subject == listener.subject.id);
-            let resource = Resource::Resource(&notice.server, uri);
-            let allowed = self.current(&listener.subject.id).is_some_and(|subject| {
-                let context = Context { unix_ms: clock::unix_ms(), ..Context::default() };
-                let request = Request::new(Action::Subscribe, resource).under(context);
-                snapshot.policy.decide(&subject, &request).effect == Effect::Allow
-            });
-            if whose && allowed {
-                listener
-                    .tell(&Method::ResourceUpdated, Some(params.edit().set("uri", Raw::of(&shown)).finish()));
-            }
-        }
-    }
-}
-
-/// Whether a listener's endpoint shows a server that its subject may see.
-fn sees(snapshot: &Snapshot, (listener, subject): (&Listener, &Subject), server: &Server) -> bool {
-    let name = &server.entry().name;
-    let shown = match &listener.endpoint {
-        crate::endpoint::Endpoint::Joined => true,
-        crate::endpoint::Endpoint::Server(only) => only == name,
-        crate::endpoint::Endpoint::Profile(profile) => {
-            snapshot.profiles.get(profile).is_some_and(|profile| profile.servers.contains(name))
-        }
-    };
-    let resource = Resource::Server(name);
-    shown && snapshot.policy.decide(subject, &Request::new(Action::List, resource)).effect != Effect::Deny
 }

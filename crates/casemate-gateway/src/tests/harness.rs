@@ -1,28 +1,25 @@
 //! A gateway in this process with fixtures behind it.
 
+mod keys;
+mod links;
+mod records;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use casemate_auth::seal::Seals;
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::{RoleName, ServerName};
-use casemate_policy::{
-    Answerer, Authentication, Policy, PolicyDef, PolicyFile, RoleDef, Scope, ServerDef, Subject, SubjectId,
-};
+use casemate_policy::{Answerer, Policy, PolicyDef, PolicyFile, RoleDef, ServerDef};
+use casemate_testkit::Fixture;
 use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
-use casemate_testkit::hostile::{Hostile, Kind};
-use casemate_testkit::{Era, Fixture};
 use casemate_transport::http::{Server as HttpServer, Shell};
 use casemate_transport::listener::Listener;
 use serde_json::json;
-use tokio::io::{AsyncWrite, DuplexStream, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,20 +28,16 @@ use super::pins::Book;
 use crate::edge::http::Http;
 use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
-use crate::ports::{
-    ApprovalEvent, Asked, Desk, Identities, Intent, Judgement, KeptResult, Ledger, Outcome, Pins, Recorder,
-    Rejection, ResultId, Results, Settling, Spent, TurnedAway, Wards,
-};
-use crate::quarantine;
+use crate::ports::{Desk, Identities, Ledger, Pins, Recorder, Results, Wards};
 use crate::quarantine::rules::Rules;
 use crate::snapshot::{
-    Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Program,
-    Resilience, ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
+    Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Resilience,
+    ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
 };
-use crate::upstream::report::CellReport;
-use crate::upstream::{
-    ALARMS_MAX, Exit, Host, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon,
-};
+use crate::upstream::{ALARMS_MAX, Host, Launcher};
+pub(super) use keys::Keys;
+pub(super) use links::{HOSTILE, Links, TOKEN};
+pub(crate) use records::Records;
 
 /// A running gateway; it ends with this value.
 pub(super) struct Harness {
@@ -287,359 +280,6 @@ fn entry(name: &str, source: Source) -> ServerEntry {
         approval: Approval::FirstUse,
         secrets: Default::default(),
         digest,
-    }
-}
-
-/// The keys `owner`, `reader`, `asker`, `own-asker` and `office` have the role of their name; `other` is a second owner. Of
-/// `asker` an operator is asked before `one/echo`, of `own-asker` the subject.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    /// Those that were withdrawn.
-    pub(super) gone: Mutex<Vec<String>>,
-    /// How often somebody waited for a token to settle.
-    pub(super) settled: Mutex<u32>,
-}
-
-impl Identities for Keys {
-    fn bearer(&self, presented: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
-        if let Some(scopes) = presented.strip_prefix("token.") {
-            return self.token(scopes, asked);
-        }
-        self.key(presented).map_err(Rejection::Refused)
-    }
-
-    fn settled<'a>(&'a self, _: &'a str) -> Settling<'a> {
-        *self.settled.lock().unwrap() += 1;
-        Box::pin(std::future::ready(()))
-    }
-
-    fn current(&self, id: &SubjectId, _: u64) -> Option<Arc<Subject>> {
-        let is_of = |key: &&str| SubjectId::key(key) == *id;
-        ["owner", "other", "reader", "asker", "own-asker", "own-asker-2", "office"]
-            .into_iter()
-            .find(is_of)
-            .and_then(|key| self.key(key).ok())
-    }
-
-    fn local(&self, _: u32) -> Option<Arc<Subject>> {
-        let owner = self.key("owner").ok()?;
-        Some(Arc::new(Subject { authentication: Authentication::Local, ..Subject::clone(&owner) }))
-    }
-}
-
-impl Keys {
-    fn key(&self, presented: &str) -> Result<Arc<Subject>, String> {
-        let role = match presented {
-            "owner" | "other" => "owner",
-            "reader" => "reader",
-            "asker" => "asker",
-            "office" => "office",
-            "own-asker" | "own-asker-2" => "own-asker",
-            _ => return Err("unknown".into()),
-        };
-        if self.gone.lock().unwrap().iter().any(|gone| gone == presented) {
-            return Err("revoked".into());
-        }
-        let roles = vec![RoleName::parse(role).unwrap()];
-        Ok(Arc::new(Subject::new(SubjectId::key(presented), roles, Authentication::Key)))
-    }
-
-    /// A token of an owner that may be used for those patterns, split by commas. `token.wait` is good once it settled.
-    fn token(&self, scope: &str, asked: Asked<'_>) -> Result<Arc<Subject>, Rejection> {
-        assert!(asked.base.is_some() && asked.now_unix_s > 0);
-        match scope {
-            "wait" if *self.settled.lock().unwrap() == 0 => {
-                return Err(Rejection::Unsettled("its key".into()));
-            }
-            "never" => return Err(Rejection::Unsettled("its key".into())),
-            "poor" => return Err(Rejection::Scopes(vec!["all:need".into()])),
-            _ => {}
-        }
-        let roles = vec![RoleName::parse("owner").unwrap()];
-        let subject = Subject::new(SubjectId::token("corp", "alice"), roles, Authentication::Token);
-        let patterns = scope.split(',').filter(|pattern| *pattern != "wait" && !pattern.is_empty());
-        Ok(Arc::new(subject.within(Scope::parse(patterns).unwrap())))
-    }
-}
-
-/// Keeps records as lines, and can be waited on.
-#[derive(Debug)]
-pub(crate) struct Records {
-    pub(super) lines: watch::Sender<Vec<String>>,
-    pub(super) full: Mutex<bool>,
-    /// What was written down of budgets.
-    pub(super) spent: Mutex<Vec<Spent>>,
-    /// Questions and approvals.
-    pub(super) kept: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Results that were too large.
-    pub(super) results: Mutex<BTreeMap<ResultId, KeptResult>>,
-}
-
-impl Desk for Records {
-    fn put<'a>(&'a self, id: &'a str, text: Vec<u8>) -> Soon<'a, Result<(), String>> {
-        Box::pin(async move {
-            if *self.full.lock().unwrap() {
-                return Err("no space left".into());
-            }
-            self.kept.lock().unwrap().insert(id.to_owned(), text);
-            Ok(())
-        })
-    }
-
-    fn remove<'a>(&'a self, id: &'a str) -> Soon<'a, Result<(), String>> {
-        Box::pin(async move {
-            if *self.full.lock().unwrap() {
-                return Err("no space left".into());
-            }
-            self.kept.lock().unwrap().remove(id);
-            Ok(())
-        })
-    }
-}
-
-impl Wards for Records {
-    fn alarm(&self, object: &str, what: &str) {
-        self.lines.send_modify(|lines| lines.push(format!("alarm {object}: {what}")));
-    }
-
-    fn keep(&self, entry: &quarantine::Entry) {
-        let line = format!("quarantine {} by {}: {}", entry.ward, entry.by, entry.reason);
-        self.lines.send_modify(|lines| lines.push(line));
-    }
-}
-
-impl Ledger for Records {
-    fn write(&self, spent: Spent) {
-        self.spent.lock().unwrap().push(spent);
-    }
-}
-
-impl Default for Records {
-    fn default() -> Self {
-        Records {
-            lines: watch::channel(Vec::new()).0,
-            full: Mutex::new(false),
-            spent: Mutex::default(),
-            kept: Mutex::default(),
-            results: Mutex::default(),
-        }
-    }
-}
-
-impl Recorder for Records {
-    fn intent(&self, intent: &Intent<'_>) -> Result<(), String> {
-        if *self.full.lock().unwrap() {
-            return Err("no space left".into());
-        }
-        let Intent { subject, server, method, name, effect, .. } = intent;
-        self.lines.send_modify(|lines| lines.push(format!("{effect} {subject} {method} {server}/{name}")));
-        Ok(())
-    }
-
-    fn approval(&self, event: &ApprovalEvent<'_>) -> Result<(), String> {
-        let line = format!("{} {} by {}", event.answer, event.approval.name, event.by);
-        self.lines.send_modify(|lines| lines.push(line));
-        Ok(())
-    }
-
-    fn outcome(&self, outcome: &Outcome<'_>) {
-        let remark = if outcome.code.is_empty() { outcome.detail } else { outcome.code };
-        let line = format!("{} {remark}", outcome.ending.as_str());
-        self.lines.send_modify(|lines| lines.push(line.trim().to_owned()));
-    }
-
-    fn judged(&self, judgement: &Judgement<'_>) {
-        let Judgement { interceptor, event, phase, mode, verdict, severity, detail, .. } = judgement;
-        let line = format!("{interceptor} {mode} {event} {phase} {verdict} {severity}");
-        self.lines
-            .send_modify(|lines| lines.push(format!("{} {detail}", line.trim_end()).trim_end().to_owned()));
-    }
-
-    fn turned_away(&self, away: &TurnedAway<'_>) {
-        let line = format!("turned away {} {} {}", away.from, away.count, away.reasons.join(", "));
-        self.lines.send_modify(|lines| lines.push(line));
-    }
-}
-
-impl Records {
-    /// Waits until a line was written.
-    pub(super) async fn wait_for(&self, line: &str) {
-        self.lines.subscribe().wait_for(|lines| lines.iter().any(|other| other == line)).await.unwrap();
-    }
-}
-
-/// Starts fixtures behind pipes instead of processes; the program's name is the era.
-#[derive(Debug, Default)]
-pub(super) struct Links {
-    pub(super) guards: Mutex<Vec<Arc<Guard>>>,
-    /// What was written to all of them.
-    sent: Arc<Mutex<Vec<u8>>>,
-}
-
-struct Link(Arc<Guard>);
-
-/// A hostile server behind a pipe; it ends with its input.
-struct Villain(CancellationToken);
-
-/// What the program `says-token` says; nobody's token.
-pub(super) const TOKEN: &str = "tok-7f3a9c5e1b2d";
-
-/// The programs that are hostile servers, by name.
-pub(super) const HOSTILE: [(&str, Kind); 18] = [
-    ("garbage", Kind::Garbage),
-    ("exits", Kind::Exits),
-    ("hangs-on-call", Kind::HangsOnCall),
-    ("floods", Kind::Floods),
-    ("wrong-id", Kind::WrongId),
-    ("answers-twice", Kind::AnswersTwice),
-    ("duplicate-members", Kind::DuplicateMembers),
-    ("lone-surrogate", Kind::LoneSurrogate),
-    ("deep", Kind::Deep),
-    ("huge", Kind::Huge),
-    ("bad-utf8", Kind::BadUtf8),
-    ("slow", Kind::Slow),
-    ("claims-uri", Kind::ClaimsUri),
-    ("duplicate-tools", Kind::DuplicateTools),
-    ("bad-schema", Kind::BadSchema),
-    ("endless-pages", Kind::EndlessPages),
-    ("server-asks", Kind::ServerAsks),
-    ("hangs", Kind::Hangs),
-];
-
-fn hostile_process(hostile: Hostile) -> Process {
-    beside(move |reader, writer| hostile.serve_stdio(reader, writer))
-}
-
-/// A server behind a pipe that ends when it returns.
-fn beside<F, S>(serve: S) -> Process
-where
-    S: FnOnce(ReadHalf<DuplexStream>, WriteHalf<DuplexStream>) -> F,
-    F: Future<Output: Send> + Send + 'static,
-{
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let (reader, writer) = tokio::io::split(theirs);
-    let ended = CancellationToken::new();
-    let guard = ended.clone().drop_guard();
-    let served = serve(reader, writer);
-    background(async move {
-        let _guard = guard;
-        served.await
-    });
-    let (stdout, stdin) = tokio::io::split(ours);
-    Process {
-        stdin: Box::new(Pipe(stdin, Arc::default())),
-        stdout: Box::new(stdout),
-        stderr: Box::new(tokio::io::empty()),
-        remarks: None,
-        handle: Box::new(Villain(ended)),
-    }
-}
-
-impl ProcessHandle for Villain {
-    fn pid(&self) -> Option<u32> {
-        None
-    }
-
-    fn report(&self) -> CellReport {
-        CellReport::default()
-    }
-
-    fn wait(&self) -> Soon<'_, Exit> {
-        Box::pin(async {
-            self.0.cancelled().await;
-            Exit { how: "ended".to_owned(), overrun: None }
-        })
-    }
-
-    fn blame(&self, _overrun: &Overrun) {}
-
-    fn terminate(&self, _: Duration) -> Soon<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
-impl Launcher for Links {
-    fn launch(&self, launch: Launch) -> Soon<'_, Result<Process, String>> {
-        Box::pin(async move {
-            let Program::Command(command) = &launch.program else { return Err("no command".to_owned()) };
-            let program = command.program.as_str();
-            if program == "script" {
-                return Ok(beside(super::bridge::script::serve));
-            }
-            if program == "says-token" {
-                return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));
-            }
-            if let Some((_, kind)) = HOSTILE.iter().find(|(name, _)| *name == program) {
-                return Ok(hostile_process(Hostile::new(*kind, Era::Dual)));
-            }
-            let era = match Some(program) {
-                Some("modern") => Era::Modern,
-                Some("dual") => Era::Dual,
-                Some("legacy") => Era::Legacy,
-                _ => return Err("no such program".to_owned()),
-            };
-            let (link, guard) = Fixture::new(era).spawn_link().map_err(|fault| fault.to_string())?;
-            let (stdout, stdin) = tokio::io::split(link);
-            let guard = Arc::new(guard);
-            self.guards.lock().unwrap().push(Arc::clone(&guard));
-            Ok(Process {
-                stdin: Box::new(Pipe(stdin, Arc::clone(&self.sent))),
-                stdout: Box::new(stdout),
-                stderr: Box::new(tokio::io::empty()),
-                remarks: None,
-                handle: Box::new(Link(guard)),
-            })
-        })
-    }
-}
-
-impl ProcessHandle for Link {
-    fn pid(&self) -> Option<u32> {
-        None
-    }
-
-    fn report(&self) -> CellReport {
-        CellReport::default()
-    }
-
-    fn wait(&self) -> Soon<'_, Exit> {
-        Box::pin(async {
-            self.0.stopped().await;
-            Exit { how: "ended".to_owned(), overrun: None }
-        })
-    }
-
-    fn blame(&self, _overrun: &Overrun) {}
-
-    fn terminate(&self, _: Duration) -> Soon<'_, ()> {
-        Box::pin(async { self.0.token().cancel() })
-    }
-}
-
-/// A pipe of which nobody knows how much was read.
-struct Pipe(WriteHalf<DuplexStream>, Arc<Mutex<Vec<u8>>>);
-
-impl Input for Pipe {
-    fn unread(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.0).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(length)) = written {
-            self.1.lock().unwrap().extend_from_slice(&bytes[..length]);
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

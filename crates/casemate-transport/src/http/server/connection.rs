@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
@@ -134,7 +133,7 @@ impl<S: Service> Place<'_, S> {
 /// The stream below a connection, with what was read and not used.
 fn taken_apart<I, S>(parts: Parts<TokioIo<Mended<Felt<I>>>, S>) -> Felt<I> {
     let Parts { io, read_buf, .. } = parts;
-    io.into_inner().into_inner().after(read_buf)
+    io.into_inner().into_inner().after(&read_buf)
 }
 
 /// Waits for the next request's first bytes. A connection on which none come in time is closed, as is one whose server stops.
@@ -155,7 +154,7 @@ where
         () = tokio::time::sleep_until(until) => None,
     };
     match first.get(..read.unwrap_or_default()) {
-        Some(begun) if !begun.is_empty() => Some(stream.after(Bytes::copy_from_slice(begun))),
+        Some(begun) if !begun.is_empty() => Some(stream.after(begun)),
         _ => {
             // Over TLS, the other side is told; whether it hears it changes nothing.
             let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;

@@ -147,9 +147,10 @@ impl<I> Felt<I> {
         Self { stream, pulse, early: Bytes::new() }
     }
 
-    /// The same stream with bytes put back that were read from it.
-    pub(super) fn after(mut self, read: Bytes) -> Self {
-        self.early = if self.early.is_empty() { read } else { [read, self.early].concat().into() };
+    /// The same stream with bytes put back that were read from it. They are copied: what they lie in is a reader's whole
+    /// buffer, even if none of it is left.
+    pub(super) fn after(mut self, read: &[u8]) -> Self {
+        self.early = [read, &self.early].concat().into();
         self
     }
 }
