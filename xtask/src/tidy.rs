@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
     documents::error_pages,
     documents::paths,
     documents::links,
+    documents::settings,
     documents::examples,
     documents::conformance,
     traces::binaries,

@@ -168,7 +168,7 @@ pub enum Command {
     Config(config::Config),
     /// Look for what could keep Casemate from working
     Doctor(offline::Doctor),
-    /// Explain an error code, for example CM1207
+    /// Explain an error code, for example CM1505
     Explain(offline::Explain),
     /// Print shell completions
     Completions(offline::Completions),

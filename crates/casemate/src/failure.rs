@@ -41,7 +41,7 @@ impl Failure {
         self
     }
 
-    /// Adds the stable code of a refusal, for example `CM1207`.
+    /// Adds the stable code of a refusal, for example `CM1505`.
     #[must_use]
     pub fn refusal(mut self, code: impl Into<String>) -> Failure {
         self.code = Some(code.into());

@@ -3,7 +3,7 @@
 /// One page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// The code, for example `CM1207`.
+    /// The code, for example `CM1505`.
     pub code: &'static str,
     /// The page in Markdown, as it stands in docs/errors.
     pub text: &'static str,

@@ -11,6 +11,8 @@ const REFUSALS: &str = "crates/casemate-gateway/src/refusal.rs";
 /// The document about the conformance suite, and how its table of checks that are let fail begins.
 const CONFORMANCE: &str = "docs/conformance.md";
 const WORDLESS_HEAD: &str = "| checks of 2026-07-28 |";
+/// The document that describes every setting, each under a heading of its own.
+const SETTINGS: &str = "docs/config.md";
 /// The folder with a page per code.
 const PAGES: &str = "docs/errors/";
 
@@ -96,6 +98,43 @@ fn leads_somewhere(tree: &Tree, span: &str) -> bool {
 /// What stands between backticks in a line.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
+}
+
+/// The settings that documents name by their section are described in the document about all of them.
+pub(crate) fn settings(tree: &Tree) -> Vec<Finding> {
+    let described = tree.text(SETTINGS).unwrap_or_default();
+    let keys: BTreeSet<&str> =
+        described.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    let sections: BTreeSet<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    let is_setting = |span: &&str| {
+        let is_key = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+        let section = span.split_once('.').map(|(section, _)| section);
+        span.chars().all(is_key)
+            && !span.ends_with(".rs")
+            && section.is_some_and(|name| sections.contains(name))
+    };
+    let is_known = |span: &str| keys.iter().any(|key| within(key, span));
+    let mut findings = Vec::new();
+    for (file, text) in tree.texts().filter(|(file, _)| is_guide(&file.path)) {
+        for (at, line) in text.lines().enumerate() {
+            let unknown = code_spans(line).filter(is_setting).filter(|span| !is_known(span));
+            findings.extend(
+                unknown.map(|span| Finding::error(&file.path, at + 1, format!("there is no setting {span}"))),
+            );
+        }
+    }
+    findings
+}
+
+/// Whether a document tells how things are, not how they came about.
+fn is_guide(path: &str) -> bool {
+    path.ends_with(".md") && !path.starts_with("docs/decisions/") && path != "CHANGELOG.md"
+}
+
+/// Whether a key is this setting or one below it; where the key has a name of somebody's choice, any word will do.
+fn within(key: &str, span: &str) -> bool {
+    let mut parts = key.split('.');
+    span.split('.').all(|word| parts.next().is_some_and(|part| part == word || part == "NAME"))
 }
 
 /// A relative link in a document leads somewhere.
@@ -220,6 +259,19 @@ mod tests {
             0
         );
         assert_eq!(of("| a | `casemate-mcp/src/gone.rs` | `casemate-mcp/src/json.rs::it_is_gone` |"), 2);
+    }
+
+    #[test]
+    fn a_setting_that_there_is_not_is_found() {
+        let settings = (SETTINGS, "### `gateway.limits.body_time`\n### `limits.keys.NAME.rate`");
+        let of = |text: &str| super::settings(&Tree::of(&[settings, ("docs/errors/CM1302.md", text)])).len();
+        assert_eq!(
+            of(
+                "`gateway.limits.body_time`, `gateway.limits`, `limits.keys.office.rate`, `gateway.rs`, `a.b`"
+            ),
+            0
+        );
+        assert_eq!(of("`gateway.body_time_max` and `gateway.limits.keys`"), 2);
     }
 
     #[test]

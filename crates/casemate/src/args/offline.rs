@@ -15,7 +15,7 @@ pub struct Doctor {
 /// `casemate explain`
 #[derive(Debug, clap::Args)]
 pub struct Explain {
-    /// The code, for example CM1207; all codes when absent
+    /// The code, for example CM1505; all codes when absent
     pub code: Option<String>,
 }
 
