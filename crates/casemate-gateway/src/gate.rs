@@ -120,6 +120,7 @@ impl Gate {
         let mut snapshot = parts.snapshot;
         snapshot.inspecting.inspection = parts.host.masks.follow(&snapshot.inspecting.inspection);
         snapshot.policy = snapshot.policy.approving(parts.pins.confirmed());
+        parts.host.take_answers_up_to(snapshot.limits.result_bytes_max);
         let quarantine = Arc::new(Quarantine::new(parts.wards.1));
         let gate = Arc::new(Gate {
             catalog: Catalog::new(
@@ -178,6 +179,7 @@ impl Gate {
         // A server whose entry changed is another one, and in quarantine all the same.
         self.confine_servers();
         self.limiter.follow(&snapshot.limits.pace);
+        self.host.take_answers_up_to(snapshot.limits.result_bytes_max);
         self.snapshot.store(Arc::new(snapshot));
         drop(replacing);
         for shelf in gone {

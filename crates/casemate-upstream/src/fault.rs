@@ -62,7 +62,7 @@ pub enum Fault {
         /// It was the hard maximum, which progress does not extend.
         hard: bool,
     },
-    /// The answer is larger than [`super::Host::result_bytes_max`].
+    /// The answer is larger than [`super::Host::take_answers_up_to`].
     #[error("the answer is larger than {limit} bytes")]
     TooBig {
         /// The limit, in bytes.

@@ -46,7 +46,7 @@ pub use alarm::{ALARMS_MAX, Alarm};
 pub use caller::{Caller, Event, Hello, ServerNotice};
 pub use credentials::{Credentials, Errand, Fetching, Invitation, NoCredentials, Rejection, Remedy};
 pub use fault::Fault;
-pub use host::Host;
+pub use host::{AnswerSize, Host};
 pub use masks::Masks;
 pub use process::{Exit, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 pub use server::Server;

@@ -12,7 +12,9 @@ use casemate_gateway::edge;
 use casemate_gateway::front::PublicUrl;
 use casemate_gateway::gate::{Gate, Parts};
 use casemate_gateway::snapshot::Limits;
-use casemate_gateway::upstream::{ALARMS_MAX, Alarm, Credentials, Host, Launcher, Masks, ServerNotice};
+use casemate_gateway::upstream::{
+    ALARMS_MAX, Alarm, AnswerSize, Credentials, Host, Launcher, Masks, ServerNotice,
+};
 use casemate_mcp::json::Raw;
 use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
@@ -61,8 +63,6 @@ const LOCAL_CONNECTIONS_MAX: usize = 1024;
 const NOTICES_MAX: usize = 256;
 /// The longest that a call can be configured to take is a day.
 const CALL_TIME_MAX: Duration = Duration::from_secs(86_400 + 60);
-/// The largest answer that can be configured to pass is 1 GiB.
-const ANSWER_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 /// Where large results are kept, in the data folder.
 const SPOOL: &str = "spool";
 /// After the grace time, how long tasks may take to notice that all is over.
@@ -349,19 +349,13 @@ pub fn host(
         alarms: ground.alarms,
         client_info: Raw::of(&json!({ "name": "casemate", "version": env!("CARGO_PKG_VERSION") })),
         masks: ground.masks,
-        result_bytes_max: limits.result_bytes_max,
+        answer_size: AnswerSize::new(limits.result_bytes_max),
     };
     (Arc::new(host), noticed)
 }
 
-/// The configuration's own limits are judged by the gateway, which names what was exceeded; the client below it
-/// has the bounds that no configuration can go beyond.
+/// The configuration's own times are judged by the gateway, which names what was exceeded; the client below it has the bounds
+/// that no configuration can go beyond. How much it takes, the gateway tells it.
 fn dialing() -> ClientOptions {
-    ClientOptions {
-        head_time_max: CALL_TIME_MAX,
-        body_time_max: CALL_TIME_MAX,
-        body_bytes_max: ANSWER_BYTES_MAX,
-        event_bytes_max: ANSWER_BYTES_MAX,
-        ..ClientOptions::default()
-    }
+    ClientOptions { head_time_max: CALL_TIME_MAX, body_time_max: CALL_TIME_MAX, ..ClientOptions::default() }
 }

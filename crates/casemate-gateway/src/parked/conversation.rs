@@ -108,8 +108,10 @@ impl Conversation {
         pending().await
     }
 
-    /// Notes a question that the client is to be asked.
+    /// Notes a question that the client is to be asked. Those that the server took back go: one that asks and takes back
+    /// without end would fill memory while nobody looks.
     pub(crate) fn put(&mut self, (method, params): (Method, Option<Members>), answer: Answerer) {
+        self.open.retain(|question| !question.answer.is_closed());
         self.asked += 1;
         let key = format!("{}-{}", self.name, self.asked).into();
         self.open.push_back(Question { key, method, params, answer });
@@ -135,5 +137,34 @@ impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Conversation { open, rounds, .. } = self;
         f.debug_struct("Conversation").field("open", open).field("rounds", rounds).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_asks_and_takes_back_without_end_fills_nothing() {
+        let mut conversation = Conversation {
+            call: Box::pin(pending()),
+            inbox: mpsc::channel(1).1,
+            outcome: None,
+            open: VecDeque::new(),
+            rounds: 0,
+            asked: 0,
+            name: "question".into(),
+            unoffered: BTreeSet::new(),
+        };
+        for _ in 0..1_000 {
+            let (answer, taken_back) = oneshot::channel();
+            conversation.put((Method::ElicitationCreate, None), answer);
+            drop(taken_back);
+        }
+        let (answer, wanted) = oneshot::channel();
+        conversation.put((Method::ElicitationCreate, None), answer);
+        assert_eq!(conversation.open.len(), 1);
+        assert_eq!(&*conversation.open[0].key, "question-1001", "no name is given twice");
+        drop(wanted);
     }
 }

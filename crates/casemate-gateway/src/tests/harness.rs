@@ -34,7 +34,7 @@ use crate::snapshot::{
     Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Resilience,
     ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
 };
-use crate::upstream::{ALARMS_MAX, Host, Launcher};
+use crate::upstream::{ALARMS_MAX, AnswerSize, Host, Launcher};
 pub(super) use keys::Keys;
 pub(super) use links::{HOSTILE, Links, TOKEN};
 pub(crate) use records::Records;
@@ -154,7 +154,7 @@ pub(crate) fn parts(snapshot: Snapshot, identities: Arc<dyn Identities>, records
         http: casemate_transport::http::Client::new(casemate_transport::http::ClientOptions::default()),
         client_info: Raw::of(&json!({"name": "casemate", "version": "0"})),
         masks: Arc::default(),
-        result_bytes_max: snapshot.limits.result_bytes_max,
+        answer_size: AnswerSize::new(snapshot.limits.result_bytes_max),
     };
     Parts {
         snapshot,

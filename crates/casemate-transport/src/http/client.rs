@@ -16,6 +16,7 @@ mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,10 +47,9 @@ pub struct ClientOptions {
     pub head_time_max: Duration,
     /// From the head of an answer to its end, where it is not a stream of events. Default 300 s, as above.
     pub body_time_max: Duration,
-    /// Bytes of a JSON answer. Default 32 MiB: twice what is accepted as one message.
-    pub body_bytes_max: usize,
-    /// Bytes of one event. Default 32 MiB, as above.
-    pub event_bytes_max: usize,
+    /// Bytes of a JSON answer, and of one event. Default 32 MiB: twice what is accepted as one message. See
+    /// [`Client::take_messages_up_to`].
+    pub message_bytes_max: usize,
     /// Bytes of an answer's head. Default 64 KiB: servers set more headers than clients.
     pub header_bytes_max: usize,
     /// Idle connections kept for each endpoint. Default 32: more than calls usually run at once.
@@ -65,8 +65,7 @@ impl Default for ClientOptions {
             connect_time_max: Duration::from_secs(10),
             head_time_max: Duration::from_secs(300),
             body_time_max: Duration::from_secs(300),
-            body_bytes_max: 32 * 1024 * 1024,
-            event_bytes_max: 32 * 1024 * 1024,
+            message_bytes_max: 32 * 1024 * 1024,
             header_bytes_max: 64 * 1024,
             idle_connections_max: 32,
             idle_time_max: Duration::from_secs(45),
@@ -86,6 +85,8 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     options: ClientOptions,
+    /// [`ClientOptions::message_bytes_max`] at first.
+    message_bytes_max: AtomicUsize,
     connector: Connector,
 }
 
@@ -107,8 +108,14 @@ impl Client {
     /// A client that has not connected to anything.
     #[must_use]
     pub fn new(options: ClientOptions) -> Self {
-        let connector = Connector::new();
-        Self { shared: Arc::new(Shared { options, connector }) }
+        let message_bytes_max = AtomicUsize::new(options.message_bytes_max);
+        Self { shared: Arc::new(Shared { options, message_bytes_max, connector: Connector::new() }) }
+    }
+
+    /// Changes how large a JSON answer or an event may be, in bytes, for all endpoints of this client. What is being read keeps
+    /// the bound with which it began.
+    pub fn take_messages_up_to(&self, bytes: usize) {
+        self.shared.message_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
     /// An HTTP server's address, with a pool of its own.
@@ -295,16 +302,16 @@ impl Endpoint {
 
     /// Reads an answer's body as its head announces it.
     async fn gather(&self, head: response::Parts, mut flow: Flow) -> Result<Posted, ClientFault> {
-        let options = &self.shared.options;
+        let bytes_max = self.shared.message_bytes_max.load(Ordering::Relaxed);
         let (status, headers) = (head.status, head.headers);
-        let pace = Pace::Any(options.body_time_max);
+        let pace = Pace::Any(self.shared.options.body_time_max);
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map_or("", essence);
         if status.is_success() && kind.eq_ignore_ascii_case("text/event-stream") {
-            let events = Events::new(flow, options.event_bytes_max);
+            let events = Events::new(flow, bytes_max);
             return Ok(Posted::Events { headers, events });
         }
         if kind.eq_ignore_ascii_case("application/json") {
-            let body = inbound::read(&mut flow, options.body_bytes_max, pace).await?;
+            let body = inbound::read(&mut flow, bytes_max, pace).await?;
             return Ok(Posted::Json { status, headers, body });
         }
         let body = match inbound::read(flow.beginning(OTHER_BYTES_MAX), OTHER_BYTES_MAX, pace).await {

@@ -22,6 +22,10 @@ use crate::{Event, guard};
 
 /// Questions of one instance that may wait for clients at once.
 const QUESTIONS_MAX: usize = 16;
+/// Bytes of one question: a picture for a model fits. It may wait for minutes, as may the others.
+const QUESTION_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one report on a call at work. As many as a client is behind wait for it.
+const REPORT_BYTES_MAX: usize = 1 << 20;
 
 /// What an incoming message asks of the connection.
 #[derive(Debug)]
@@ -167,7 +171,10 @@ impl Desk {
     /// Hands a notice to the call it belongs to, and notes that the server is at work on it.
     fn report(&self, id: Option<i64>, notice: Notice) -> Reaction {
         let book = guard(&self.book);
-        let Some(open) = id.and_then(|id| book.open.get(&id)) else {
+        let Some(open) = id
+            .and_then(|id| book.open.get(&id))
+            .filter(|_| bytes_of(notice.params.as_ref()) <= REPORT_BYTES_MAX)
+        else {
             drop(book);
             if notice.method == Method::Message {
                 let text = notice.params.as_ref().map(Members::raw);
@@ -198,6 +205,12 @@ impl Desk {
             let message = format!("{method} was not offered to this server");
             return Err(ErrorObject::new(code::METHOD_NOT_FOUND, message));
         }
+        if bytes_of(params.as_ref()) > QUESTION_BYTES_MAX {
+            let message = format!("a question has at most {QUESTION_BYTES_MAX} bytes");
+            return Err(ErrorObject::new(code::INVALID_PARAMS, message));
+        }
+        // It is kept while somebody thinks, so the rest of what it arrived in goes.
+        let params = params.as_ref().map(Members::detached);
         let task = params.as_ref().and_then(related);
         if origin.is_none() && task.is_none() {
             self.outlet.note_asking();
@@ -244,6 +257,10 @@ impl Desk {
             _ = events.try_send(Event::Unoffered(need));
         }
     }
+}
+
+fn bytes_of(params: Option<&Members>) -> usize {
+    params.map_or(0, |params| params.raw().as_bytes().len())
 }
 
 /// The id of an answer that is no valid frame, so that its call need not wait for the timeout.

@@ -254,3 +254,26 @@ async fn a_question_of_a_task_goes_to_whoever_waits_for_that_task() {
     assert!(ones.try_recv().is_err() && calls.try_recv().is_err(), "nobody else is asked");
     assert!(!rig.outlet.is_asking(), "nobody has to wait for anybody");
 }
+
+#[tokio::test]
+async fn a_question_or_report_without_end_is_not_kept_for_a_client() {
+    let rig = rig("{\"elicitation\":{}}");
+    let (_call, mut events) = rig.call(Method::ToolsCall);
+    let endless = "x".repeat(5 << 20);
+    let refused =
+        reply(rig.receive(&format!(
+            "{{'id':'q','method':'elicitation/create','params':{{'message':'{endless}'}}}}"
+        )));
+    assert!(refused.contains("at most 4194304 bytes"), "{}", refused.len());
+    rig.receive(&format!(
+        "{{'method':'notifications/progress','params':{{'progressToken':1,'message':'{endless}'}}}}"
+    ));
+    assert!(events.try_recv().is_err());
+    // A question that is kept holds nothing else of the message that it came in.
+    let padded = format!(
+        "{{'id':'q','method':'elicitation/create','params':{{'message':'hi'}},'padding':'{endless}'}}"
+    );
+    let Reaction::Ask(_asked) = rig.receive(&padded) else { panic!("not asked") };
+    let Some(Event::Question { params, .. }) = events.recv().await else { panic!("no question") };
+    assert_eq!(params.unwrap().raw().as_str(), r#"{"message":"hi"}"#);
+}

@@ -129,6 +129,11 @@ impl Reading<'_> {
                 taken.answer = Some(Ok(outcome.map_or_else(Answer::Error, Answer::Result)));
             }
             Frame::Response { id: None, outcome: Err(error) } => taken.complaint = Some(error),
+            // It may not ask on a stream, and there is no way to answer it.
+            Frame::Request { .. } if self.revision.is_some_and(Revision::is_modern) => {
+                let line = b"a request on a stream, which the modern dialect does not have";
+                self.outlet.log("protocol", line);
+            }
             frame => react(self.desk.receive(frame, Some(self.id))),
         };
         match Frame::parse(text.clone(), &self.limits()) {

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::entry::{HttpSource, ServerEntry, Source};
 use crate::instance::Seed;
-use crate::{Credentials, Errand, Fault, Host, Masks, Rejection, Remedy};
+use crate::{AnswerSize, Credentials, Errand, Fault, Host, Masks, Rejection, Remedy};
 
 /// The way to one HTTP server. All its instances share the connections.
 pub(crate) struct Door {
@@ -24,7 +24,7 @@ pub(crate) struct Door {
     url: Uri,
     /// What the entry adds to every request. The values are secrets.
     headers: HeaderMap,
-    result_bytes_max: usize,
+    answer_size: AnswerSize,
     /// Where tokens come from, and for whom; none for a server whose entry brings a credential of its own.
     pass: Option<Pass>,
 }
@@ -50,9 +50,9 @@ impl Door {
         let Source::Http(source) = &entry.source else { return None };
         let door = || {
             let endpoint = host.http.endpoint(&source.url).map_err(|fault| fault.to_string())?;
-            let result_bytes_max = host.result_bytes_max;
+            let answer_size = host.answer_size.clone();
             let (url, headers) = (source.url.clone(), static_headers(source)?);
-            Ok(Arc::new(Door { endpoint, url, headers, result_bytes_max, pass: None }))
+            Ok(Arc::new(Door { endpoint, url, headers, answer_size, pass: None }))
         };
         Some(door())
     }
@@ -66,9 +66,9 @@ impl Door {
             subject: seed.subject.clone(),
         });
         let headers = self.headers.clone();
-        let result_bytes_max = self.result_bytes_max;
+        let answer_size = self.answer_size.clone();
         let (endpoint, url) = (self.endpoint.clone(), self.url.clone());
-        Arc::new(Door { endpoint, url, headers, result_bytes_max, pass })
+        Arc::new(Door { endpoint, url, headers, answer_size, pass })
     }
 
     /// Posts a message, with a token where there is one. A server that refuses it for want of a login is asked again
@@ -173,7 +173,7 @@ impl Door {
             endpoint,
             url: self.url.clone(),
             headers: self.headers.clone(),
-            result_bytes_max: self.result_bytes_max,
+            answer_size: self.answer_size.clone(),
             pass: self.pass.clone(),
         }))
     }
@@ -200,7 +200,7 @@ impl Door {
 
     /// Puts what happened to an exchange into words, and says whether the server may have seen the request.
     pub(super) fn fault(&self, fault: &ClientFault) -> Fault {
-        let too_big = Fault::TooBig { limit: self.result_bytes_max };
+        let too_big = Fault::TooBig { limit: self.answer_size.get() };
         match fault {
             ClientFault::Body { source: BodyFault::TooLarge { .. } } | ClientFault::Event { .. } => too_big,
             _ => Fault::Gone { sent: !fault.never_sent(), why: chain(fault) },
@@ -209,7 +209,7 @@ impl Door {
 
     /// Largest answer that is taken, in bytes.
     pub(super) fn result_bytes_max(&self) -> usize {
-        self.result_bytes_max
+        self.answer_size.get()
     }
 }
 
@@ -307,7 +307,8 @@ mod tests {
     fn credentials_are_posted_to_the_same_server_alone() {
         let url: Uri = "https://a.example/v1/sse".parse().unwrap();
         let endpoint = Client::new(ClientOptions::default()).endpoint(&url).unwrap();
-        let door = Door { endpoint, url, headers: HeaderMap::new(), result_bytes_max: 1, pass: None };
+        let door =
+            Door { endpoint, url, headers: HeaderMap::new(), answer_size: AnswerSize::new(1), pass: None };
         for address in [
             "/messages?session=1",
             "messages?session=1",

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::answer::{Found, Reading, Stream};
 use super::door::Door;
-use crate::desk::{Desk, Outcome, Reaction, Ticket};
+use crate::desk::{Desk, Outcome, Ticket};
 use crate::instance::{Link, Opened, Request, Seed};
 use crate::life::{End, Life};
 use crate::listen::{self, Ear, Interest, Watching};
@@ -208,17 +208,10 @@ impl Wire {
         };
         match posted {
             Posted::Events { events, .. } => {
-                let outcome = reading.stream(Stream::Plain(events), &mut ticket, |r| self.react(r)).await;
+                let outcome = reading.stream(Stream::Plain(events), &mut ticket, |_| ()).await;
                 Ok(Found { outcome, status: StatusCode::OK, is_addressed: true })
             }
-            posted => Ok(reading.whole(posted, |reaction| self.react(reaction))),
-        }
-    }
-
-    /// A modern server may not ask on a stream, and there is no way to answer it.
-    fn react(&self, reaction: Reaction) {
-        if matches!(reaction, Reaction::Reply(_) | Reaction::Ask(_)) {
-            self.outlet.log("protocol", b"a request on a stream, which the modern dialect does not have");
+            posted => Ok(reading.whole(posted, |_| ())),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::socket;
 pub(super) async fn over_websocket(seed: &Seed, door: &Door) -> Result<(Arc<Wire>, Life), Fault> {
     let stream = door.switch().await?;
     let bounds = Bounds {
-        message_bytes_max: frame_limits(seed.host.result_bytes_max).bytes_max,
+        message_bytes_max: frame_limits(seed.host.answer_size.get()).bytes_max,
         // However large an answer is, its call is over by then.
         message_time_max: seed.entry.timeouts.hard,
         queue_messages: QUEUE_FRAMES,

@@ -75,7 +75,7 @@ pub(super) async fn open(seed: &Seed, door: &Door) -> Result<(link::LinkSender, 
     let (sender, messages) = link::queue(QUEUE_FRAMES);
     let (failing, unposted) = watch::channel(None);
     seed.host.tracker.spawn(post(posts, messages, failing));
-    let message_bytes_max = frame_limits(seed.host.result_bytes_max).bytes_max;
+    let message_bytes_max = frame_limits(seed.host.answer_size.get()).bytes_max;
     Ok((sender, Heard { events, message_bytes_max, unposted }))
 }
 

@@ -89,8 +89,8 @@ impl Reader {
             wire,
             outlet: Arc::clone(&seed.outlet),
             tracker: seed.host.tracker.clone(),
-            limits: frame_limits(seed.host.result_bytes_max),
-            result_bytes_max: seed.host.result_bytes_max,
+            limits: frame_limits(seed.host.answer_size.get()),
+            result_bytes_max: seed.host.answer_size.get(),
             noise_bytes: 0,
             noise_lines: 0,
             brake: Brake::new(),
@@ -206,7 +206,7 @@ pub(super) enum Unread {
 impl Output {
     /// Lines of a server, which may say so much and no more.
     pub(super) fn lines(output: Bytewise, seed: &Seed) -> Output {
-        let limits = frame_limits(seed.host.result_bytes_max);
+        let limits = frame_limits(seed.host.answer_size.get());
         let line_bytes = Arc::new(AtomicU64::new(0));
         let most = (limits.bytes_max as u64).saturating_mul(2).saturating_add(NOISE_BYTES_MAX);
         let metered = Metered {

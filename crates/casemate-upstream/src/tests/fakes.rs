@@ -365,7 +365,7 @@ pub(super) fn host(
         client_info: raw(r#"{"name":"casemate","version":"0"}"#),
         alarms: mpsc::channel(8).0,
         masks: Arc::default(),
-        result_bytes_max: 1 << 16,
+        answer_size: crate::AnswerSize::new(1 << 16),
     })
 }
 

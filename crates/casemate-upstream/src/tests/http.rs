@@ -418,6 +418,31 @@ async fn an_answer_is_found_among_other_messages_of_its_stream() {
 }
 
 #[tokio::test]
+async fn a_modern_server_asks_nothing_on_its_stream() {
+    let web = web(
+        |_| {},
+        |exchange| async move {
+            if exchange.method() != "tools/call" {
+                return discovered(&exchange);
+            }
+            let (sender, body) = events::channel(64);
+            let say = |text: Value| sender.try_send(Sse::message(text.to_string().into())).unwrap();
+            for id in 0..50 {
+                say(json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": {}}));
+            }
+            say(json!({"jsonrpc": "2.0", "id": exchange.body["id"], "result": {"found": true}}));
+            Reply::events(body)
+        },
+    )
+    .await;
+    let (sender, mut events) = mpsc::channel(64);
+    let outcome = web.rig.server.call(&caller(1), &tool("{}"), sender).await;
+    assert_eq!(super::fakes::value(outcome).unwrap(), json!({"found": true}));
+    assert!(events.recv().await.is_none(), "no question and no report");
+    assert!(web.rig.server.logs().iter().any(|line| line.starts_with("protocol: a request on a stream")));
+}
+
+#[tokio::test]
 async fn a_question_on_the_general_stream_finds_the_only_call() {
     let (general, _keep) = tokio::sync::broadcast::channel::<String>(8);
     let (answered, _keep_too) = tokio::sync::broadcast::channel::<Value>(8);

@@ -10,6 +10,10 @@ pub(super) const SHOWN_MAX: usize = 16;
 const TEXT: &str = "text/plain";
 const BINARY: &str = "application/octet-stream";
 const JSON: &str = "application/json";
+/// A type is written into each piece of what is kept. RFC 6838 allows 127 characters on either side of the slash.
+const MIME_BYTES_MAX: usize = 255;
+/// The most of a resource's own address that is shown with the beginning of its text.
+const URI_BYTES_MAX: usize = 1024;
 
 /// The content of a result that is too large.
 pub(super) struct Blocks {
@@ -124,12 +128,16 @@ impl Block {
 
 impl Shape {
     fn read(block: &Members) -> Option<Shape> {
+        let mime = |holder: &Members, other: &str| {
+            let own = holder.string("mimeType").filter(|own| own.len() <= MIME_BYTES_MAX);
+            own.unwrap_or_else(|| other.to_owned())
+        };
         let text = |holder: &Members, uri| {
-            let mime = holder.string("mimeType").unwrap_or_else(|| TEXT.to_owned());
+            let mime = mime(holder, TEXT);
             Some(Shape::Text { text: holder.string("text")?, mime, uri })
         };
         let media = |holder: &Members, member| {
-            let mime = holder.string("mimeType").unwrap_or_else(|| BINARY.to_owned());
+            let mime = mime(holder, BINARY);
             let data = holder.string(member)?;
             let is_clean = !data.bytes().any(|byte| byte.is_ascii_whitespace());
             let data = if is_clean { data } else { data.split_ascii_whitespace().collect() };
@@ -140,7 +148,8 @@ impl Shape {
             "image" | "audio" => media(block, "data"),
             "resource" => {
                 let resource = block.object("resource")?;
-                text(&resource, resource.string("uri")).or_else(|| media(&resource, "blob"))
+                let uri = resource.string("uri").filter(|uri| uri.len() <= URI_BYTES_MAX);
+                text(&resource, uri).or_else(|| media(&resource, "blob"))
             }
             _ => None,
         }

@@ -10,6 +10,9 @@ use super::blocks::{Block, Blocks, SHOWN_MAX, Shape};
 use super::link::Link;
 use super::{About, noted};
 
+/// The most of a block's annotations that goes along with its beginning.
+const ANNOTATIONS_BYTES_MAX: usize = 1024;
+
 /// The result as it is shown.
 pub(super) fn of((result, blocks): (&Members, &Blocks), (link, parts): (&Link, usize), about: &About) -> Raw {
     let mut content = vec![text(&statement(blocks, (link, parts), about))];
@@ -94,10 +97,11 @@ fn beginning(block: &Block, chars: usize) -> Raw {
     }
 }
 
-/// For whom a block is, and how important, holds for its beginning too.
+/// For whom a block is, and how important, holds for its beginning too. That is said in few words; many would be a text.
 fn with_annotations(block: &Block, shown: &str) -> Raw {
     let plain = text(shown);
     let annotations = block.raw.members().and_then(|block| block.get("annotations"));
+    let annotations = annotations.filter(|annotations| annotations.as_bytes().len() <= ANNOTATIONS_BYTES_MAX);
     match (annotations, plain.members()) {
         (Some(annotations), Some(plain)) => plain.edit().set("annotations", annotations).finish(),
         _ => plain,

@@ -236,3 +236,19 @@ proptest! {
         prop_assert_eq!(kept, if blob.len() > 48 { blob } else { String::new() });
     }
 }
+
+#[test]
+fn a_type_or_an_address_without_end_is_not_written_into_each_part() {
+    let endless = "x".repeat(100_000);
+    let result = json!({"content": [
+        {"type": "resource", "resource": {"uri": endless, "mimeType": endless, "text": "y".repeat(1_000)},
+         "annotations": {"audience": [endless]}},
+        {"type": "image", "mimeType": endless, "data": "AAAA".repeat(100)},
+    ]});
+    let (shown, parts) = composed(&result, &about()).unwrap();
+    let kept: usize = parts.iter().map(|part| part.to_string().len()).sum();
+    assert!(kept < 20_000, "{kept}");
+    assert!(shown.to_string().len() < 5_000, "{}", shown.to_string().len());
+    assert_eq!(parts[0][0]["mimeType"], "text/plain");
+    assert_eq!(whole(&parts, 0, "text"), "y".repeat(1_000));
+}

@@ -242,8 +242,22 @@ async fn an_answer_that_breaks_off_may_have_been_sent() {
 }
 
 #[tokio::test]
+async fn how_much_is_taken_can_change_while_an_endpoint_is_in_use() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n[1,2,3,4,5]";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let _heads = scripted(listener, &[answer, answer]);
+    let client = Client::new(ClientOptions { message_bytes_max: 11, ..ClientOptions::default() });
+    let endpoint = client.endpoint(&uri.parse().unwrap()).unwrap();
+    endpoint.post(HeaderMap::new(), Bytes::new()).await.unwrap();
+    client.take_messages_up_to(10);
+    let fault = endpoint.post(HeaderMap::new(), Bytes::new()).await.unwrap_err();
+    assert!(matches!(fault, ClientFault::Body { source: BodyFault::TooLarge { limit: 10 } }), "{fault:?}");
+}
+
+#[tokio::test]
 async fn what_is_too_long_or_too_late_is_refused() {
-    let options = ClientOptions { body_bytes_max: 10, event_bytes_max: 10, ..ClientOptions::default() };
+    let options = ClientOptions { message_bytes_max: 10, ..ClientOptions::default() };
     let scripts = [
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1,2,3,4,5]",
