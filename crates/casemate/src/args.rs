@@ -105,8 +105,8 @@ pub enum Command {
     Add(servers::Add),
     /// List the servers and how they are
     List,
-    /// Show one server: its configuration, its state, its tools
-    Show(servers::Named),
+    /// Show one server: its state, its tools, what is set for it
+    Show(servers::Show),
     /// Remove a server from the configuration
     Remove(servers::Named),
     /// Let clients see a server again

@@ -49,7 +49,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Connect(args) => connect::run(context, &args),
         Command::Add(args) => edit::add(context, args),
         Command::List => list::list(context),
-        Command::Show(args) => list::show(context, &args.server),
+        Command::Show(args) => list::show(context, &args),
         Command::Remove(args) => edit::remove(context, &args.server),
         Command::Enable(args) => edit::set_state(context, &args.server, State::Enabled),
         Command::Disable(args) => edit::set_state(context, &args.server, State::Disabled),

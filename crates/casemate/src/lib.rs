@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 
+pub mod absent;
 pub mod args;
 pub mod browser;
 pub mod cells;

@@ -64,7 +64,10 @@ fn a_server_that_leaks_paints_changes_or_pretends_is_stopped() {
             break ended.shown();
         }
     };
-    assert!(refused.contains("(CM1505)") && refused.contains("another than was approved"), "{refused}");
+    assert!(
+        refused.contains("(CM1505)") && refused.contains("has changed since it was approved"),
+        "{refused}"
+    );
 
     expect![[r#"
         exit 1
