@@ -42,9 +42,10 @@ impl Held {
     /// In the order in which a call would be refused.
     fn of(quarantine: &Arc<Quarantine>, kind: Kind, shown: &Shown) -> Option<Held> {
         let server = shown.shelf.server().entry().name.as_str();
-        let (code, why) = if let (Kind::Tools, Some(entry)) =
-            (kind, quarantine.of_tool(server, &shown.item.name))
-        {
+        let of_tool = || quarantine.of_tool(server, &shown.item.name);
+        // What keeps a whole server from calls is told of once, and not for each of its tools.
+        let alone = kind == Kind::Tools && quarantine.of_server(server).is_none();
+        let (code, why) = if let Some(entry) = alone.then(of_tool).flatten() {
             (Code::Quarantined, format!("it is in quarantine: {}", entry.reason))
         } else if let Some(blocked) = &shown.blocked {
             let why = match blocked.code {

@@ -19,6 +19,7 @@ use crate::control::wire::{Request, ServerState, Status};
 use crate::exit::Exit;
 use crate::failure::{Account, Failure};
 use crate::link::{self, Client, Meta};
+pub(crate) use server::next_step;
 use server::{Server, Servers};
 use shown::{Setting, Shown, Tools};
 

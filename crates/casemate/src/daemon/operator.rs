@@ -25,6 +25,9 @@ use crate::wiring::recorder::Log;
 /// Doubts about names that are told of one server; an attacker makes the others.
 const NAMES_MAX: usize = 100;
 
+/// How long whoever asks how the servers are waits for those that said they changed.
+const RENEW_TIME: Duration = Duration::from_secs(2);
+
 /// Answers the command line.
 #[derive(Debug)]
 pub struct Operator {
@@ -68,6 +71,20 @@ impl Operator {
             snapshot: self.live.gate().snapshot().version,
             problems: self.live.problems().await,
         }
+    }
+
+    /// What a running server said has changed is looked at before it is told of.
+    async fn renew(&self) {
+        let shelves = self.live.gate().catalog().shelves();
+        let runs = |shelf: &Shelf| shelf.server().status().state == State::Running;
+        let caller = local_caller();
+        let renewed = async {
+            for shelf in shelves.values().filter(|shelf| shelf.is_stale() && runs(shelf)) {
+                // One that does not answer is told of as it was.
+                _ = shelf.definitions(&caller).await;
+            }
+        };
+        _ = tokio::time::timeout(RENEW_TIME, renewed).await;
     }
 
     fn servers(&self) -> Vec<ServerState> {
@@ -118,14 +135,7 @@ impl Operator {
 
     /// Starts an instance for the local user, who is the one that asks.
     async fn start(&self, name: &str, shelf: &Shelf) -> Result<(), Fault> {
-        let caller = Caller {
-            subject: SubjectId::local(rustix::process::geteuid().as_raw()),
-            capabilities: Members::empty(),
-            timeout: None,
-            replay_safe: false,
-            param_headers: Vec::new(),
-        };
-        let started = shelf.server().start(&caller).await;
+        let started = shelf.server().start(&local_caller()).await;
         let said = |server: &Server| !server.logs().is_empty();
         started.map(drop).map_err(|fault| Fault {
             message: format!("{name}: {fault}"),
@@ -165,7 +175,10 @@ impl Handler for Operator {
     async fn handle(&self, request: Request) -> Result<Answer, Fault> {
         match request {
             Request::Status => Ok(Answer::Status(self.status().await)),
-            Request::Servers => Ok(Answer::Servers(self.servers())),
+            Request::Servers => {
+                self.renew().await;
+                Ok(Answer::Servers(self.servers()))
+            }
             Request::Control { server, action } => self.control(&server, action).await,
             Request::Logs { server, lines } => self.logs(&server, lines),
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
@@ -186,6 +199,17 @@ impl Handler for Operator {
                 Ok(Answer::Done(Done {}))
             }
         }
+    }
+}
+
+/// The local user, who is the one that asks.
+fn local_caller() -> Caller {
+    Caller {
+        subject: SubjectId::local(rustix::process::geteuid().as_raw()),
+        capabilities: Members::empty(),
+        timeout: None,
+        replay_safe: false,
+        param_headers: Vec::new(),
     }
 }
 

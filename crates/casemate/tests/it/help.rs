@@ -54,7 +54,7 @@ fn the_short_help_fits_on_a_screen() {
               interceptors  List the judges outside that are asked about calls and answers
               config        Check and explain the configuration
               doctor        Look for what could keep Casemate from working
-              explain       Explain an error code, for example CM1207
+              explain       Explain an error code, for example CM1401
               completions   Print shell completions
               man           Print the manual page
 

@@ -227,15 +227,19 @@ pub(super) fn lay_out_names(label: &str, state: &ServerState, page: &mut Page) {
         item.code == "CM1507" && state.names.iter().any(|name| about(&name))
     };
     for item in state.blocked.iter().filter(|item| !is_told(item)) {
-        let BlockedItem { item, why, code } = item;
-        let next = match code.as_str() {
-            "CM1505" => format!("casemate pin review {}", state.name),
-            "CM1506" => {
-                let tool = item.split_once(':').map_or(item.as_str(), |(_, tool)| tool);
-                format!("casemate quarantine lift tool:{}/{tool}", state.name)
-            }
-            code => format!("casemate explain {code}"),
-        };
-        page.labelled(Tone::Error, label, &format!("{item} is blocked: {why}; `{next}`"));
+        let text = format!("{} is blocked: {}; `{}`", item.item, item.why, next_step(state, item));
+        page.labelled(Tone::Error, label, &text);
+    }
+}
+
+/// The command that goes on from there.
+pub(crate) fn next_step(state: &ServerState, item: &BlockedItem) -> String {
+    match item.code.as_str() {
+        "CM1505" => format!("casemate pin review {}", state.name),
+        "CM1506" => {
+            let tool = item.item.split_once(':').map_or(item.item.as_str(), |(_, tool)| tool);
+            format!("casemate quarantine lift tool:{}/{tool}", state.name)
+        }
+        code => format!("casemate explain {code}"),
     }
 }
