@@ -27,7 +27,8 @@ pub fn tell(mut error: clap::Error, (form, style): (Form, Style)) -> ExitCode {
         (Some(failure), _) => {
             output.error(&failure.into());
             let usage = text.lines().skip_while(|line| !line.starts_with("Usage:"));
-            output.note(&usage.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"));
+            let usage = usage.take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+            output.note(&format!("\n{}", usage.join("\n")));
         }
         (None, Form::Json) => output.error(&plain(&text).into()),
         (None, Form::Human) => drop(error.print()),

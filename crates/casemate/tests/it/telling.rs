@@ -53,7 +53,7 @@ fn a_tool_that_changed_vanished_without_a_word() {
     let list = home.run(&["list"]).ok();
     assert!(list.contains(&format!("turncoat: {why}")), "{list}");
     let show = home.run(&["show", "turncoat"]).ok();
-    assert!(show.contains(why) && show.contains("none that clients see"), "{show}");
+    assert!(show.contains(why), "{show}");
     let blocked =
         json!([{"item": "tool:strike", "why": "it has changed since it was approved", "code": "CM1505"}]);
     assert_eq!(state(&home, "turncoat")["blocked"], blocked);
@@ -116,7 +116,7 @@ fn a_wrong_letter_and_a_disabled_server_were_no_such_endpoint() {
         hint: `casemate explain CM1003` says more
     "#]]
     .assert_eq(&call(&home, "turncaot", "x").shown());
-    for command in ["show", "start", "stop", "logs"] {
+    for command in ["show", "start", "stop", "logs", "remove", "enable", "disable"] {
         let refused = home.run(&[command, "turncaot"]);
         assert!(refused.stderr.contains("did you mean turncoat?"), "{command}: {}", refused.shown());
     }
