@@ -75,7 +75,7 @@ pub enum VaultFault {
         path: PathBuf,
     },
     /// The file of the key is not one that this program wrote.
-    #[error("{path} is not a file of keys: {why}\nhint: restore it from a backup")]
+    #[error("{path} is not a file of keys: {why}; hint: restore it from a backup")]
     Damaged {
         /// The file of the key.
         path: PathBuf,

@@ -14,7 +14,7 @@ pub enum StoreFault {
     Folder(#[from] FolderFault),
     /// The database was written by a later version. It is left untouched.
     #[error(
-        "{path} has schema {found} and this casemate knows {known}: a newer casemate wrote it\nhint: run that version"
+        "{path} has schema {found} and this casemate knows {known}: a newer casemate wrote it; hint: run that version"
     )]
     Newer {
         /// The database.
@@ -25,7 +25,7 @@ pub enum StoreFault {
         known: i64,
     },
     /// The file is a database, and not ours. It is left untouched.
-    #[error("{path} is not a database of casemate\nhint: move it away, or choose another data folder")]
+    #[error("{path} is not a database of casemate; hint: move it away, or choose another data folder")]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum StoreFault {
         len: usize,
     },
     /// A stored row does not hold what the schema promises.
-    #[error("the store holds a {what} that cannot be read: {why}\nhint: restore the database from a backup")]
+    #[error("the store holds a {what} that cannot be read: {why}; hint: restore the database from a backup")]
     Damaged {
         /// What the row should have been.
         what: &'static str,

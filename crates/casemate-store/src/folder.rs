@@ -28,7 +28,7 @@ pub enum FolderFault {
         source: io::Error,
     },
     /// It belongs to another user, who could change it under us.
-    #[error("{path} belongs to uid {owner}, not to us (uid {own})\nhint: chown it, or choose another folder")]
+    #[error("{path} belongs to uid {owner}, not to us (uid {own}); hint: chown it, or choose another folder")]
     Owner {
         /// The folder or file.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum FolderFault {
         own: u32,
     },
     /// Its mode lets other users in.
-    #[error("{path} has mode {mode:04o}, so other users may get at it\nhint: chmod {wanted:04o} {path}")]
+    #[error("{path} has mode {mode:04o}, so other users may get at it; hint: chmod {wanted:04o} {path}")]
     Mode {
         /// The folder or file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum FolderFault {
         wanted: u32,
     },
     /// It is something else than a folder or a plain file, a symbolic link for example.
-    #[error("{path} is not a {wanted}\nhint: move it away")]
+    #[error("{path} is not a {wanted}; hint: move it away")]
     Kind {
         /// The path.
         path: PathBuf,

@@ -214,13 +214,13 @@ pub enum LogFault {
     Folder(#[from] FolderFault),
     /// Another process holds the log and does not let go of it.
     #[error(
-        "another process holds the records in {path} for too long\nhint: look for a casemate that was stopped (`T` in `ps`)"
+        "another process holds the records in {path} for too long; hint: look for a casemate that was stopped (`T` in `ps`)"
     )]
     Busy {
         /// The log's folder.
         path: PathBuf,
     },
     /// A record could not be written whole. Nothing of it is in the log.
-    #[error("a record could not be written\nhint: look whether the disk is full")]
+    #[error("a record could not be written; hint: look whether the disk is full")]
     Write(#[source] std::io::Error),
 }

@@ -34,6 +34,9 @@ const PAGES_MAX: usize = 1000;
 /// What is said where the running gateway has not taken over what the file says.
 const OLDER: &str = "the running gateway keeps the older configuration: `casemate config check`";
 
+/// How servers are, by name.
+pub(crate) type States = BTreeMap<String, ServerState>;
+
 /// Lists the servers.
 pub fn list(context: &Context) -> anyhow::Result<Exit> {
     let running = states(context)?;
@@ -58,7 +61,7 @@ pub fn show(context: &Context, show: &Show) -> anyhow::Result<Exit> {
         Some((one.key, Setting { value: one.value?, is_set }))
     });
     let server = Server::of(entry, &loaded, running.as_ref());
-    let (running, tools) = match server.unasked(running.is_some()) {
+    let (running, tools) = match server.unasked(running.as_ref()) {
         Some(why) => (running, Tools::Unknown(why)),
         None => {
             let asked = tools(context, name);
@@ -102,7 +105,7 @@ fn keeps_older(context: &Context) -> anyhow::Result<bool> {
 }
 
 /// How the servers are, by name; `None` when no gateway runs.
-pub(crate) fn states(context: &Context) -> anyhow::Result<Option<BTreeMap<String, ServerState>>> {
+pub(crate) fn states(context: &Context) -> anyhow::Result<Option<States>> {
     let socket = context.paths.control_socket();
     let asked = client::ask_if_running::<Vec<ServerState>>(&socket, &Request::Servers);
     let states = context.small_runtime()?.block_on(asked)?;

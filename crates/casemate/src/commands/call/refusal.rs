@@ -1,7 +1,5 @@
 //! What the gateway refused, told to whoever runs it: its reasons, which no client is told, and a next step.
 
-use std::collections::BTreeMap;
-
 use anyhow::anyhow;
 use casemate_gateway::refusal::{Code, Party};
 use casemate_gateway::snapshot::Way;
@@ -10,9 +8,10 @@ use casemate_mcp::names::ServerName;
 use serde::Deserialize;
 
 use crate::absent::Absent;
+use crate::commands::list;
 use crate::configuration;
 use crate::context::Context;
-use crate::control::wire::ServerState;
+use crate::control::wire::{DoubtedName, ServerState};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -59,6 +58,7 @@ pub(super) fn of_code(
         Code::NameRefused => Some(misnamed(state(context, server).as_ref(), (server, tool))),
         Code::DefinitionBlocked => Some(Told::hint(format!("`casemate show {server}` has more about it"))),
         Code::Quarantined => Some(Told::hint("`casemate quarantine list` says who put it in, and why")),
+        Code::Unjudged => Some(Told::hint("`casemate doctor` looks whether each judge can be reached")),
         _ if code.party() == Party::Upstream => Some(Told::hint(logs(server))),
         _ => None,
     };
@@ -102,8 +102,7 @@ fn logs(server: &ServerName) -> String {
 
 /// How the server is, where the gateway tells us: it is ours.
 fn state(context: &Context, server: &ServerName) -> Option<ServerState> {
-    let states: BTreeMap<_, _> = crate::commands::list::states(context).ok()??;
-    states.get(server.as_str()).cloned()
+    list::states(context).ok()??.remove(server.as_str())
 }
 
 /// Clients are not told whether a server exists; whoever can read the configuration is.
@@ -153,7 +152,7 @@ fn down(state: Option<&ServerState>, server: &ServerName) -> Told {
 fn misnamed(state: Option<&ServerState>, (server, tool): (&ServerName, Option<&str>)) -> Told {
     let item = tool.map(|tool| format!("tool:{tool}"));
     let refused = state.iter().flat_map(|state| &state.names).filter(|name| name.refused);
-    let about = |name: &&crate::control::wire::DoubtedName| name.item.is_none() || name.item == item;
+    let about = |name: &&DoubtedName| name.item.is_none() || name.item == item;
     Told {
         because: refused.into_iter().find(about).map(|name| name.why.clone()),
         hint: Some(format!("`casemate show {server}` has what else is wrong with its names")),

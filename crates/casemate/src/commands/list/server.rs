@@ -1,6 +1,5 @@
 //! A server, configured and running, and the table of all of them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use casemate_config::Loaded;
@@ -8,8 +7,8 @@ use casemate_gateway::snapshot::{CommandSource, ServerEntry, Sharing, Source, Wa
 use casemate_gateway::upstream::report::CellKind;
 use serde::Serialize;
 
-use super::{OLDER, cell};
-use crate::control::wire::{BlockedItem, Instance, ServerState};
+use super::{OLDER, States, cell};
+use crate::control::wire::{BlockedItem, DoubtedName, Instance, ServerState};
 use crate::output::{Entry, Page, Report, Tone};
 
 /// A server, configured and running.
@@ -31,11 +30,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn of(
-        entry: &ServerEntry,
-        loaded: &Loaded,
-        running: Option<&BTreeMap<String, ServerState>>,
-    ) -> Server {
+    pub(super) fn of(entry: &ServerEntry, loaded: &Loaded, running: Option<&States>) -> Server {
         let judges = loaded
             .snapshot
             .interceptors
@@ -66,7 +61,7 @@ impl Server {
     }
 
     /// Why nobody can be asked for its tools; nothing when somebody can.
-    pub(super) fn unasked(&self, is_running: bool) -> Option<String> {
+    pub(super) fn unasked(&self, running: Option<&States>) -> Option<String> {
         let name = &self.name;
         if !self.enabled {
             return Some(format!("It is disabled, so no client sees its tools: `casemate enable {name}`."));
@@ -74,7 +69,7 @@ impl Server {
         if let Some(judge) = self.judge() {
             return Some(judge);
         }
-        if !is_running {
+        if running.is_none() {
             return Some("Its tools are shown when a gateway runs: `casemate up`.".to_owned());
         }
         let Some(state) = &self.state else {
@@ -221,7 +216,7 @@ pub(super) fn lay_out_names(label: &str, state: &ServerState, page: &mut Page) {
     }
     // What is refused for its name stands above, in more words.
     let is_told = |item: &&BlockedItem| {
-        let about = |name: &&crate::control::wire::DoubtedName| {
+        let about = |name: &&DoubtedName| {
             name.refused && name.item.as_ref().is_none_or(|doubted| *doubted == item.item)
         };
         item.code == "CM1507" && state.names.iter().any(|name| about(&name))
