@@ -317,6 +317,7 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
             --- stderr
             error: it is not said what the server is
             hint: a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, or `--url`
+
             Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
                    casemate add [OPTIONS] <NAME> --url <URL>
         "#]],
