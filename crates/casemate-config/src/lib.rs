@@ -33,7 +33,7 @@ pub use explanation::{Explanation, UnknownKey};
 pub use given::{Given, Refused, Source};
 pub use key::Key;
 pub use origin::{Origin, Place};
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, nearest};
 pub use reader::BYTES_MAX;
 pub use reference::{manual, schema};
 pub use resolve::{File, Flag, Input, Loaded, Resolved, STARTER, load};

@@ -107,7 +107,7 @@ pub(crate) fn quoted(value: &str) -> String {
 }
 
 /// The candidate that a person most likely meant, if any is close enough.
-pub(crate) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let typed = plain(typed);
     // A third of the letters wrong is still a slip; more is another word.

@@ -5,6 +5,7 @@
 //! is a look into a cache.
 
 mod definition;
+mod held;
 mod judged;
 mod mirror;
 mod names;
@@ -24,6 +25,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use casemate_mcp::names::ServerName;
 
 pub use definition::{Definitions, Item, Kind, Tool, shows_apps};
+pub use held::Held;
 pub(crate) use judged::noted;
 pub use judged::{Blocked, Judged};
 pub use mirror::{Mirrored, Unmirrored};

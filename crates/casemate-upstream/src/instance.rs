@@ -224,7 +224,7 @@ impl Instance {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Counts a call.
+    /// Counts a call of a tool, a prompt or a resource.
     pub(super) fn count_call(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }

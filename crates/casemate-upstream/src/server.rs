@@ -247,7 +247,10 @@ impl Server {
     async fn attempt(&self, request: Request<'_>) -> Result<(Outcome, Arc<Instance>), Fault> {
         let place = self.shared.place(self.shared.key(request.caller)).await?;
         let instance = Arc::clone(place.lease.instance());
-        instance.count_call();
+        // What we ask on our own account, lists above all, is nothing that a person or a model called.
+        if is_use(&request.call.method) {
+            instance.count_call();
+        }
         let outcome = instance.call(request).await;
         Ok((outcome, instance))
     }
@@ -329,6 +332,11 @@ impl Drop for Promise<'_> {
             guard(&self.shared.room).end_watch(self.key, self.uri);
         }
     }
+}
+
+/// Requests that make use of what a server offers.
+fn is_use(method: &Method) -> bool {
+    matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
 }
 
 /// Requests that change nothing by their nature.

@@ -26,8 +26,12 @@ pub struct Status {
 /// The one word for how a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing runs; the next call starts it, unless it was stopped by a person.
+    /// Nothing runs; the next call starts it.
+    Idle,
+    /// A person stopped it: calls are refused until it is started again.
     Stopped,
+    /// Nothing runs, since it failed the last time; the next call tries again.
+    Failed,
     /// Its first instance is being started.
     Starting,
     /// At least one instance runs.
@@ -57,7 +61,7 @@ pub struct InstanceStatus {
     pub revision: Revision,
     /// When its handshake was done.
     pub started: Instant,
-    /// Calls it was given so far.
+    /// Tools called, prompts gotten and resources read so far; what we ask on our own account is not counted.
     pub calls: u64,
     /// Calls that wait for its answer now.
     pub in_flight: usize,

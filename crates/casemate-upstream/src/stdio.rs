@@ -112,7 +112,7 @@ fn as_start(fault: Fault, seed: &Seed, report: Option<&CellReport>) -> Fault {
     let hint = match report.cell {
         CellKind::None => String::new(),
         _ => format!(
-            ". hint: its cell shows it no more than [servers.{name}] grants: `read = [\"/a/folder\"]` adds to that, and \
+            "\nhint: its cell shows it no more than [servers.{name}] grants: `read = [\"/a/folder\"]` adds to that, and \
              `casemate sandbox learn {name}` finds out what it needs"
         ),
     };

@@ -70,7 +70,7 @@ pub struct Global {
     /// Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the installation]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print data as JSON on stdout, and errors as JSON on stderr
+    /// Print data as JSON on stdout, and errors and warnings as JSON on stderr
     #[arg(long, global = true)]
     pub json: bool,
     /// Log more; twice for details, three times for everything
@@ -105,8 +105,8 @@ pub enum Command {
     Add(servers::Add),
     /// List the servers and how they are
     List,
-    /// Show one server: its configuration, its state, its tools
-    Show(servers::Named),
+    /// Show one server: its state, its tools, what is set for it
+    Show(servers::Show),
     /// Remove a server from the configuration
     Remove(servers::Named),
     /// Let clients see a server again
@@ -168,12 +168,9 @@ pub enum Command {
     Config(config::Config),
     /// Look for what could keep Casemate from working
     Doctor(offline::Doctor),
-    /// Explain an error code, for example CM1505
-    Explain(offline::Explain),
-    /// Print shell completions
-    Completions(offline::Completions),
-    /// Print the manual page
-    Man(offline::Man),
+    /// What needs no installation.
+    #[command(flatten)]
+    Offline(offline::Offline),
     /// Run a built-in server on stdin and stdout
     #[command(hide = true)]
     Toolkit(offline::Toolkit),

@@ -6,9 +6,11 @@ use casemate_config::State;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::Command;
+use crate::args::offline::Offline;
 use crate::context::Context;
 use crate::control::wire::Action;
 use crate::exit::Exit;
+use crate::output::Output;
 
 pub mod approvals;
 pub mod call;
@@ -20,6 +22,7 @@ pub mod doctor;
 pub mod down;
 pub mod edit;
 pub mod explain;
+pub mod help;
 pub mod install;
 pub mod interceptors;
 pub mod key;
@@ -49,7 +52,7 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Connect(args) => connect::run(context, &args),
         Command::Add(args) => edit::add(context, args),
         Command::List => list::list(context),
-        Command::Show(args) => list::show(context, &args.server),
+        Command::Show(args) => list::show(context, &args),
         Command::Remove(args) => edit::remove(context, &args.server),
         Command::Enable(args) => edit::set_state(context, &args.server, State::Enabled),
         Command::Disable(args) => edit::set_state(context, &args.server, State::Disabled),
@@ -77,9 +80,17 @@ pub fn run(context: &Arc<Context>, command: Command) -> anyhow::Result<Exit> {
         Command::Interceptors => interceptors::list(context),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
-        Command::Explain(args) => explain::run(context, &args),
-        Command::Completions(args) => completions::completions(context, &args),
-        Command::Man(args) => completions::man(context, &args),
+        Command::Offline(command) => offline(&context.output, &command),
         Command::Toolkit(args) => toolkit::run(context, &args),
+    }
+}
+
+/// Does what needs no installation.
+pub fn offline(output: &Output, command: &Offline) -> anyhow::Result<Exit> {
+    match command {
+        Offline::Explain(args) => explain::run(output, args),
+        Offline::Completions(args) => completions::completions(output, args),
+        Offline::Man(args) => completions::man(output, args),
+        Offline::Help(args) => help::run(output, args),
     }
 }

@@ -78,3 +78,10 @@ pub fn output(environment: &Environment, global: &Global) -> Output {
     let style = if environment.colors_wanted() { Style::Colored } else { Style::Plain };
     Output::new(form, global.color, style)
 }
+
+/// How to print before the command line is understood: whether it asks for JSON is seen in its words.
+pub fn form(environment: &Environment) -> (Form, Style) {
+    let ours = std::env::args_os().take_while(|word| word != "--");
+    let form = if ours.into_iter().any(|word| word == "--json") { Form::Json } else { Form::Human };
+    (form, if environment.colors_wanted() { Style::Colored } else { Style::Plain })
+}

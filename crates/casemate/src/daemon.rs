@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use arc_swap::ArcSwap;
 use casemate_auth::{KeySecret, Vault};
 use casemate_config::{Loaded, PackageSources, Process};
@@ -20,7 +20,7 @@ use casemate_registry::lock::Lock;
 use casemate_sandbox::Spawner;
 use casemate_store::Store;
 use casemate_transport::http::{Client, ClientOptions, Server, Shell, Tls};
-use casemate_transport::listener::{Listener, UnixSocket};
+use casemate_transport::listener::{BindFault, Listener, UnixSocket};
 use casemate_transport::unix::Acceptor;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -245,9 +245,15 @@ fn obey(
 
 /// Takes the address that clients connect to.
 async fn bind(listen: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
-    let listener = Listener::bind_tcp(listen).await.with_context(|| {
-        Failure::new(Exit::Failure, format!("cannot listen on {listen}"))
-            .hint("`casemate up --listen 127.0.0.1:0` takes any free port")
+    let listener = Listener::bind_tcp(listen).await.map_err(|fault| {
+        let failure = Failure::new(Exit::Failure, format!("cannot listen on {listen}"));
+        match fault {
+            // A gateway that a client starts takes the configuration's, so a flag alone helps nobody.
+            BindFault::InUse { .. } => anyhow!("another program listens there").context(failure.hint(
+                "stop it, or choose another address: `gateway.listen` in the configuration, or `casemate up --listen ADDR`",
+            )),
+            fault => anyhow::Error::new(fault).context(failure),
+        }
     })?;
     let address = listener.local_addr().unwrap_or(listen);
     Ok((listener, address))

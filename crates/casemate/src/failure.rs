@@ -87,10 +87,11 @@ pub struct Account {
 
 impl Account {
     /// Reads an error; one that holds no [`Failure`] is a plain failure. A message of a crate below may carry its
-    /// hint on a line of its own, which is set apart here.
+    /// hint on a line of its own or after a semicolon, which is set apart here.
     pub fn of(error: &anyhow::Error) -> Account {
         let mut account = Account { exit: exit_of(error).code(), ..Account::default() };
         let mut said = error.chain().map(ToString::to_string).map(|text| {
+            let text = text.replace("; hint: ", "\nhint: ");
             let mut lines = text.split("\nhint: ").map(str::to_owned).collect::<Vec<_>>().into_iter();
             let message = lines.next().unwrap_or_default();
             account.hints.extend(lines);
@@ -138,6 +139,16 @@ mod tests {
         assert_eq!(Account::of(&error), expected);
         let line = serde_json::to_string(&expected).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&line).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_hint_stood_in_the_middle_of_a_sentence() {
+        let account =
+            Account::of(&anyhow::Error::msg("it has mode 0644; hint: chmod 0600 keys").context("wrong"));
+        assert_eq!(
+            (&account.causes[..], &account.hints[..]),
+            (&["it has mode 0644".to_owned()][..], &["chmod 0600 keys".to_owned()][..])
+        );
     }
 
     #[test]

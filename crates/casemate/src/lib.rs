@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 
+pub mod absent;
 pub mod args;
 pub mod browser;
 pub mod cells;
@@ -34,6 +35,7 @@ pub mod secrets;
 pub mod seed;
 pub mod terminal;
 pub mod typed;
+pub mod usage;
 pub mod wiring;
 
 /// Runs the program and returns its exit code.
@@ -43,11 +45,16 @@ pub fn main() -> ExitCode {
         args::command().try_get_matches().and_then(|matches| args::Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::tell(error, context::form(&environment)),
     };
     let output = context::output(&environment, &arguments.global);
-    let ended = context::Context::new(environment, arguments.global, output)
-        .and_then(|context| commands::run(&Arc::new(context), arguments.command));
+    let ended = match arguments.command {
+        // Packagers have no home, and these need none.
+        args::Command::Offline(command) => commands::offline(&output, &command),
+        args::Command::Config(args::config::Config::Schema) => commands::config::schema(&output),
+        command => context::Context::new(environment, arguments.global, output)
+            .and_then(|context| commands::run(&Arc::new(context), command)),
+    };
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -55,11 +62,4 @@ pub fn main() -> ExitCode {
             failure::exit_of(&error).into()
         }
     }
-}
-
-/// Help and version go to stdout and succeed; everything else is a mistake on the command line.
-fn usage(error: &clap::Error) -> ExitCode {
-    // There is nobody left to tell when the stream is gone.
-    let _ = error.print();
-    if error.use_stderr() { exit::Exit::Usage.into() } else { exit::Exit::Success.into() }
 }

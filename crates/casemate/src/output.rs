@@ -109,10 +109,11 @@ impl Output {
         }
     }
 
-    /// Warns on stderr; scripts do not get it.
+    /// Warns on stderr; scripts get a line of JSON.
     pub fn warn(&self, message: &str) {
-        if self.form == Form::Human {
-            self.say(|page| page.labelled(Tone::Warning, "warning:", message));
+        match self.form {
+            Form::Human => self.say(|page| page.labelled(Tone::Warning, "warning:", message)),
+            Form::Json => say_json(&Warned { warning: Warning { message } }),
         }
     }
 
@@ -126,9 +127,7 @@ impl Output {
                 struct Line {
                     error: Account,
                 }
-                let line = serde_json::to_string(&Line { error: account }).unwrap_or_default();
-                // There is nobody left to tell when stderr is gone.
-                let _ = writeln!(io::stderr().lock(), "{line}");
+                say_json(&Line { error: account });
             }
         }
     }
@@ -140,6 +139,24 @@ impl Output {
         // There is nobody left to tell when stderr is gone.
         let _ = io::stderr().lock().write_all(page.finish().as_bytes());
     }
+}
+
+#[derive(Serialize)]
+struct Warned<'a> {
+    warning: Warning<'a>,
+}
+
+/// An object, so that more can be said one day.
+#[derive(Serialize)]
+struct Warning<'a> {
+    message: &'a str,
+}
+
+/// Says a value on stderr, as one line of JSON.
+fn say_json(value: &impl Serialize) {
+    let line = serde_json::to_string(value).unwrap_or_default();
+    // There is nobody left to tell when stderr is gone.
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 fn lay_out_error(account: &Account, page: &mut Page) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use casemate_inspect::{Class, Findings, Place};
+use casemate_inspect::{Class, Finding, Findings, Place};
 use casemate_mcp::json::{Members, Raw};
 
 use super::Shelf;
@@ -61,11 +61,17 @@ impl Judged {
             tracing::warn!(server = %server, item = ?name, found = %line, "a definition is blocked");
             let code =
                 if blocking.class == Class::Name { Code::NameRefused } else { Code::DefinitionBlocked };
-            return Judged { raw: Raw::EMPTY_OBJECT, blocked: Some(Blocked { code, why: line.into() }) };
+            let why = if code == Code::NameRefused { by_rule(blocking) } else { line.into() };
+            return Judged { raw: Raw::EMPTY_OBJECT, blocked: Some(Blocked { code, why }) };
         }
         tracing::debug!(server = %server, item = ?name, found = %line, "a definition is flagged");
         Judged { raw: noted(outcome.message, &outcome.findings), blocked: None }
     }
+}
+
+/// Which rule refuses a name. How often and how sure is for the log: a caller can do nothing with it.
+pub(super) fn by_rule(blocking: &Finding) -> Arc<str> {
+    format!("rule {}", blocking.rule).into()
 }
 
 /// The object with a note of what was found in it.

@@ -10,6 +10,7 @@ use casemate_inspect::{Findings, Measure};
 use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 
+use super::judged::by_rule;
 use super::{Blocked, Definitions, Item, Kind, Shelf};
 use crate::refusal::Code;
 use crate::snapshot::Snapshot;
@@ -146,8 +147,7 @@ impl Names {
     #[must_use]
     pub fn blocked(&self, snapshot: &Snapshot, server: &ServerName) -> Option<Blocked> {
         let found = findings(self.servers.get(server)?, snapshot.inspecting.names(server));
-        found.blocking()?;
-        Some(Blocked { code: Code::NameRefused, why: found.line().into() })
+        Some(Blocked { code: Code::NameRefused, why: by_rule(found.blocking()?) })
     }
 
     /// The same for one of which nothing is known but what it just said it is.
@@ -157,8 +157,7 @@ impl Names {
             let says = says(info);
             let doubts = self.neighbors.claim(server.as_str(), says.iter().map(|said| &**said));
             let found = findings(&doubts, snapshot.inspecting.names(server));
-            found.blocking()?;
-            Some(Blocked { code: Code::NameRefused, why: found.line().into() })
+            Some(Blocked { code: Code::NameRefused, why: by_rule(found.blocking()?) })
         })
     }
 

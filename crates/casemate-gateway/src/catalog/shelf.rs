@@ -162,6 +162,12 @@ impl Shelf {
         }
     }
 
+    /// Whether the server said so, and nobody has looked since.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
     /// Raises an alarm where something was found that had been planted in a cell. `place` says where, in words that are the
     /// same each time.
     pub(crate) fn tell_planted(&self, findings: &Findings, place: impl Fn(&ServerName) -> String) {

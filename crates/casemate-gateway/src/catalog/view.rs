@@ -192,6 +192,11 @@ impl View {
         &self.shelves
     }
 
+    /// Its items of a kind, before anybody's rights are looked at, with those that nobody gets.
+    pub(super) fn all(&self, kind: Kind) -> &[Shown] {
+        self.lists.get(kind as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// An item by the name that clients use here.
     #[must_use]
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Shown> {
@@ -201,7 +206,7 @@ impl View {
 
     /// Its tools that have words of the query, the best first, before anybody's rights are looked at.
     pub(crate) fn ranked_tools(&self, query: &str) -> impl Iterator<Item = &Shown> {
-        let tools = self.lists.get(Kind::Tools as usize).map_or(&[][..], Vec::as_slice);
+        let tools = self.all(Kind::Tools);
         let named = || tools.iter().map(|shown| (&*shown.name, &shown.raw));
         let index = self.index.get_or_init(|| Index::of(named()));
         index.ranked(query).into_iter().filter_map(move |at| tools.get(at))

@@ -87,7 +87,7 @@ fn approved(target: &Target) -> Result<(), Refusal> {
             format!("The {noun} {:?} of the server {server} waits for a person's approval", item.name)
         }
         Standing::Changed => {
-            format!("The {noun} {:?} of the server {server} is another than was approved", item.name)
+            format!("The {noun} {:?} of the server {server} has changed since it was approved", item.name)
         }
     };
     Err(Refusal::new(Code::Unapproved, format!("{what}: `casemate pin review {server}` shows it.")))

@@ -263,7 +263,7 @@ impl Round<'_> {
 
     fn consequence(&self) -> &'static str {
         match self.phase {
-            Phase::Request => ", so it was not made.",
+            Phase::Request => ", so the call was not made.",
             Phase::Response => ", so its answer is held back. It may have had its effect.",
         }
     }

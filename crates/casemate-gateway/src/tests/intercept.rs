@@ -57,7 +57,7 @@ async fn a_judge_is_shown_the_call_as_its_server_gets_it_and_says_yes() {
 async fn a_no_is_a_refusal_before_the_call_and_after_it() {
     let no = json!({"valid": false, "messages": [{"message": "not here", "severity": "error"}]});
     for (phase, expected) in
-        [(Phase::Request, "so it was not made"), (Phase::Response, "its answer is held back")]
+        [(Phase::Request, "so the call was not made"), (Phase::Response, "its answer is held back")]
     {
         let (harness, _guard) =
             harness(vec![(on(phase, interceptor("judge", VALIDATOR)), says(no.clone()))]).await;

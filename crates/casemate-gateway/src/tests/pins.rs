@@ -118,7 +118,7 @@ async fn what_is_remembered_is_judged_by_the_pins_and_calls_by_what_the_server_s
     let client = harness.legacy("/mcp").await;
     assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__strike"));
     let refused = client.request("tools/call", strike).await.unwrap_err().to_string();
-    assert!(refused.contains("another than was approved"), "{refused}");
+    assert!(refused.contains("has changed since it was approved"), "{refused}");
 
     // Remembered as it is now, and as little approved as before.
     let harness = again(harness, vec![entry]).await;
@@ -162,7 +162,7 @@ async fn a_tool_that_changes_is_blocked_alone_until_a_person_approves_of_it() {
     // The server announces nothing. What is known is old by now.
     harness.gate.catalog().shelf("one").unwrap().invalidate();
     let refused = strike().await.unwrap_err().to_string();
-    assert!(refused.contains("another than was approved"), "{refused}");
+    assert!(refused.contains("has changed since it was approved"), "{refused}");
     assert!(!refused.contains("id_rsa"), "what was not approved reaches no model: {refused}");
     let listed = client.request("tools/list", json!({})).await.unwrap();
     assert!(!names(&listed).contains(&"one__strike"), "{listed}");
@@ -187,7 +187,7 @@ async fn what_one_server_lists_for_itself_is_held_to_its_pins_too() {
     let listed = client.request("tools/list", json!({})).await.unwrap();
     assert_eq!(names(&listed), ["echo"], "the list is the server's own, and newer than what is known");
     let refused = client.request("tools/call", json!({"name": "strike", "arguments": {}})).await.unwrap_err();
-    assert!(refused.to_string().contains("another than was approved"), "{refused}");
+    assert!(refused.to_string().contains("has changed since it was approved"), "{refused}");
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn a_server_in_quarantine_is_not_started_by_anybody() {
     let acknowledged = stream.next().await.unwrap().unwrap();
     assert!(!acknowledged.to_string().contains("static-text"), "{acknowledged}");
     let shelf = harness.gate.catalog().shelf("one").unwrap();
-    assert_eq!(shelf.server().status().state, State::Stopped);
+    assert_eq!(shelf.server().status().state, State::Idle);
     confine(&harness, &[]);
     client.call("one__echo", echo()).await.unwrap();
 }

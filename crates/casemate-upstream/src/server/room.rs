@@ -309,16 +309,20 @@ impl Room {
     }
 
     fn state(&self, now: Instant, nothing_runs: bool) -> State {
-        if let Some(until) = self.breaker.open_until(now) {
+        if self.is_halted && nothing_runs {
+            State::Stopped
+        } else if let Some(until) = self.breaker.open_until(now) {
             State::CircuitOpen { until }
         } else if !nothing_runs {
             State::Running
         } else if let Some(until) = self.breaker.start_at(now) {
             State::Backoff { until }
-        } else if self.slots.is_empty() {
-            State::Stopped
-        } else {
+        } else if !self.slots.is_empty() {
             State::Starting
+        } else if self.breaker.is_troubled() {
+            State::Failed
+        } else {
+            State::Idle
         }
     }
 }

@@ -79,10 +79,34 @@ async fn an_idle_instance_is_stopped_and_comes_back() {
     tokio::time::sleep(S * 15).await;
     assert_eq!(rig.running(), 1);
     eventually("it is stopped", || rig.running() == 0).await;
-    assert_eq!(rig.server.status().state, State::Stopped);
+    assert_eq!(rig.server.status().state, State::Idle);
     rig.call(&caller(1)).await.unwrap();
     let status = rig.server.status();
     assert_eq!((rig.launched(), status.restarts, status.last_error), (2, 0, None), "no failure");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_we_ask_on_our_own_account_counted_as_calls() {
+    let rig = Rig::new(echo);
+    rig.server.hello(&caller(1)).await.unwrap();
+    let mut list = tool("{}");
+    list.method = Method::ToolsList;
+    rig.call_with(&caller(1), &list).await.unwrap();
+    rig.call(&caller(1)).await.unwrap();
+    assert_eq!(rig.server.status().instances[0].calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_never_started_failed_or_stopped_by_a_person_were_one_word() {
+    let rig = Rig::new(|_, mut peer| async move {
+        peer.next().await;
+    });
+    assert_eq!(rig.server.status().state, State::Idle);
+    rig.call(&caller(1)).await.unwrap_err();
+    tokio::time::sleep(S * 20).await;
+    assert_eq!(rig.server.status().state, State::Failed);
+    rig.server.stop().await;
+    assert_eq!(rig.server.status().state, State::Stopped);
 }
 
 #[tokio::test(start_paused = true)]

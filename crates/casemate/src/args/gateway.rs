@@ -10,7 +10,7 @@ use casemate_mcp::names::{ProfileName, ServerName};
 #[derive(Debug, clap::Args)]
 pub struct Up {
     /// Address to listen on [env: CASEMATE_LISTEN] [default: the configuration's, else 127.0.0.1:7332]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Use nothing of servers but what this lock file has, as `casemate pin export` writes it
     #[arg(long, value_name = "FILE")]
@@ -49,6 +49,12 @@ pub struct Endpoint {
     /// Speak to this profile of the configuration
     #[arg(long, value_name = "NAME", value_parser = ProfileName::parse)]
     pub profile: Option<ProfileName>,
+}
+
+/// Names are none: what they stand for can change, and what is listened on must not.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address and a port, like 127.0.0.1:7400; IPv6 as [::1]:7400".to_owned())
 }
 
 /// Whole seconds, at most an hour: a grace time is a bound, not a way to wait forever.

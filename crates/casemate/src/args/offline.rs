@@ -2,7 +2,29 @@
 
 use std::path::PathBuf;
 
+use clap::Subcommand;
 use clap_complete::Shell;
+
+/// What needs no installation, and so no home either.
+#[derive(Debug, Subcommand)]
+pub enum Offline {
+    /// Explain an error code, for example CM1401
+    Explain(Explain),
+    /// Print shell completions
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
+    /// Print the help of a command
+    #[command(hide = true)]
+    Help(Help),
+}
+
+/// `casemate help`
+#[derive(Debug, clap::Args)]
+pub struct Help {
+    /// The command; all of them when absent
+    pub command: Vec<String>,
+}
 
 /// `casemate doctor`
 #[derive(Debug, clap::Args)]
@@ -15,7 +37,7 @@ pub struct Doctor {
 /// `casemate explain`
 #[derive(Debug, clap::Args)]
 pub struct Explain {
-    /// The code, for example CM1505; all codes when absent
+    /// The code, for example CM1401; all codes when absent
     pub code: Option<String>,
 }
 

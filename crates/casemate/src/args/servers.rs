@@ -14,6 +14,33 @@ pub struct Named {
     pub server: ServerName,
 }
 
+/// `casemate show`
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// Name of the server
+    #[arg(value_name = "SERVER", value_parser = ServerName::parse)]
+    pub server: ServerName,
+    /// Show all settings, also those that have their defaults
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// How much of a server's settings is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What somebody set.
+    Set,
+    /// Everything.
+    All,
+}
+
+impl Show {
+    /// How much is shown.
+    pub fn extent(&self) -> Extent {
+        if self.all { Extent::All } else { Extent::Set }
+    }
+}
+
 /// `casemate add`
 #[derive(Debug, clap::Args)]
 #[command(

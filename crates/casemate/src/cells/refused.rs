@@ -10,7 +10,7 @@ use casemate_sandbox::{Error, Kind, Layer};
 
 /// Why a server is not started, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}. hint: {hint}")]
+#[error("{what}\nhint: {hint}")]
 pub struct Refused {
     /// What is wrong.
     pub what: String,

@@ -4,10 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::Context as _;
 use casemate_gateway::endpoint::Endpoint;
-use casemate_gateway::refusal::Code;
-use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Limits, Raw};
-use casemate_mcp::names::ServerName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -20,6 +17,8 @@ use crate::launch;
 use crate::link::{Client, Meta};
 use crate::output::{Form, text};
 
+pub mod refusal;
+
 /// The longest arguments that are read from stdin, in bytes.
 const ARGUMENT_BYTES_MAX: u64 = 16 << 20;
 
@@ -30,8 +29,8 @@ pub fn run(context: &Context, call: &Call) -> anyhow::Result<Exit> {
     let arguments = arguments.parse().context("cannot word the call")?;
     let params = Params { name: &call.tool, arguments, meta: Meta::ours() };
     match Client::new(stream).ask("tools/call", &params)? {
-        Ok(result) => print(context, &result),
-        Err(error) => Err(refused(&error, &call.server)),
+        Ok(result) => print(context, call, &result),
+        Err(error) => Err(refusal::refused(context, &error, (&call.server, Some(&call.tool)))),
     }
 }
 
@@ -76,6 +75,16 @@ struct ToolResult {
     #[serde(default)]
     is_error: bool,
     result_type: Option<String>,
+    #[serde(rename = "_meta", default)]
+    meta: Marks,
+}
+
+/// What the gateway says beside a result.
+#[derive(Debug, Default, Deserialize)]
+struct Marks {
+    /// The code of a refusal that a model is told as a result, so that it can do better.
+    #[serde(rename = "io.casemate/refusal")]
+    refusal: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,7 +138,7 @@ impl Content {
     }
 }
 
-fn print(context: &Context, result: &Raw) -> anyhow::Result<Exit> {
+fn print(context: &Context, call: &Call, result: &Raw) -> anyhow::Result<Exit> {
     let read: ToolResult = result.parse().context("the tool's answer is not a tool result")?;
     if read.result_type.as_deref() == Some("input_required") {
         return Err(Failure::new(
@@ -141,7 +150,14 @@ fn print(context: &Context, result: &Raw) -> anyhow::Result<Exit> {
     }
     if context.output.form() == Form::Json {
         context.output.write(&[result.as_bytes(), b"\n"].concat())?;
-    } else {
+    }
+    if read.is_error
+        && let Some(code) = read.meta.refusal.as_deref().and_then(refusal::find)
+    {
+        let texts: Vec<String> = read.content.into_iter().map(Content::shown).collect();
+        return Err(refusal::of_code(context, (code, &texts.join("\n")), (&call.server, Some(&call.tool))));
+    }
+    if context.output.form() == Form::Human {
         let mut parts: Vec<String> = read.content.into_iter().map(Content::shown).collect();
         if parts.is_empty() {
             parts.extend(read.structured_content.map(|value| format!("{value:#}")));
@@ -154,33 +170,4 @@ fn print(context: &Context, result: &Raw) -> anyhow::Result<Exit> {
         }
     }
     Ok(if read.is_error { Exit::ToolError } else { Exit::Success })
-}
-
-/// What the gateway says beside the message of a refusal.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Detail {
-    code: Option<String>,
-    fault: Option<String>,
-    hint: Option<String>,
-}
-
-/// The gateway's refusal, or the server's error, as a failure of ours.
-pub fn refused(error: &ErrorObject, server: &ServerName) -> anyhow::Error {
-    let detail: Detail = error.data.as_ref().and_then(|data| data.parse().ok()).unwrap_or_default();
-    let exit = if detail.fault.as_deref() == Some("policy") { Exit::Refused } else { Exit::Failure };
-    let mut failure = Failure::new(exit, error.message.clone());
-    if let Some(hint) = detail.hint {
-        failure = failure.hint(hint);
-    }
-    if detail.fault.as_deref() == Some("upstream") {
-        failure = failure.hint(format!("`casemate logs {server}` shows what the server said"));
-    }
-    if let Some(code) = detail.code {
-        if code == Code::NoEndpoint.as_str() {
-            failure = failure.hint("`casemate list` shows the servers");
-        }
-        failure = failure.hint(format!("`casemate explain {code}` says more")).refusal(code);
-    }
-    failure.into()
 }

@@ -10,18 +10,21 @@ use crate::configuration;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Page, Report, Tone};
+use crate::output::{Output, Page, Report, Tone};
 
 /// Does what was asked with the configuration.
 pub fn run(context: &Context, config: &Config) -> anyhow::Result<Exit> {
     match config {
         Config::Check => check(context),
         Config::Explain(what) => explain(context, what),
-        Config::Schema => {
-            context.output.write(casemate_config::schema().as_bytes())?;
-            Ok(Exit::Success)
-        }
+        Config::Schema => schema(&context.output),
     }
+}
+
+/// Prints the JSON Schema of the file.
+pub fn schema(output: &Output) -> anyhow::Result<Exit> {
+    output.write(casemate_config::schema().as_bytes())?;
+    Ok(Exit::Success)
 }
 
 fn check(context: &Context) -> anyhow::Result<Exit> {

@@ -31,6 +31,9 @@ pub fn logs(context: &Context, logs: &Logs) -> anyhow::Result<Exit> {
     let request = Request::Logs { server: logs.server.to_string(), lines: logs.lines.min(LOG_LINES_MAX) };
     let socket = context.paths.control_socket();
     let lines: Vec<String> = context.small_runtime()?.block_on(client::ask(&socket, &request))?;
+    if lines.is_empty() {
+        context.output.note(&format!("{}: nothing was written to stderr yet", logs.server));
+    }
     context.output.print(&Lines(lines))?;
     Ok(Exit::Success)
 }

@@ -2,11 +2,15 @@
 
 mod answers;
 mod production;
+mod running;
+
+use std::path::Path;
 
 use casemate_gateway::snapshot::{Enclosure, ServerEntry, Source};
 use casemate_registry::Asked;
 use casemate_sandbox::{CellSpec, Containment, Host, Kind, Plan, Spawner};
 use casemate_store::Store;
+use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::args::offline::Doctor;
@@ -26,6 +30,7 @@ pub fn run(context: &Context, doctor: &Doctor) -> anyhow::Result<Exit> {
     findings.configuration(context);
     findings.keys(context)?;
     findings.gateway(context)?;
+    findings.running(context)?;
     findings.cells();
     findings.programs(context);
     match doctor.production {
@@ -77,27 +82,48 @@ impl Findings {
 
     fn wrong(&mut self, what: &'static str, error: &anyhow::Error) {
         let account = Account::of(error);
-        let mut detail: Vec<String> = std::iter::once(account.message).chain(account.causes).collect();
-        let problems = account.problems.iter();
-        detail.extend(problems.map(|problem| format!("\n{}: {}", problem.place, problem.message)));
-        self.0.push(Finding {
-            what,
-            verdict: Verdict::Wrong,
-            detail: detail.join(": "),
-            hints: account.hints,
-        });
+        let detail: Vec<String> = std::iter::once(account.message).chain(account.causes).collect();
+        let (verdict, hints) = (Verdict::Wrong, account.hints);
+        self.0.push(Finding { what, verdict, detail: detail.join(": "), hints });
+        for problem in account.problems {
+            self.add(what, verdict, format!("{}: {}", problem.place, problem.message));
+            problem.hint.into_iter().for_each(|hint| self.hint(hint));
+        }
     }
 
     fn folders(&mut self, context: &Context) {
         for folder in [context.paths.data(), context.paths.run()] {
-            let checked = if folder.exists() { paths::check_private(folder) } else { Ok(()) };
-            match checked {
-                Ok(()) => self.add("folder", Verdict::Good, folder.display().to_string()),
-                Err(error) => self.wrong("folder", &error),
-            }
+            self.folder(folder);
         }
         if let Err(error) = context.paths.check_socket_length() {
             self.wrong("sockets", &error);
+        }
+    }
+
+    fn folder(&mut self, folder: &Path) {
+        let shown = folder.display();
+        match folder.try_exists() {
+            Ok(true) => match paths::check_private(folder) {
+                Ok(()) => self.add("folder", Verdict::Good, shown.to_string()),
+                Err(error) => self.wrong("folder", &error),
+            },
+            Ok(false) => {
+                // The nearest one that is there is where the rest is made.
+                let above = folder.ancestors().find(|above| above.exists()).unwrap_or(Path::new("/"));
+                match access(above, Access::WRITE_OK | Access::EXEC_OK) {
+                    Ok(()) => self.add("folder", Verdict::Note, format!("{shown} does not exist yet")),
+                    Err(error) => {
+                        let above = above.display();
+                        let detail = format!("{shown} cannot be made: {above} cannot be written ({error})");
+                        self.add("folder", Verdict::Wrong, detail);
+                        self.hint("choose another place with --home or CASEMATE_HOME");
+                    }
+                }
+            }
+            Err(error) => {
+                self.add("folder", Verdict::Wrong, format!("{shown} cannot be looked at: {error}"));
+                self.hint("choose another place with --home or CASEMATE_HOME");
+            }
         }
     }
 
@@ -127,6 +153,7 @@ impl Findings {
         for entry in loaded.snapshot.servers.values().filter(|entry| entry.enabled) {
             self.server(context, entry);
         }
+        self.judges(context, &loaded);
         if loaded.snapshot.servers.values().any(|entry| entry.enabled && is_image(entry)) {
             self.engine(context);
         }
@@ -170,9 +197,16 @@ impl Findings {
     }
 
     fn keys(&mut self, context: &Context) -> anyhow::Result<()> {
-        if !context.paths.data().exists() {
-            self.add("keys", Verdict::Good, "none yet; the first `casemate up` makes one");
-            return Ok(());
+        match context.paths.data().try_exists() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.add("keys", Verdict::Good, "none yet; the first `casemate up` makes one");
+                return Ok(());
+            }
+            Err(error) => {
+                self.add("keys", Verdict::Wrong, format!("whether there are any cannot be seen: {error}"));
+                return Ok(());
+            }
         }
         let opened = Store::open(context.paths.data()).map_err(anyhow::Error::from);
         let listed = opened.and_then(|store| {

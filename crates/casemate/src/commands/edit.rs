@@ -10,6 +10,7 @@ use casemate_mcp::names::ServerName;
 use casemate_registry::{Asked, Unpinned};
 use serde::Serialize;
 
+use crate::absent::Absent;
 use crate::args::cells::{Room, Variable};
 use crate::args::clients::Import;
 use crate::args::servers::{Add, Setting};
@@ -56,14 +57,16 @@ pub fn add(context: &Context, add: Add) -> anyhow::Result<Exit> {
 
 /// Removes a server.
 pub fn remove(context: &Context, name: &ServerName) -> anyhow::Result<Exit> {
-    configuration::edit(context, |document| document.remove(name))?;
+    configuration::edit(context, |document| document.remove(name))
+        .map_err(|error| missing(context, error))?;
     configuration::announce(context)?;
     print(context, name, "removed")
 }
 
 /// Switches a server on or off.
 pub fn set_state(context: &Context, name: &ServerName, state: State) -> anyhow::Result<Exit> {
-    let changed = configuration::edit(context, |document| document.set_state(name, state))?;
+    let changed = configuration::edit(context, |document| document.set_state(name, state));
+    let changed = changed.map_err(|error| missing(context, error))?;
     if changed {
         configuration::announce(context)?;
     }
@@ -74,6 +77,16 @@ pub fn set_state(context: &Context, name: &ServerName, state: State) -> anyhow::
         (State::Disabled, false) => "was disabled already",
     };
     print(context, name, now)
+}
+
+/// Adds to a fault about a name that there is not what was most likely meant.
+fn missing(context: &Context, error: anyhow::Error) -> anyhow::Error {
+    let Some(EditFault::Missing(name)) = error.downcast_ref() else { return error };
+    // Mistakes elsewhere in the file are said by other commands.
+    match configuration::inspect(context) {
+        Ok(loaded) => Failure::from(Absent::of(name.as_str(), &loaded.snapshot.servers)).into(),
+        Err(_) => error,
+    }
 }
 
 /// Adds the servers of a client's file.

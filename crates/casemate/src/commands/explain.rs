@@ -3,23 +3,22 @@
 use serde::Serialize;
 
 use crate::args::offline::Explain;
-use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Entry, Page, Report, Tone};
+use crate::output::{Entry, Output, Page, Report, Tone};
 use crate::pages;
 
 /// Prints one page, or the list of codes.
-pub fn run(context: &Context, explain: &Explain) -> anyhow::Result<Exit> {
+pub fn run(output: &Output, explain: &Explain) -> anyhow::Result<Exit> {
     let Some(code) = &explain.code else {
-        context.output.print(&Codes(pages::Page::all().map(Code::of).collect()))?;
+        output.print(&Codes(pages::Page::all().map(Code::of).collect()))?;
         return Ok(Exit::Success);
     };
     let page = pages::Page::find(code).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("there is no error code `{code}`"))
             .hint("`casemate explain` lists them all")
     })?;
-    context.output.print(&Explanation { code: page.code, text: page.text })?;
+    output.print(&Explanation { code: page.code, text: page.text })?;
     Ok(Exit::Success)
 }
 

@@ -12,6 +12,7 @@ use casemate_policy::SubjectId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use crate::absent::Absent;
 use crate::args::logins::{Begin, Login};
 use crate::context::Context;
 use crate::control::client;
@@ -60,10 +61,12 @@ impl Place {
         let held = context.small_runtime()?.block_on(Held::of(&vault));
         let loaded = configuration::compile(context, &configuration::read(context, None)?, 1, &held)?
             .map_err(|problems| configuration::failure(context, &problems))?;
-        let entry = loaded.snapshot.servers.get(name).cloned().ok_or_else(|| {
-            Failure::new(Exit::Failure, format!("no server called {name} is configured"))
-                .hint("`casemate list` shows those that are")
-        })?;
+        let entry = loaded
+            .snapshot
+            .servers
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Failure::from(Absent::of(name.as_str(), &loaded.snapshot.servers)))?;
         let Source::Http(source) = &entry.source else {
             let failure = Failure::new(Exit::Failure, format!("{name} is not a remote server"));
             return Err(failure.hint("what a local server needs is given to it: `casemate secret`").into());

@@ -13,7 +13,7 @@ use crate::args::pins::{Approve, Forget, Item, List, Pin, Review, Revoke};
 use crate::clock;
 use crate::context::Context;
 use crate::control::client;
-use crate::control::wire::{Done, Request};
+use crate::control::wire::{Done, Request, ServerState};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Form;
@@ -48,7 +48,11 @@ impl Desk<'_> {
     async fn list(&self, list: &List) -> anyhow::Result<Exit> {
         let mut pins = self.pins(list.server.as_ref().map(|server| server.as_str())).await?;
         pins.retain(|pin| !list.waiting || !pin.is_approved());
-        self.context.output.print(&Listed::of(&pins))?;
+        let socket = self.context.paths.control_socket();
+        // Without a gateway nobody refuses anything.
+        let states = client::ask_if_running::<Vec<ServerState>>(&socket, &Request::Servers).await;
+        let states = states.ok().flatten().unwrap_or_default();
+        self.context.output.print(&Listed::of(&pins, &states))?;
         Ok(Exit::Success)
     }
 

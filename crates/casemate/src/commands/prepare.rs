@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::absent::Absent;
 use crate::args::servers::Prepare;
 use crate::cells::{Refused, Spelling};
 use crate::configuration;
@@ -75,10 +76,7 @@ fn orders(loaded: &Loaded, named: &[ServerName]) -> anyhow::Result<Vec<Order>> {
         return Ok(enabled.filter(|order| !matches!(order.task, Task::Nothing)).collect());
     }
     let order = |name: &ServerName| {
-        let entry = servers.get(name).ok_or_else(|| {
-            Failure::new(Exit::Failure, format!("no server called {name} is configured"))
-                .hint("`casemate list` shows those that are")
-        })?;
+        let entry = servers.get(name).ok_or_else(|| Failure::from(Absent::of(name.as_str(), servers)))?;
         Ok(Order::of(entry))
     };
     named.iter().map(order).collect()

@@ -21,11 +21,13 @@ use crate::output::Output;
 use crate::packages::{self, Life};
 use crate::typed::Server;
 use crate::wiring::recorder::Log;
+use unseen::{Folders, Unseen, unseen};
 
 mod raw;
 mod served;
 pub(crate) mod signals;
 pub(crate) mod streams;
+pub(crate) mod unseen;
 
 /// Runs the command to its end.
 pub fn run(context: &Context, run: &Run) -> anyhow::Result<Exit> {
@@ -77,13 +79,11 @@ impl Place {
         let (Some(cell), Program::Command(command)) = (&design.spec.cell, &launch.program) else { return };
         let granted = cell.grants.iter().map(|grant| &grant.path);
         let seen: Vec<&Path> = cell.runtime.iter().chain(granted).map(AsRef::as_ref).collect();
-        for arg in command.args.iter().filter(|arg| arg.contains('/')) {
-            let Ok(path) = Path::new(arg).canonicalize() else { continue };
-            if !seen.iter().any(|seen| path.starts_with(seen)) {
-                self.output.warn(&format!("{arg} is not seen in the cell"));
-                let path = path.display();
-                self.output.hint(&format!("`--read {path}` lets it be read, `--write` also changed"));
-            }
+        let Ok(here) = std::env::current_dir().and_then(|here| here.canonicalize()) else { return };
+        let folders = Folders { here: &here, starts_in: command.cwd.as_deref() };
+        for Unseen { what, hint } in unseen(&command.args, folders, &seen) {
+            self.output.warn(&what);
+            self.output.hint(&hint);
         }
     }
 

@@ -62,7 +62,7 @@ impl Report for Open {
         };
         let rows: Vec<_> = self.0.iter().map(row).collect();
         page.table(
-            &["id", "subject", "endpoint", "over", "client", "opened", "last used", "ends", "calls"],
+            &["id", "subject", "endpoint", "over", "client", "opened", "last used", "ends", "in flight"],
             &rows,
         );
     }

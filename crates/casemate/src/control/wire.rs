@@ -215,7 +215,8 @@ pub struct Status {
 pub struct ServerState {
     /// Its name.
     pub name: String,
-    /// `stopped`, `starting`, `running`, `backoff`, `circuit-open`, `disabled` or `quarantined`.
+    /// `idle`, `starting`, `running`, `stopped` (by a person), `failed`, `backoff`, `circuit-open`, `disabled` or
+    /// `quarantined`.
     pub state: String,
     /// In how many milliseconds a server that failed is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,9 +228,40 @@ pub struct ServerState {
     /// Why it last failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What to do about that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// What is wrong with its names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<DoubtedName>,
+    /// What it offers and nobody gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<BlockedItem>,
+    /// What keeps all calls from it, when something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Confined>,
+}
+
+/// Something that a server offers and nobody gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedItem {
+    /// The item, `tool:push`.
+    pub item: String,
+    /// Why, in words that follow a colon.
+    pub why: String,
+    /// The code of the refusal of its calls, `CM1505`.
+    pub code: String,
+}
+
+/// A server in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    /// What is in quarantine: the server, `server:push`, or the whole `gateway`.
+    pub ward: String,
+    /// Who put it in: a subject or a rule.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A name that may stand for something else.
@@ -257,7 +289,7 @@ pub struct Instance {
     pub revision: String,
     /// For how long it has run, in seconds.
     pub age: u64,
-    /// Calls that it was given so far.
+    /// Tools called, prompts gotten and resources read so far.
     pub calls: u64,
     /// Calls that wait for its answer now.
     pub in_flight: usize,

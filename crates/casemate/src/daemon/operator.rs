@@ -5,8 +5,8 @@ mod people;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_gateway::catalog::{Doubted, Shelf};
-use casemate_gateway::upstream::{Caller, InstanceStatus, State};
+use casemate_gateway::catalog::{Doubted, Held, Shelf};
+use casemate_gateway::upstream::{Caller, InstanceStatus, Server, State};
 use casemate_mcp::json::Members;
 use casemate_policy::SubjectId;
 use tokio::sync::mpsc;
@@ -14,15 +14,19 @@ use tokio::time::Instant;
 
 use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
+use crate::absent::Absent;
 use crate::clock;
 use crate::control::server::Handler;
 use crate::control::wire::{
-    Action, Answer, Done, DoubtedName, Fault, Instance, Request, ServerState, Status,
+    Action, Answer, BlockedItem, Confined, Done, DoubtedName, Fault, Instance, Request, ServerState, Status,
 };
 use crate::wiring::recorder::Log;
 
 /// Doubts about names that are told of one server; an attacker makes the others.
 const NAMES_MAX: usize = 100;
+
+/// How long whoever asks how the servers are waits for those that said they changed.
+const RENEW_TIME: Duration = Duration::from_secs(2);
 
 /// Answers the command line.
 #[derive(Debug)]
@@ -69,27 +73,42 @@ impl Operator {
         }
     }
 
+    /// What a running server said has changed is looked at before it is told of.
+    async fn renew(&self) {
+        let shelves = self.live.gate().catalog().shelves();
+        let runs = |shelf: &Shelf| shelf.server().status().state == State::Running;
+        let caller = local_caller();
+        let renewed = async {
+            for shelf in shelves.values().filter(|shelf| shelf.is_stale() && runs(shelf)) {
+                // One that does not answer is told of as it was.
+                _ = shelf.definitions(&caller).await;
+            }
+        };
+        _ = tokio::time::timeout(RENEW_TIME, renewed).await;
+    }
+
     fn servers(&self) -> Vec<ServerState> {
         let gate = self.live.gate();
         let (snapshot, quarantine) = (gate.snapshot(), gate.quarantine());
         let names = gate.catalog().names(&snapshot);
         let shelves = gate.catalog().shelves();
+        let held = gate.catalog().held(&snapshot);
         let of = |shelf: &Arc<Shelf>| {
             let doubts = names.doubted(&snapshot, shelf).into_iter().take(NAMES_MAX);
             let state = ServerState { names: doubts.map(doubted).collect(), ..state(shelf) };
-            match quarantine.of_server(&state.name) {
-                Some(_) => ServerState { state: "quarantined".to_owned(), retry_ms: None, ..state },
-                None => state,
-            }
+            let own = held.iter().filter(|held| *held.server == *state.name).take(NAMES_MAX);
+            let state = ServerState { blocked: own.map(blocked).collect(), ..state };
+            let Some(entry) = quarantine.of_server(&state.name) else { return state };
+            let (by, reason) = (entry.by.to_string(), entry.reason.to_string());
+            let quarantine = Some(Confined { ward: entry.ward.to_string(), by, reason });
+            ServerState { state: "quarantined".to_owned(), retry_ms: None, quarantine, ..state }
         };
         shelves.values().map(of).collect()
     }
 
     fn shelf(&self, server: &str) -> Result<Arc<Shelf>, Fault> {
-        self.live.gate().catalog().shelf(server).ok_or_else(|| Fault {
-            message: format!("no server called {server} is configured"),
-            hint: Some("`casemate list` shows those that are".to_owned()),
-        })
+        let gate = self.live.gate();
+        gate.catalog().shelf(server).ok_or_else(|| Absent::of(server, &gate.snapshot().servers).into())
     }
 
     async fn control(&self, server: &str, action: Action) -> Result<Answer, Fault> {
@@ -116,17 +135,11 @@ impl Operator {
 
     /// Starts an instance for the local user, who is the one that asks.
     async fn start(&self, name: &str, shelf: &Shelf) -> Result<(), Fault> {
-        let caller = Caller {
-            subject: SubjectId::local(rustix::process::geteuid().as_raw()),
-            capabilities: Members::empty(),
-            timeout: None,
-            replay_safe: false,
-            param_headers: Vec::new(),
-        };
-        let started = shelf.server().start(&caller).await;
+        let started = shelf.server().start(&local_caller()).await;
+        let said = |server: &Server| !server.logs().is_empty();
         started.map(drop).map_err(|fault| Fault {
             message: format!("{name}: {fault}"),
-            hint: Some(format!("`casemate logs {name}` shows what it said")),
+            hint: said(shelf.server()).then(|| format!("`casemate logs {name}` shows what it said")),
         })
     }
 
@@ -162,7 +175,10 @@ impl Handler for Operator {
     async fn handle(&self, request: Request) -> Result<Answer, Fault> {
         match request {
             Request::Status => Ok(Answer::Status(self.status().await)),
-            Request::Servers => Ok(Answer::Servers(self.servers())),
+            Request::Servers => {
+                self.renew().await;
+                Ok(Answer::Servers(self.servers()))
+            }
             Request::Control { server, action } => self.control(&server, action).await,
             Request::Logs { server, lines } => self.logs(&server, lines),
             Request::Reload => Ok(Answer::Reloaded(self.live.reload(Cause::Asked).await)),
@@ -186,11 +202,24 @@ impl Handler for Operator {
     }
 }
 
+/// The local user, who is the one that asks.
+fn local_caller() -> Caller {
+    Caller {
+        subject: SubjectId::local(rustix::process::geteuid().as_raw()),
+        capabilities: Members::empty(),
+        timeout: None,
+        replay_safe: false,
+        param_headers: Vec::new(),
+    }
+}
+
 fn state(shelf: &Shelf) -> ServerState {
     let status = shelf.server().status();
     let now = Instant::now();
     let (state, until) = match status.state {
+        State::Idle => ("idle", None),
         State::Stopped => ("stopped", None),
+        State::Failed => ("failed", None),
         State::Starting => ("starting", None),
         State::Running => ("running", None),
         State::Disabled => ("disabled", None),
@@ -199,14 +228,26 @@ fn state(shelf: &Shelf) -> ServerState {
     };
     let millis =
         |until: Instant| until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX);
+    let mut error = status.last_error.iter().flat_map(|error| error.split("\nhint: ")).map(str::to_owned);
     ServerState {
         name: shelf.server().entry().name.to_string(),
         state: state.to_owned(),
         retry_ms: until.map(millis),
         instances: status.instances.iter().map(|one| instance(one, now)).collect(),
         restarts: status.restarts,
-        error: status.last_error,
+        error: error.next(),
+        hints: error.collect(),
         names: Vec::new(),
+        blocked: Vec::new(),
+        quarantine: None,
+    }
+}
+
+fn blocked(held: &Held) -> BlockedItem {
+    BlockedItem {
+        item: format!("{}:{}", held.kind.word(), held.name),
+        why: held.why.clone(),
+        code: held.code.to_string(),
     }
 }
 

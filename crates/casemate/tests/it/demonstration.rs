@@ -42,7 +42,7 @@ fn each_betrayal_is_stopped_and_what_is_honest_passes() {
     assert!(!colors.contains(is_hidden) && !colors.contains("owned"), "{colors:?}");
 
     let claimed = home.run(&["call", "traitor", "system__status", r#"{"topic":"all"}"#]);
-    assert_eq!(claimed.code, Some(1), "{}", claimed.shown());
+    assert_eq!(claimed.code, Some(6), "{}", claimed.shown());
     assert!(
         claimed.stderr.contains("CM1507") && claimed.stderr.contains("other-servers-prefix"),
         "{}",
@@ -52,6 +52,8 @@ fn each_betrayal_is_stopped_and_what_is_honest_passes() {
     // Now it describes its tool otherwise. Its list is read anew, and it does not say why it should be.
     let shown = home.run(&["show", "traitor"]).ok();
     assert!(!shown.contains("credentials"), "what was not approved reaches nobody: {shown}");
+    assert!(shown.contains("tool:tell is blocked: it has changed since it was approved"), "{shown}");
+    assert!(shown.contains("none that clients see"), "{shown}");
     let refused = tell(&home, "weather");
     assert_eq!(refused.code, Some(6), "{}", refused.shown());
     assert!(refused.stderr.contains("CM1505"), "{}", refused.shown());

@@ -26,7 +26,7 @@ fn the_short_help_fits_on_a_screen() {
               connect       Speak MCP on stdin and stdout with the gateway, starting one when none runs
               add           Add a server to the configuration
               list          List the servers and how they are
-              show          Show one server: its configuration, its state, its tools
+              show          Show one server: its state, its tools, what is set for it
               remove        Remove a server from the configuration
               enable        Let clients see a server again
               disable       Keep a server in the configuration, but serve it to nobody
@@ -54,7 +54,7 @@ fn the_short_help_fits_on_a_screen() {
               interceptors  List the judges outside that are asked about calls and answers
               config        Check and explain the configuration
               doctor        Look for what could keep Casemate from working
-              explain       Explain an error code, for example CM1505
+              explain       Explain an error code, for example CM1401
               completions   Print shell completions
               man           Print the manual page
 
@@ -67,7 +67,7 @@ fn the_short_help_fits_on_a_screen() {
                                    folders]
                   --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
                                    installation]
-                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+                  --json           Print data as JSON on stdout, and errors and warnings as JSON on stderr
               -v, --verbose...     Log more; twice for details, three times for everything
                   --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
 
@@ -171,7 +171,7 @@ fn help_of_up() {
                                    folders]
                   --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
                                    installation]
-                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+                  --json           Print data as JSON on stdout, and errors and warnings as JSON on stderr
               -v, --verbose...     Log more; twice for details, three times for everything
                   --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
         "#]],
@@ -226,7 +226,7 @@ fn help_of_add() {
                                    folders]
                   --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
                                    installation]
-                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+                  --json           Print data as JSON on stdout, and errors and warnings as JSON on stderr
               -v, --verbose...     Log more; twice for details, three times for everything
                   --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
 
@@ -244,33 +244,33 @@ fn help_of_call() {
     check(
         &["call", "-h"],
         &expect![[r#"
-        exit 0
-        --- stdout
-        Call a tool and print its answer
+            exit 0
+            --- stdout
+            Call a tool and print its answer
 
-        Usage: casemate call [OPTIONS] <SERVER> <TOOL> [JSON]
+            Usage: casemate call [OPTIONS] <SERVER> <TOOL> [JSON]
 
-        Arguments:
-          <SERVER>  Name of the server
-          <TOOL>    Name of the tool, as the server itself calls it
-          [JSON]    Arguments as a JSON object; `-` reads them from stdin [default: {}]
+            Arguments:
+              <SERVER>  Name of the server
+              <TOOL>    Name of the tool, as the server itself calls it
+              [JSON]    Arguments as a JSON object; `-` reads them from stdin [default: {}]
 
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
+            Options:
+              -h, --help     Print help
+              -V, --version  Print version
 
-        Global options:
-              --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
-                               folders]
-              --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
-                               installation]
-              --json           Print data as JSON on stdout, and errors as JSON on stderr
-          -v, --verbose...     Log more; twice for details, three times for everything
-              --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
+            Global options:
+                  --home <DIR>     Root folder of the installation [env: CASEMATE_HOME] [default: the XDG
+                                   folders]
+                  --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
+                                   installation]
+                  --json           Print data as JSON on stdout, and errors and warnings as JSON on stderr
+              -v, --verbose...     Log more; twice for details, three times for everything
+                  --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
 
-        Example:
-          casemate call system get_memory_stats '{}'
-    "#]],
+            Example:
+              casemate call system get_memory_stats '{}'
+        "#]],
     );
 }
 
@@ -301,7 +301,7 @@ fn help_of_key_create() {
                                    folders]
                   --config <FILE>  Configuration file [env: CASEMATE_CONFIG] [default: casemate.toml of the
                                    installation]
-                  --json           Print data as JSON on stdout, and errors as JSON on stderr
+                  --json           Print data as JSON on stdout, and errors and warnings as JSON on stderr
               -v, --verbose...     Log more; twice for details, three times for everything
                   --color <WHEN>   When to use colors; NO_COLOR turns them off too [default: auto]
         "#]],
@@ -313,17 +313,14 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
     check(
         &["add"],
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: the following required arguments were not provided:
-          --url <URL>
-          <NAME>
+            exit 2
+            --- stderr
+            error: it is not said what the server is
+            hint: a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, or `--url`
 
-        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
-               casemate add [OPTIONS] <NAME> --url <URL>
-
-        For more information, try '--help'.
-    "#]],
+            Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+                   casemate add [OPTIONS] <NAME> --url <URL>
+        "#]],
     );
     check(
         &["add", "x", "--url", "https://x.example/mcp", "--", "npx"],

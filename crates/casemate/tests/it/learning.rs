@@ -135,3 +135,31 @@ fn a_configured_server_is_watched_with_its_own_variables() {
     assert_eq!(typed.code, Some(125), "{}", typed.shown());
     assert!(typed.stderr.contains("hint: leave out --light"), "{}", typed.shown());
 }
+
+#[test]
+fn a_script_in_the_current_folder_was_looked_for_elsewhere_and_its_failure_taught_nothing() {
+    for person in Person::with_cells() {
+        let (home, ground) = (person.home(), ground());
+        std::fs::write(ground.path().join("server.sh"), "cat notes\n").unwrap();
+        std::fs::write(ground.path().join("notes"), "seen\n").unwrap();
+        let inside = |arguments: &[&str]| {
+            let mut command = person.command(&home, arguments);
+            home.ended(&command.current_dir(ground.path()).output().unwrap())
+        };
+        let learned = inside(&["sandbox", "learn", "--json", "--", "sh", "server.sh"]);
+        assert!(learned.stdout.contains("seen"), "{}", learned.shown());
+        let folder = ground.path().canonicalize().unwrap();
+        assert_eq!(lesson(&learned)["starts_in"], json!(folder), "{}", learned.shown());
+
+        let failed = inside(&["sandbox", "learn", "--", "sh", "-c", "exit 7"]);
+        assert_eq!(failed.code, Some(1), "{}", failed.shown());
+        assert!(failed.stderr.contains("so nothing was learned"), "{}", failed.shown());
+
+        let riddle = inside(&["run", "--raw", "--", "sh", "server.sh"]);
+        assert!(riddle.stderr.contains("warning: server.sh is not found in the cell"), "{}", riddle.shown());
+        assert!(riddle.stderr.contains("hint: `--read .` lets it start here"), "{}", riddle.shown());
+        let helped = inside(&["run", "--raw", "--read", ".", "--", "sh", "server.sh"]);
+        assert_eq!((helped.code, helped.stdout.as_str()), (Some(0), "seen\n"), "{}", helped.shown());
+        assert!(!helped.stderr.contains("warning"), "{}", helped.shown());
+    }
+}

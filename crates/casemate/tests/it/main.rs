@@ -35,3 +35,4 @@ mod service;
 mod serving;
 mod sockets;
 mod stopped;
+mod telling;

@@ -135,7 +135,8 @@ fn a_key_file_that_others_can_read_or_that_is_a_link_is_refused() {
     expect![[r#"
         exit 1
         --- stderr
-        error: [HOME]/cm/data/secrets.key has mode 0644, so other users may get at it; hint: chmod 0600 [HOME]/cm/data/secrets.key
+        error: [HOME]/cm/data/secrets.key has mode 0644, so other users may get at it
+        hint: chmod 0600 [HOME]/cm/data/secrets.key
     "#]]
     .assert_eq(&home.run_with(&["secret", "set", "other"], "x").shown());
     assert_ne!(home.run(&["up", "--listen", "127.0.0.1:0"]).code, Some(0), "nor does a gateway use it");

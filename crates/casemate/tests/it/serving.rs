@@ -61,9 +61,8 @@ fn a_port_in_use_is_a_clear_error() {
         exit 1
         --- stderr
         error: cannot listen on [ADDRESS]
-          because: [ADDRESS] is already in use
-        hint: another program listens there; stop it or choose another place
-        hint: `casemate up --listen 127.0.0.1:0` takes any free port
+          because: another program listens there
+        hint: stop it, or choose another address: `gateway.listen` in the configuration, or `casemate up --listen ADDR`
     "#]]
     .assert_eq(&ended.shown().replace(&address, "[ADDRESS]"));
 }
@@ -99,22 +98,25 @@ fn what_a_call_comes_to_is_its_exit_code() {
         exit 1
         --- stderr
         error: Unknown tool: no_such_tool (CM1401)
+        hint: `casemate show fixture` lists its tools
         hint: `casemate explain CM1401` says more
     "#]]
     .assert_eq(&home.run(&["call", "fixture", "no_such_tool"]).shown());
     expect![[r#"
         exit 1
         --- stderr
-        error: There is no such endpoint, or you may not use it. (CM1003)
-        hint: `casemate list` shows the servers
+        error: no server called no-such-server is configured (CM1003)
+        hint: `casemate list` shows those that are
         hint: `casemate explain CM1003` says more
     "#]]
     .assert_eq(&home.run(&["call", "no-such-server", "echo"]).shown());
     expect![[r#"
-        exit 5
-        --- stdout
-        The arguments do not fit the tool's schema.
-        - arguments: "message" is a required property
+        exit 1
+        --- stderr
+        error: The arguments do not fit the tool's schema.
+            - arguments: "message" is a required property (CM1501)
+        hint: `casemate show fixture` lists its tools
+        hint: `casemate explain CM1501` says more
     "#]]
     .assert_eq(&home.run(&["call", "fixture", "echo", r#"{"massage": 1}"#]).shown());
     assert_eq!(

@@ -46,10 +46,10 @@ fn a_server_that_leaks_paints_changes_or_pretends_is_stopped() {
         |c: char| matches!(c, '\n' | '\r') || !c.is_control() && !('\u{e0000}'..='\u{e007f}').contains(&c);
     assert!(painted.contains("Harmless") && painted.chars().all(is_plain), "{painted:?}");
     expect![[r#"
-        exit 1
+        exit 6
         --- stderr
         error: "strike" cannot be used: its definition holds what a rule blocks (terminal-escape blocked (4×, high), zero-width blocked (1×, high), bidi-control blocked (2×, high), tag-character blocked (6×, high)). (CM1504)
-        hint: `casemate logs painter2` shows what the server said
+        hint: `casemate show painter2` has more about it
         hint: `casemate explain CM1504` says more
     "#]]
     .assert_eq(&call("painter2", "strike").shown());
@@ -64,13 +64,17 @@ fn a_server_that_leaks_paints_changes_or_pretends_is_stopped() {
             break ended.shown();
         }
     };
-    assert!(refused.contains("(CM1505)") && refused.contains("another than was approved"), "{refused}");
+    assert!(
+        refused.contains("(CM1505)") && refused.contains("has changed since it was approved"),
+        "{refused}"
+    );
 
     expect![[r#"
-        exit 1
+        exit 6
         --- stderr
-        error: "bank__pay" is refused, for its name or that of its server (other-servers-prefix blocked (1×, high)). (CM1507)
-        hint: `casemate logs pretender` shows what the server said
+        error: "bank__pay" is refused, for its name or that of its server (rule other-servers-prefix). (CM1507)
+          because: "bank__pay" begins like the tools of the server bank
+        hint: `casemate show pretender` has what else is wrong with its names
         hint: `casemate explain CM1507` says more
     "#]]
     .assert_eq(&call("pretender", "bank__pay").shown());

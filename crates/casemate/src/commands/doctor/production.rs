@@ -227,7 +227,7 @@ impl Findings {
             None => self.add("keys", Verdict::Note, format!("{named}: never expires")),
         }
         if key.expires.is_none() || days > KEY_DAYS_MAX {
-            let hint = "`casemate key create NAME --expires 90d`, then";
+            let hint = "`casemate key create --name NAME --expires 90d`, then";
             self.hint(format!("{hint} `casemate key revoke {}`", key.id));
         }
     }
@@ -393,7 +393,7 @@ impl Findings {
         match rustix::process::geteuid().is_root() {
             true => {
                 self.add("user", Verdict::Note, "runs as root, which it does not need");
-                self.hint("`casemate service` makes a unit for a user of its own");
+                self.hint("make a user for it, and run `casemate service install` as that user");
             }
             false => self.add("user", Verdict::Good, "does not run as root"),
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::names::Names;
 use crate::args::pins::Item;
 use crate::clock;
+use crate::control::wire::{DoubtedName, ServerState};
 use crate::output::{Entry, Page, Report, Tone};
 
 /// Digits of a fingerprint that people compare.
@@ -53,6 +54,18 @@ struct Row {
     fingerprint: String,
     approved_by: Option<String>,
     approved_at: Option<String>,
+    /// Why the running gateway refuses its name all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+}
+
+impl Row {
+    fn state(&self) -> Entry {
+        match (self.state, &self.refused) {
+            (State::Approved, Some(_)) => Entry::new("approved, refused", Tone::Error),
+            (state, _) => state.entry(),
+        }
+    }
 }
 
 /// All of them.
@@ -60,8 +73,17 @@ struct Row {
 pub(super) struct Listed(Vec<Row>);
 
 impl Listed {
-    pub(super) fn of(pins: &[Pin]) -> Listed {
+    /// Lists them, with what the running gateway says of their servers.
+    pub(super) fn of(pins: &[Pin], states: &[ServerState]) -> Listed {
+        let refused = |pin: &Pin| {
+            let names = &states.iter().find(|state| state.name == pin.server)?.names;
+            let item = item(pin);
+            let about =
+                |one: &&DoubtedName| one.refused && one.item.as_ref().is_none_or(|other| *other == item);
+            names.iter().find(about).map(|one| one.why.clone())
+        };
         let row = |pin: &Pin| Row {
+            refused: refused(pin),
             server: pin.server.clone(),
             item: item(pin),
             state: State::of(pin),
@@ -83,7 +105,7 @@ impl Report for Listed {
             vec![
                 Entry::from(&row.server),
                 Entry::from(&row.item),
-                row.state.entry(),
+                row.state(),
                 Entry::from(row.fingerprint.get(..SHORT).unwrap_or_default()),
                 Entry::from(row.approved_by.as_deref().unwrap_or("nobody")),
                 Entry::from(row.approved_at.as_deref().unwrap_or("")),
@@ -91,6 +113,15 @@ impl Report for Listed {
         };
         let rows: Vec<_> = self.0.iter().map(row).collect();
         page.table(&["server", "item", "state", "fingerprint", "approved by", "at"], &rows);
+        for row in &self.0 {
+            if let Some(why) = &row.refused {
+                page.labelled(
+                    Tone::Error,
+                    &format!("{}:", row.server),
+                    &format!("{} is refused: {why}", row.item),
+                );
+            }
+        }
     }
 }
 

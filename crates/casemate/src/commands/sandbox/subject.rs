@@ -4,6 +4,7 @@ use casemate_config::{Loaded, PackageSources};
 use casemate_gateway::upstream::Launch;
 use casemate_mcp::names::ServerName;
 
+use crate::absent::Absent;
 use crate::args::cells::Which;
 use crate::cells::Spelling;
 use crate::configuration;
@@ -51,8 +52,7 @@ impl Subject {
 
 fn configured(loaded: Loaded, name: &ServerName) -> anyhow::Result<Subject> {
     let entry = loaded.snapshot.servers.get(name).ok_or_else(|| {
-        Failure::new(Exit::Failure, format!("no server called {name} is configured"))
-            .hint("`casemate list` shows those that are; a command comes after `--`")
+        Failure::from(Absent::of(name.as_str(), &loaded.snapshot.servers)).hint("a command comes after `--`")
     })?;
     let program = entry.source.program().ok_or_else(|| {
         Failure::new(Exit::Failure, format!("{name} runs elsewhere, so it has no cell"))

@@ -23,6 +23,9 @@ pub(super) struct Lesson {
     remarks: Vec<Remark>,
     /// What it wanted to write, was refused and is now proposed: what it would have done then is not known yet.
     refused_writes: Vec<String>,
+    /// The folder that it started in, where its relative paths lead somewhere; a grant of it lets it start there again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_in: Option<String>,
     #[serde(skip)]
     proposal: Proposal,
 }
@@ -61,8 +64,18 @@ impl Lesson {
             read,
             write,
             runtime,
+            starts_in: None,
             proposal,
         }
+    }
+
+    pub(super) fn starting_in(self, folder: Option<PathBuf>) -> Lesson {
+        Lesson { starts_in: folder.as_deref().map(text), ..self }
+    }
+
+    /// Whether nothing was seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.options.is_empty() && self.remarks.is_empty() && self.refused_writes.is_empty()
     }
 
     /// The lines of a server's entry, or the whole as JSON.
@@ -97,6 +110,14 @@ impl Lesson {
             if !self.refused_writes.is_empty() {
                 let again = "what it wanted to write was refused: learn again with these lines, until nothing is added";
                 page.labelled(Tone::Hint, "hint:", again);
+            }
+            if let Some(folder) = &self.starts_in {
+                let folder = safe_line(folder);
+                let again = format!(
+                    "it started in {folder}, and its command names a file there: `cwd = {folder:?}` in its entry, or \
+                     `--read .` for `run`, lets it start there again"
+                );
+                page.labelled(Tone::Hint, "hint:", &again);
             }
             let only = "only what was done is seen: a tool that was not called has read nothing";
             page.labelled(Tone::Hint, "hint:", only);
