@@ -183,6 +183,7 @@ impl Gate {
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
+        self.give_up();
         self.tell_all();
     }
 
@@ -410,7 +411,7 @@ impl Gate {
     async fn sweep(&self) {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
-        self.parked.sweep(|subject| self.current(subject).is_some());
+        self.parked.sweep(|whose| self.current(&whose.owner).is_some());
         self.results.retain(&|subject| self.current(subject).is_some());
         self.tasks.sweep(|subject| self.current(subject).is_some());
         self.quarantine.sweep();
