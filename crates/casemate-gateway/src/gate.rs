@@ -200,6 +200,7 @@ impl Gate {
         }
         drop(replacing);
         if is_new {
+            self.give_up();
             self.tell_all();
         }
         self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());

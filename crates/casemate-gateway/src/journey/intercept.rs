@@ -142,9 +142,7 @@ fn matter<'a>(received: &Received, target: &'a Target, phase: Phase) -> Option<M
         (
             Method::TasksResult | Method::TasksGet | Method::TasksUpdate | Method::TasksCancel,
             Target::Task { item, .. },
-        ) if phase == Phase::Response => {
-            (Event::ToolsCall, item.as_ref().map(|item| &*item.name))
-        }
+        ) if phase == Phase::Response => (Event::ToolsCall, item.as_ref().map(|item| &*item.name)),
         // So is what a list of them says of them.
         (Method::TasksList, _) if phase == Phase::Response => (Event::ToolsCall, None),
         _ => return None,

@@ -43,11 +43,7 @@ fn list(received: &Received, result: &Raw) -> Option<(&'static str, Raw, Raw)> {
     Some((name, items, members.edit().remove(name).finish()))
 }
 
-fn looked_at(
-    received: &Received,
-    (shelf, found): (&Shelf, Findings),
-    result: Raw,
-) -> Result<Raw, Refusal> {
+fn looked_at(received: &Received, (shelf, found): (&Shelf, Findings), result: Raw) -> Result<Raw, Refusal> {
     let snapshot = &received.passage.identified.snapshot;
     let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Result);

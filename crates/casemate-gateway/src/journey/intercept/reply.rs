@@ -236,8 +236,11 @@ impl Shown {
                 let whole = result.members().zip(self.payload.members()).map(|(whole, own)| {
                     // What was shown by itself. A result that is no object was not.
                     let result = whole.get("result").filter(|result| result.members().is_some());
-                    let apart =
-                        [("result", result), ("error", whole.get("error")), ("inputRequests", whole.get("inputRequests"))];
+                    let apart = [
+                        ("result", result),
+                        ("error", whole.get("error")),
+                        ("inputRequests", whole.get("inputRequests")),
+                    ];
                     let apart = apart.into_iter().filter_map(|(name, value)| Some((name, value?)));
                     apart.fold(own.edit(), |edit, (name, value)| edit.set(name, value)).finish()
                 });

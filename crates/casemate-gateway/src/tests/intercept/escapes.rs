@@ -21,7 +21,7 @@ fn strict() -> Judge {
 fn judging(harness: &Harness, events: &[Event], (interceptor, judge): (Interceptor, Judge)) {
     let events: BTreeSet<Event> = events.iter().copied().collect();
     harness.bench.judges.lock().unwrap().insert(interceptor.name.to_string(), judge.into());
-    let all = vec![Interceptor { events: events.into_iter().collect(), ..interceptor }];
+    let all = vec![Interceptor { events, ..interceptor }];
     change(harness, |snapshot| snapshot.interceptors = Interceptors::new(all));
 }
 
@@ -56,7 +56,10 @@ async fn a_reply_with_a_member_of_another_kind_was_shown_to_the_wrong_judges() {
                 let mut reply = json!({"action": "accept", "content": {"name": WORD}});
                 reply.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
                 let refused = replied(&client, &elicits, &reply).await.unwrap_err();
-                assert!(refused.contains("CM1510"), "{era:?} {path} {extra}: {refused}");
+                assert!(
+                    refused.contains("does not let the answer pass"),
+                    "{era:?} {path} {extra}: {refused}"
+                );
             }
             let good = json!({"action": "accept", "content": {"name": "Vauban"}, "role": "user"});
             replied(&client, &elicits, &good).await.unwrap();
@@ -66,7 +69,10 @@ async fn a_reply_with_a_member_of_another_kind_was_shown_to_the_wrong_judges() {
                     json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": WORD}});
                 reply.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
                 let refused = replied(&client, &samples, &reply).await.unwrap_err();
-                assert!(refused.contains("CM1510"), "{era:?} {path} {extra}: {refused}");
+                assert!(
+                    refused.contains("does not let the answer pass"),
+                    "{era:?} {path} {extra}: {refused}"
+                );
             }
         }
     }
@@ -87,8 +93,7 @@ async fn a_reply_to_a_task_with_a_member_of_another_kind_was_shown_to_the_wrong_
             let name = format!("{prefix}confirm_delete");
             let begun = client.call(&name, json!({"filename": "f"})).await.unwrap();
             let key = loop {
-                let state =
-                    client.request("tasks/get", json!({"taskId": begun["taskId"]})).await.unwrap();
+                let state = client.request("tasks/get", json!({"taskId": begun["taskId"]})).await.unwrap();
                 if let Some(asked) = state["inputRequests"].as_object() {
                     break asked.keys().next().unwrap().clone();
                 }
@@ -99,7 +104,7 @@ async fn a_reply_to_a_task_with_a_member_of_another_kind_was_shown_to_the_wrong_
             };
             let bad = json!({"action": "accept", "content": {"confirm": true, "x": WORD}, "role": "user"});
             let refused = update(bad).await.unwrap_err();
-            assert!(refused.contains("CM1510"), "{era:?} {path}: {refused}");
+            assert!(refused.contains("does not let the answer pass"), "{era:?} {path}: {refused}");
             update(json!({"action": "accept", "content": {"confirm": true}})).await.unwrap();
         }
     }
@@ -162,7 +167,10 @@ async fn what_a_task_says_besides_its_result_was_shown_to_no_judge() {
                 (on(Phase::Response, interceptor("judge", VALIDATOR)), strict()),
             );
             let refused = fetched(&harness, place).await.unwrap_err();
-            assert!(refused.contains("CM1510"), "{is_modern} {place:?} {told}: {refused}");
+            assert!(
+                refused.contains("does not let the answer pass"),
+                "{is_modern} {place:?} {told}: {refused}"
+            );
             change(&harness, |snapshot| snapshot.interceptors = Interceptors::default());
             assert!(fetched(&harness, place).await.unwrap().to_string().contains(WORD), "{told}");
         }
