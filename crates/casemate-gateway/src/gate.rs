@@ -185,6 +185,7 @@ impl Gate {
         for shelf in gone {
             self.host.tracker.spawn(async move { shelf.server().stop().await });
         }
+        self.give_up();
         self.tell_all();
     }
 
@@ -201,6 +202,7 @@ impl Gate {
         }
         drop(replacing);
         if is_new {
+            self.give_up();
             self.tell_all();
         }
         self.catalog.shelves().values().for_each(|shelf| shelf.judge_anew());
@@ -412,7 +414,7 @@ impl Gate {
     async fn sweep(&self) {
         self.turned_away.sweep(&*self.recorder, clock::unix_ms());
         self.sessions.sweep(|subject| self.current(subject).is_some());
-        self.parked.sweep(|subject| self.current(subject).is_some());
+        self.parked.sweep(|whose| self.current(&whose.owner).is_some());
         self.results.retain(&|subject| self.current(subject).is_some());
         self.tasks.sweep(|subject| self.current(subject).is_some());
         self.quarantine.sweep();

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use casemate_mcp::method::Method;
+use casemate_mcp::names::ServerName;
 use casemate_policy::SubjectId;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +46,19 @@ struct State {
 }
 
 struct Waiting {
-    owner: SubjectId,
+    whose: Whose,
+    /// What its client is asked, by the names of the questions.
+    asked: Box<[(Box<str>, Method)]>,
     claim: oneshot::Sender<oneshot::Sender<Conversation>>,
+}
+
+/// Whose call it is, and of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Whose {
+    pub(crate) owner: SubjectId,
+    pub(crate) server: ServerName,
+    /// The tool, by its server's own name for it; `None` for what is no call of a tool.
+    pub(crate) tool: Option<Box<str>>,
 }
 
 /// By what a call that waits is found. It is sealed before it leaves us.
@@ -86,21 +99,24 @@ impl Parked {
     /// [`Full`]; the call is canceled.
     pub(crate) fn keep(
         &self,
-        (number, owner): (Number, SubjectId),
+        (number, whose): (Number, Whose),
         conversation: Conversation,
         (ground, limits): (&Ground, &QuestionLimits),
     ) -> Result<(), Full> {
         let (claim, claimed) = oneshot::channel();
         let place = Place { state: Arc::clone(&self.state), number };
+        let open = conversation.open.iter();
+        let asked = open.map(|question| (question.key.clone(), question.method.clone())).collect();
         {
             let mut state = self.lock();
             if state.waiting.len() >= limits.parked_all_max {
                 return Err(Full::All);
             }
-            if state.waiting.values().filter(|other| other.owner == owner).count() >= limits.parked_max {
+            let own = state.waiting.values().filter(|other| other.whose.owner == whose.owner);
+            if own.count() >= limits.parked_max {
                 return Err(Full::Subject);
             }
-            state.waiting.insert(number, Waiting { owner, claim });
+            state.waiting.insert(number, Waiting { whose, asked, claim });
         }
         let keeper = Keeper {
             place,
@@ -132,12 +148,17 @@ impl Parked {
         given.await.map_err(|_| NotResumed::Gone)
     }
 
-    /// Lets go of those whose subject is there no more.
-    pub(crate) fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
-        let owners: Vec<SubjectId> = self.lock().waiting.values().map(|one| one.owner.clone()).collect();
-        let gone: Vec<SubjectId> = owners.into_iter().filter(|owner| !is_there(owner)).collect();
+    /// What the client of a call that waits is asked, by the names of the questions.
+    pub(crate) fn asked(&self, number: Number) -> Vec<(Box<str>, Method)> {
+        self.lock().waiting.get(&number).map(|one| one.asked.to_vec()).unwrap_or_default()
+    }
+
+    /// Lets go of those that may go on no more: their servers are told.
+    pub(crate) fn sweep(&self, may_go_on: impl Fn(&Whose) -> bool) {
+        let all: Vec<Whose> = self.lock().waiting.values().map(|one| one.whose.clone()).collect();
+        let gone: Vec<Whose> = all.into_iter().filter(|whose| !may_go_on(whose)).collect();
         if !gone.is_empty() {
-            self.lock().waiting.retain(|_, one| !gone.contains(&one.owner));
+            self.lock().waiting.retain(|_, one| !gone.contains(&one.whose));
         }
     }
 

@@ -19,6 +19,7 @@ mod pins;
 mod posts;
 mod quarantine;
 mod results;
+mod seen;
 mod sessions;
 mod sockets;
 mod strangers;

@@ -7,6 +7,8 @@ mod kept;
 use casemate_mcp::names::ServerName;
 use casemate_policy::SubjectId;
 
+use crate::parked::Whose;
+
 pub(crate) use attended::{Attended, Attending, Looked};
 use begun::Begun;
 pub(crate) use kept::{Kept, KeptTask};
@@ -48,6 +50,14 @@ impl Tasks {
     /// Those whose questions wait.
     pub(crate) fn attended(&self) -> &Attended {
         &self.attended
+    }
+
+    /// Lets go of the questions of tasks that may ask no more.
+    pub(crate) fn give_up(&self, may_go_on: impl Fn(&Whose) -> bool) {
+        self.attended.retain(|(owner, server, id)| {
+            let tool = self.tool(server, id, owner);
+            may_go_on(&Whose { owner: owner.clone(), server: server.clone(), tool })
+        });
     }
 
     /// Lets go of what belongs to subjects that are there no more.

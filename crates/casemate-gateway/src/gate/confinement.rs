@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use casemate_mcp::method::Method;
 use casemate_mcp::names::ServerName;
-use casemate_policy::{Authentication, Subject};
+use casemate_policy::{Action, Authentication, Effect, Request, Resource, Subject};
 
 use super::Gate;
 use crate::clock;
+use crate::parked::Whose;
 use crate::quarantine::rules::Trigger;
 use crate::quarantine::{Entry, Quarantine, Ward};
 use crate::refusal::{Code, Refusal};
@@ -28,6 +29,7 @@ impl Gate {
             return;
         }
         self.confine_servers();
+        self.give_up();
         self.sessions.revoke(|session| self.quarantine.of_subject(&session.subject).is_some());
         self.results.retain(&|subject| self.quarantine.of_subject(subject).is_none());
         for (listener, _) in self.hearing() {
@@ -35,6 +37,29 @@ impl Gate {
                 listener.tell(&method, None);
             }
         }
+    }
+
+    /// Gives up what waits for its client and may go on no more: calls whose servers asked something, and the requests on which
+    /// tasks ask. Nobody's request is there that could be refused.
+    pub(super) fn give_up(&self) {
+        let snapshot = self.snapshot.load();
+        let may_go_on = |whose: &Whose| {
+            let Whose { owner, server, tool } = whose;
+            let Some(subject) = self.current(owner) else { return false };
+            let kept = match tool {
+                Some(tool) => self.quarantine.of_tool(server.as_str(), tool),
+                None => self.quarantine.of_server(server.as_str()),
+            };
+            // Asked for as in a list: what depends on arguments is judged when the client comes back with them.
+            let resource = match tool {
+                Some(tool) => Resource::Tool(server, tool),
+                None => Resource::Server(server),
+            };
+            let decision = snapshot.policy.decide(&subject, &Request::new(Action::List, resource));
+            kept.is_none() && decision.effect != Effect::Deny
+        };
+        self.parked.sweep(may_go_on);
+        self.tasks.give_up(may_go_on);
     }
 
     /// Ends the servers that are in quarantine, and lets the others start.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use casemate_inspect::Place;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
 use casemate_policy::{Action, Context, Effect, Request, Resource, Subject};
 
 use super::Gate;
-use crate::catalog::wrap_uri;
+use crate::catalog::{Shelf, wrap_uri};
 use crate::client::Listener;
 use crate::clock;
 use crate::endpoint::Endpoint;
@@ -42,22 +43,45 @@ impl Gate {
                 self.tell_changed(shelf.server(), std::slice::from_ref(method));
             }
             Method::ResourceUpdated => {
-                let Some(params) = notice.notice.params.as_ref() else { return };
+                let Some(params) = self.passed(&shelf, notice, &["uri", "title"]) else { return };
                 let Some(uri) = params.string("uri") else { return };
-                self.tell_updated(notice, (params, &uri));
+                self.tell_updated(notice, (&params, &uri));
             }
             method @ Method::ElicitationComplete => {
+                let Some(params) = self.passed(&shelf, notice, &["elicitationId"]) else { return };
                 // The modern dialect has no word for it: there, the client calls again.
                 let whose = notice.subject.as_ref();
                 let listeners = self
                     .hearing()
                     .into_iter()
                     .filter(|(listener, subject)| whose == Some(&subject.id) && !listener.is_modern());
-                let params = notice.notice.params.as_ref().map(|params| params.raw().clone());
-                listeners.for_each(|(listener, _)| listener.tell(method, params.clone()));
+                listeners.for_each(|(listener, _)| listener.tell(method, Some(params.raw().clone())));
             }
             _ => {}
         }
+    }
+
+    /// What a server says outside of calls, as it may pass: the texts that the protocol has there and nothing else, looked at
+    /// like an answer. `None` when nothing of it may.
+    fn passed(&self, shelf: &Shelf, notice: &ServerNotice, names: &[&'static str]) -> Option<Members> {
+        let said = notice.notice.params.as_ref()?;
+        let empty = Members::empty();
+        let known = names.iter().fold(empty.edit(), |edit, name| match said.string(name) {
+            Some(text) => edit.set(*name, Raw::string_of(&text)),
+            None => edit,
+        });
+        let snapshot = self.snapshot.load();
+        let measures = snapshot.inspecting.measures(&notice.server, Place::Result);
+        let outcome = snapshot.inspecting.inspection.message(&known.finish(), &measures);
+        if !outcome.findings.is_empty() {
+            shelf.tell_planted(&outcome.findings, |server| match &notice.subject {
+                Some(subject) => format!("what {server} told {subject}"),
+                None => format!("what {server} told its clients"),
+            });
+            let found = outcome.findings.line();
+            tracing::warn!(server = %notice.server, %found, "a notice was not left as it was, or should not be trusted");
+        }
+        if outcome.findings.blocking().is_some() { None } else { outcome.message.members() }
     }
 
     pub(super) fn tell_changed(&self, server: &Server, methods: &[Method]) {

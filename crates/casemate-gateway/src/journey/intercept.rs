@@ -138,11 +138,13 @@ fn matter<'a>(received: &Received, target: &'a Target, phase: Phase) -> Option<M
         }
         (Method::PromptsGet, _) => (Event::PromptsGet, None),
         (Method::ResourcesRead, _) => (Event::ResourcesRead, None),
-        // The result of a tool that is fetched later is a tool's result, of that tool where it is remembered.
-        (Method::TasksResult | Method::TasksGet, target) if phase == Phase::Response => {
-            let Target::Task { item, .. } = target else { return None };
-            (Event::ToolsCall, item.as_ref().map(|item| &*item.name))
-        }
+        // What is said of a tool's task is the tool's, of that tool where it is remembered.
+        (
+            Method::TasksResult | Method::TasksGet | Method::TasksUpdate | Method::TasksCancel,
+            Target::Task { item, .. },
+        ) if phase == Phase::Response => (Event::ToolsCall, item.as_ref().map(|item| &*item.name)),
+        // So is what a list of them says of them.
+        (Method::TasksList, _) if phase == Phase::Response => (Event::ToolsCall, None),
         _ => return None,
     };
     Some(Matter { event, phase, server, tool })

@@ -294,7 +294,7 @@ async fn waiting_calls_are_bounded_and_end_with_the_gateway_and_with_the_credent
     guard.cancelled().wait_for(|cancelled| *cancelled == 2).await.unwrap();
 
     harness.keys.gone.lock().unwrap().push("other".to_owned());
-    harness.gate.parked().sweep(|subject| harness.gate.current(subject).is_some());
+    harness.gate.parked().sweep(|whose| harness.gate.current(&whose.owner).is_some());
     guard.cancelled().wait_for(|cancelled| *cancelled == 3).await.unwrap();
     assert_eq!(harness.gate.parked().count(), 2);
     harness.gate.stop(Duration::from_secs(10)).await;

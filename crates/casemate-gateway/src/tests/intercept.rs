@@ -1,6 +1,7 @@
 //! Judges outside of the gateway: what they are shown, what they may do, and what they may not whatever they say.
 
 mod bench;
+mod escapes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -140,6 +140,13 @@ impl Attended {
         lock(&self.open).keepers.remove(key);
     }
 
+    /// Lets go of those that may go on no more.
+    pub(super) fn retain(&self, may_go_on: impl Fn(&TaskKey) -> bool) {
+        let all: Vec<TaskKey> = lock(&self.open).keepers.keys().cloned().collect();
+        let gone: Vec<TaskKey> = all.into_iter().filter(|key| !may_go_on(key)).collect();
+        gone.iter().for_each(|key| self.end(key));
+    }
+
     /// Lets go of those whose subject is there no more.
     pub(super) fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
         let owners: Vec<SubjectId> =

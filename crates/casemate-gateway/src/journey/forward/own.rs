@@ -172,9 +172,20 @@ async fn about(gate: &Gate, received: &Received) -> Result<About, Refusal> {
         judged.blocked.is_none().then_some(judged.raw)
     };
     Ok(About {
-        capabilities: spoken(revision, &hello).raw().clone(),
+        capabilities: passing(&spoken(revision, &hello), judged),
         info: said.and_then(judged).unwrap_or(own_info),
         instructions: hello.instructions.as_ref().filter(|raw| approved(&shelf, raw)).and_then(judged),
+    })
+}
+
+/// What a server says that it can do, as far as it may be shown. Of what is blocked, only the members that are go.
+fn passing(capabilities: &Members, judged: impl Fn(&Raw) -> Option<Raw>) -> Raw {
+    judged(capabilities.raw()).unwrap_or_else(|| {
+        let empty = Members::empty();
+        let alone = |name: &str, value: &Raw| empty.edit().set(name.to_owned(), value.clone()).finish();
+        let kept = capabilities.iter().filter(|(name, value)| judged(&alone(name, value)).is_some());
+        let kept = kept.fold(empty.edit(), |edit, (name, value)| edit.set(name.into_owned(), value)).finish();
+        judged(&kept).unwrap_or(Raw::EMPTY_OBJECT)
     })
 }
 

@@ -13,7 +13,7 @@ use casemate_mcp::method::Method;
 use casemate_mcp::question::Need;
 
 use super::{Refusal, Reply, down, notice};
-use crate::catalog::Shelf;
+use crate::catalog::{Kind, Shelf};
 use crate::gate::Gate;
 use crate::journey::flow;
 use crate::journey::inspect::questions;
@@ -22,7 +22,7 @@ use crate::journey::intercept;
 use crate::journey::receive::Received;
 use crate::journey::route::Target;
 use crate::journey::state::{self, Stands, State};
-use crate::parked::{Conversation, Full, NotResumed, Number, Question, Said};
+use crate::parked::{Conversation, Full, NotResumed, Number, Question, Said, Whose};
 use crate::refusal::{Code, Retry};
 use crate::upstream::{Caller, Event, Fault};
 
@@ -75,7 +75,7 @@ pub(super) async fn answer(
             }
         }
     }
-    ask(gate, received, (shelf, conversation))
+    ask(gate, received, (target, shelf, conversation))
 }
 
 /// Passes on what a server says, and notes what it asks.
@@ -161,7 +161,7 @@ async fn url_required(
 fn ask(
     gate: &Gate,
     received: &Received,
-    (shelf, mut conversation): (&Shelf, Conversation),
+    (target, shelf, mut conversation): (&Target, &Shelf, Conversation),
 ) -> Result<Reply, Refusal> {
     let identified = &received.passage.identified;
     let server = &shelf.server().entry().name;
@@ -183,8 +183,12 @@ fn ask(
         let message = "The server's question could not be put.";
         return Err(Refusal::new(Code::Internal, message).with_detail("no seal"));
     };
-    let owner = identified.subject.id.clone();
-    gate.parked().keep((number, owner), conversation, (&gate.ground(), &limits)).map_err(full)?;
+    let tool = match target {
+        Target::Item { kind: Kind::Tools, item, .. } => Some(item.name.clone()),
+        _ => None,
+    };
+    let whose = Whose { owner: identified.subject.id.clone(), server: server.clone(), tool };
+    gate.parked().keep((number, whose), conversation, (&gate.ground(), &limits)).map_err(full)?;
     Ok(Reply::Question(questions::input_required(requests, Some(&state))))
 }
 

@@ -21,10 +21,29 @@ pub(in crate::journey) fn result(
     (target, found): (&Target, Findings),
     result: Raw,
 ) -> Result<Raw, Refusal> {
-    // What we wrote ourselves was judged when it was put together, and so are definitions, one by one.
-    let Some(shelf) = target.shelf().filter(|_| Kind::of(&received.call.method).is_none()) else {
-        return Ok(result);
-    };
+    // What we wrote ourselves was judged when it was put together.
+    let Some(shelf) = target.shelf() else { return Ok(result) };
+    if let Some((name, items, rest)) = list(received, &result) {
+        let passed = looked_at(received, (shelf, found), rest.clone())?;
+        if passed.is_same(&rest) {
+            return Ok(result);
+        }
+        let passed = passed.members().unwrap_or_else(Members::empty);
+        return Ok(passed.edit().set(name, items).finish());
+    }
+    looked_at(received, (shelf, found), result)
+}
+
+/// The items of a list, by the name of the member that has them, and what the list says besides. Definitions are judged one by
+/// one where they are shown, with measures of their own.
+fn list(received: &Received, result: &Raw) -> Option<(&'static str, Raw, Raw)> {
+    let name = Kind::of(&received.call.method)?.member();
+    let members = result.members()?;
+    let items = members.get(name).filter(|items| items.elements().is_some())?;
+    Some((name, items, members.edit().remove(name).finish()))
+}
+
+fn looked_at(received: &Received, (shelf, found): (&Shelf, Findings), result: Raw) -> Result<Raw, Refusal> {
     let snapshot = &received.passage.identified.snapshot;
     let server = &shelf.server().entry().name;
     let measures = snapshot.inspecting.measures(server, Place::Result);

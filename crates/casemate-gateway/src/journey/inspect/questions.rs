@@ -25,10 +25,13 @@ const LEGACY: [&str; 2] = ["elicitationId", "task"];
 /// # Errors
 /// [`Code::CannotAsk`], in the form that the protocol prescribes.
 pub(super) fn allowed(call: &Call, result: &Members) -> Result<(), Refusal> {
+    let meta = &call.meta;
+    if call.method == Method::TasksGet && meta.revision.is_modern() {
+        return declared(call, result);
+    }
     if !modern::asks(result) {
         return Ok(());
     }
-    let meta = &call.meta;
     if !meta.revision.is_modern() {
         let message = "The server asked something in mid-call, in a form that this client's protocol revision does not have.";
         return Err(Refusal::new(Code::CannotAsk, message));
@@ -37,7 +40,18 @@ pub(super) fn allowed(call: &Call, result: &Members) -> Result<(), Refusal> {
         let message = format!("The server answered {} with questions.", call.method);
         return Err(Refusal::new(Code::BadAnswer, message));
     }
-    let Some(requests) = result.object("inputRequests") else { return Ok(()) };
+    declared(call, result)
+}
+
+/// Whether all questions of an answer are such as the client declared.
+fn declared(call: &Call, result: &Members) -> Result<(), Refusal> {
+    let Some(requests) = result.get("inputRequests").filter(|requests| *requests != Raw::NULL) else {
+        return Ok(());
+    };
+    let Some(requests) = requests.members() else {
+        let message = "The server asked something in a form that the protocol does not have.";
+        return Err(Refusal::new(Code::BadAnswer, message));
+    };
     let mut needs = BTreeSet::new();
     for (_, request) in requests.iter() {
         let need = request.members().and_then(|request| {
@@ -47,7 +61,7 @@ pub(super) fn allowed(call: &Call, result: &Members) -> Result<(), Refusal> {
             Refusal::new(Code::BadAnswer, "The server asked something that the protocol does not know.")
         })?);
     }
-    let missing = needs.into_iter().filter(|need| !need.is_met(&meta.capabilities));
+    let missing = needs.into_iter().filter(|need| !need.is_met(&call.meta.capabilities));
     undeclared(missing).map_or(Ok(()), Err)
 }
 

@@ -21,6 +21,7 @@ use crate::journey::authorize::Judged;
 use crate::journey::forward::Answered;
 use crate::journey::inspect::{content, members_of};
 use crate::journey::receive::Received;
+use crate::journey::state::{Stands, State};
 use crate::refusal::Refusal;
 use crate::snapshot::{Event, Interceptors, Matter, Phase};
 
@@ -78,12 +79,21 @@ pub(super) async fn replies(gate: &Arc<Gate>, judged: &mut Judged) -> Result<(),
         let from = (&*shelf, about.subject());
         content::replied(about.snapshot(), from, raw).map_err(|error| not_passing(&error.message))
     };
+    if about.interceptors().is_empty() {
+        return Ok(());
+    }
+    let open = open(gate, received, &shelf).await;
     let mut replies = given.edit();
-    for (key, reply) in given.iter() {
-        if let Some(event) = likeness(&reply) {
-            let heard = reply_of(gate, &about, (event, reply), &again).await?;
-            replies = replies.set(key.into_owned(), heard);
+    for (key, mut reply) in given.iter() {
+        // What the question was is known where it waits here. A modern server keeps it for itself.
+        let events = match open.iter().find(|(name, _)| **name == *key) {
+            Some((_, method)) => event(method).into_iter().collect(),
+            None => likenesses(&reply),
+        };
+        for event in events {
+            reply = reply_of(gate, &about, (event, reply), &again).await?;
         }
+        replies = replies.set(key.into_owned(), reply);
     }
     let replies = replies.finish();
     if replies != *given.raw() {
@@ -91,6 +101,23 @@ pub(super) async fn replies(gate: &Arc<Gate>, judged: &mut Judged) -> Result<(),
         *params = params.edit().set("inputResponses", replies).members();
     }
     Ok(())
+}
+
+/// The questions that wait here for what a request brings, by their names.
+async fn open(gate: &Arc<Gate>, received: &Received, shelf: &Shelf) -> Vec<(Box<str>, Method)> {
+    let params = &received.call.params;
+    if received.call.method == Method::TasksUpdate {
+        let subject = received.passage.identified.subject.id.clone();
+        let id = params.string("taskId").unwrap_or_default();
+        let key = (subject, shelf.server().entry().name.clone(), id.into());
+        let Some(attending) = gate.tasks().attended().find(&key) else { return Vec::new() };
+        return attending.look().await.into_iter().map(|open| (open.key, open.method)).collect();
+    }
+    let state = params.string("requestState").unwrap_or_default();
+    match State::of(received, shelf).open(gate, &state) {
+        Ok(Stands::ForCall(number, _)) => gate.parked().asked(number),
+        _ => Vec::new(),
+    }
 }
 
 /// The questions that a modern server put into its result.
@@ -202,14 +229,24 @@ fn event(method: &Method) -> Option<Event> {
     }
 }
 
-/// What a reply is one to, by its looks: a modern request does not say. What cannot be told is taken for the model's.
-fn likeness(reply: &Raw) -> Option<Event> {
-    let reply = reply.members()?;
-    if reply.has("action") && !reply.has("role") {
-        return Some(Event::Elicitation);
-    }
+/// All that a reply could be one to, by its looks: a modern request does not say. Whoever adds to a reply what belongs to another
+/// kind is judged as both.
+fn likenesses(reply: &Raw) -> Vec<Event> {
+    let Some(reply) = reply.members() else { return Vec::new() };
+    let is_block = |content: Raw| {
+        content.elements().is_some() || content.members().is_some_and(|content| content.has("type"))
+    };
+    let is_answer = reply.has("action");
+    let is_models = reply.has("role") || reply.has("model") || reply.get("content").is_some_and(is_block);
     let is_roots = reply.has("roots") && !reply.has("content");
-    (!is_roots).then_some(Event::Sampling)
+    let mut events = Vec::new();
+    if is_answer {
+        events.push(Event::Elicitation);
+    }
+    if is_models || !(is_answer || is_roots) {
+        events.push(Event::Sampling);
+    }
+    events
 }
 
 fn told(refusal: &Refusal) -> ErrorObject {

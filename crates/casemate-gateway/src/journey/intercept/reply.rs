@@ -4,6 +4,7 @@
 //! What a mutator makes of it is held against all that an answer of the server is held against, here to name who is at fault, and
 //! once more on its way to the client.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use casemate_inspect::{Findings, Place};
@@ -11,6 +12,8 @@ use casemate_mcp::call::Answer;
 use casemate_mcp::frame::ErrorObject;
 use casemate_mcp::json::{Members, Raw};
 use casemate_mcp::method::Method;
+use casemate_mcp::task::Status;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{About, Round, matter, not_passing};
@@ -25,28 +28,47 @@ use crate::snapshot::{Interceptor, Phase, Sight};
 /// Members that say what a result is, or that only their writer understands. No judge changes them.
 const FIXED: [&str; 6] = ["resultType", "requestState", "task", "taskId", "nextCursor", "inputRequests"];
 
+/// What a task came to. No judge makes it up.
+const OUTCOME: [&str; 3] = ["result", "error", "status"];
+
 /// The answer, changed or not, and what was found in it and said of it.
 pub(super) async fn judged(
     gate: &Arc<Gate>,
     mut answered: Answered,
 ) -> Result<(Answered, Findings), Refusal> {
     let mut found = answered.received.flagged.take().map(|flagged| *flagged).unwrap_or_default();
-    let (round, mut answer) = {
-        let (received, target) = (&answered.received, &answered.target);
-        let Some(matter) = matter(received, target, Phase::Response) else { return Ok((answered, found)) };
-        let chosen = received.passage.identified.snapshot.interceptors.about(&matter);
-        let Some(answer) = Shown::of(received, &answered.answer).filter(|_| !chosen.is_empty()) else {
-            return Ok((answered, found));
-        };
-        let about = About::of(received, matter.server);
-        (Round { gate, about, event: matter.event, phase: Phase::Response, chosen }, answer)
-    };
     let (received, target) = (&answered.received, &answered.target);
+    let Some(matter) = matter(received, target, Phase::Response) else { return Ok((answered, found)) };
+    let chosen = received.passage.identified.snapshot.interceptors.about(&matter);
+    if chosen.is_empty() {
+        return Ok((answered, found));
+    }
+    let about = About::of(received, matter.server);
+    let round = Round { gate, about, event: matter.event, phase: Phase::Response, chosen };
+    let mut changed = None;
+    for part in Shown::all(received, &answered.answer) {
+        if let Some(part) = heard(&round, (received, target), part, &mut found).await? {
+            changed = Some(part.finish(changed.as_ref().unwrap_or(&answered.answer)));
+        }
+    }
+    if let Some(answer) = changed {
+        answered.answer = answer;
+    }
+    Ok((answered, found))
+}
+
+/// What all who are asked make of one part of an answer; `None` where they leave it as it is.
+async fn heard(
+    round: &Round<'_>,
+    (received, target): (&Received, &Target),
+    mut answer: Shown,
+    found: &mut Findings,
+) -> Result<Option<Shown>, Refusal> {
     let mut is_changed = false;
     for mutator in round.mutators() {
         let (payload, seen) = answer.view(received, target, mutator.sight)?;
         let said = round.ask(mutator, payload.clone()).await;
-        if let Some(changed) = round.change(mutator, said, &mut found)? {
+        if let Some(changed) = round.change(mutator, said, found)? {
             // What was taken out before it saw it is out, and is told of all the same.
             if let Some(shelf) = target.shelf() {
                 shelf.tell_planted(&seen, |server| content::answered(server, received));
@@ -63,11 +85,8 @@ pub(super) async fn judged(
     }
     let view =
         |validator: &Interceptor| answer.view(received, target, validator.sight).map(|(payload, _)| payload);
-    round.validate(view, &mut found).await?;
-    if is_changed {
-        answered.answer = answer.finish(&answered.answer);
-    }
-    Ok((answered, found))
+    round.validate(view, found).await?;
+    Ok(is_changed.then_some(answer))
 }
 
 /// What a judge is shown of an answer.
@@ -81,29 +100,57 @@ struct Shown {
 enum Part {
     /// The result.
     Result,
-    /// The result of a task, within what `tasks/get` answers.
+    /// The result of a task, within what is answered about it.
     OfTask,
+    /// The error that a task ended with, within the same: an object with nothing but `error`.
+    ErrorOfTask,
+    /// Whatever else is in what is answered about a task.
+    AboutTask,
     /// An error of the server: an object with nothing but `error`.
     Error,
 }
 
 impl Shown {
-    /// `None` when there is nothing that the event is about.
-    fn of(received: &Received, answer: &Answer) -> Option<Shown> {
+    /// All parts of an answer that say something, each of which is shown by itself.
+    fn all(received: &Received, answer: &Answer) -> Vec<Shown> {
         match answer {
             Answer::Error(error) => {
                 let error = json!({ "code": error.code, "message": error.message, "data": error.data });
-                Some(Shown { payload: Raw::of(&json!({ "error": error })), part: Part::Error })
-            }
-            Answer::Result(result) if received.call.method == Method::TasksGet => {
-                let payload = result.members()?.get("result").filter(|own| own.members().is_some())?;
-                Some(Shown { payload, part: Part::OfTask })
+                vec![Shown { payload: Raw::of(&json!({ "error": error })), part: Part::Error }]
             }
             Answer::Result(result) => {
-                let members = content::unclaimed(result.members()?);
-                Some(Shown { payload: members.raw().clone(), part: Part::Result })
+                let Some(members) = result.members().map(content::unclaimed) else { return Vec::new() };
+                match received.call.method {
+                    Method::TasksGet | Method::TasksUpdate | Method::TasksCancel => {
+                        Shown::of_task(received, &members)
+                    }
+                    _ => vec![Shown { payload: members.raw().clone(), part: Part::Result }],
+                }
             }
         }
+    }
+
+    /// The result and the error of a task are shown as those of a call are; what is asked is shown as a question.
+    fn of_task(received: &Received, answer: &Members) -> Vec<Shown> {
+        let mut parts = Vec::new();
+        let mut rest = answer.edit();
+        if received.call.meta.revision.is_modern() {
+            rest = rest.remove("inputRequests");
+        }
+        if let Some(payload) = answer.get("result").filter(|result| result.members().is_some()) {
+            rest = rest.remove("result");
+            parts.push(Shown { payload, part: Part::OfTask });
+        }
+        if let Some(error) = answer.get("error") {
+            rest = rest.remove("error");
+            let payload = Members::empty().edit().set("error", error).finish();
+            parts.push(Shown { payload, part: Part::ErrorOfTask });
+        }
+        let rest = rest.members();
+        if !rest.iter().all(|(name, value)| is_plain(&received.call.params, &rest, (&name, &value))) {
+            parts.push(Shown { payload: rest.raw().clone(), part: Part::AboutTask });
+        }
+        parts
     }
 
     /// What may be seen of it, and what was found in it on the way.
@@ -129,13 +176,18 @@ impl Shown {
         let (Some(before), Some(after)) = (seen.members(), changed.members()) else {
             return Err(not_passing("it is no object"));
         };
-        if self.part == Part::Error {
+        if matches!(self.part, Part::Error | Part::ErrorOfTask) {
             let code = |members: &Members| members.object("error").and_then(|error| error.get("code"));
             let is_one = after.len() == 1 && code(&after) == code(&before);
             let says = after.object("error").is_some_and(|error| error.string("message").is_some());
             if !is_one || !says {
                 return Err(not_passing("an error stays an error, of its code, with a message"));
             }
+        }
+        if let Some(new) = OUTCOME.into_iter().find(|name| after.has(name) && !before.has(name))
+            && self.part == Part::AboutTask
+        {
+            return Err(not_passing(&format!("it adds `{new}`")));
         }
         for name in FIXED {
             if !same(before.get(name).as_ref(), after.get(name).as_ref()) {
@@ -174,6 +226,26 @@ impl Shown {
                     result.members().map(|members| members.edit().set("result", self.payload).finish());
                 Answer::Result(whole.unwrap_or_else(|| result.clone()))
             }
+            (Part::ErrorOfTask, Answer::Result(result)) => {
+                let error = self.payload.members().and_then(|payload| payload.get("error"));
+                let whole = result.members().zip(error);
+                let whole = whole.map(|(members, error)| members.edit().set("error", error).finish());
+                Answer::Result(whole.unwrap_or_else(|| result.clone()))
+            }
+            (Part::AboutTask, Answer::Result(result)) => {
+                let whole = result.members().zip(self.payload.members()).map(|(whole, own)| {
+                    // What was shown by itself. A result that is no object was not.
+                    let result = whole.get("result").filter(|result| result.members().is_some());
+                    let apart = [
+                        ("result", result),
+                        ("error", whole.get("error")),
+                        ("inputRequests", whole.get("inputRequests")),
+                    ];
+                    let apart = apart.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                    apart.fold(own.edit(), |edit, (name, value)| edit.set(name, value)).finish()
+                });
+                Answer::Result(whole.unwrap_or_else(|| result.clone()))
+            }
             (Part::Error, Answer::Error(error)) => {
                 let own = self.payload.members().and_then(|payload| payload.object("error"));
                 let message = own.as_ref().and_then(|own| own.string("message"));
@@ -182,6 +254,18 @@ impl Shown {
             }
             _ => Answer::Result(self.payload),
         }
+    }
+}
+
+/// Whether a member of what is answered about a task is of the protocol's and says nothing in words.
+fn is_plain(params: &Members, task: &Members, (name, value): (&str, &Raw)) -> bool {
+    match name {
+        "taskId" => value.string().map(Cow::into_owned) == params.string("taskId"),
+        "resultType" => value.string().as_deref() == Some("complete"),
+        "status" => Status::of(task).is_some(),
+        "createdAt" | "lastUpdatedAt" => value.string().is_some_and(|at| at.parse::<Timestamp>().is_ok()),
+        "ttl" | "ttlMs" | "pollInterval" | "pollIntervalMs" => value.parse::<Option<u64>>().is_ok(),
+        _ => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Servers behind pipes, which stand for processes.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,10 @@ use std::time::Duration;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
-use tokio::io::{AsyncWrite, DuplexStream, ReadHalf, WriteHalf};
+use serde_json::Value;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::background;
@@ -19,11 +23,45 @@ use crate::upstream::report::CellReport;
 use crate::upstream::{Exit, Input, Launch, Launcher, Overrun, Process, ProcessHandle, Soon};
 
 /// Starts fixtures behind pipes instead of processes; the program's name is the era.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::tests) struct Links {
     pub(in crate::tests) guards: Mutex<Vec<Arc<Guard>>>,
     /// What was written to all of them.
     pub(super) sent: Arc<Mutex<Vec<u8>>>,
+    /// What the program `plays` does.
+    play: Arc<Mutex<Option<Arc<Play>>>>,
+}
+
+/// What a server writes for a message that it gets.
+pub(in crate::tests) type Play = dyn Fn(&Value) -> Vec<Value> + Send + Sync;
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Links")
+    }
+}
+
+impl Links {
+    /// Says what the program `plays` does from now on.
+    pub(in crate::tests) fn play(&self, play: impl Fn(&Value) -> Vec<Value> + Send + Sync + 'static) {
+        *self.play.lock().unwrap() = Some(Arc::new(play));
+    }
+}
+
+/// Serves one client until its input ends.
+async fn played<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    play: Arc<Mutex<Option<Arc<Play>>>>,
+    reader: R,
+    mut writer: W,
+) {
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let play = play.lock().unwrap().clone().unwrap();
+        for message in play(&serde_json::from_str(&line).unwrap()) {
+            // Whoever it is for may be gone; the input ends next.
+            _ = writer.write_all(format!("{message}\n").as_bytes()).await;
+        }
+    }
 }
 
 struct Link(Arc<Guard>);
@@ -115,6 +153,10 @@ impl Launcher for Links {
             let program = command.program.as_str();
             if program == "script" {
                 return Ok(beside(script::serve));
+            }
+            if program == "plays" {
+                let play = Arc::clone(&self.play);
+                return Ok(beside(move |reader, writer| played(play, reader, writer)));
             }
             if program == "says-token" {
                 return Ok(hostile_process(Hostile::new(Kind::Says, Era::Dual).say(TOKEN)));

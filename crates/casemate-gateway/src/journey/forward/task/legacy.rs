@@ -86,7 +86,11 @@ pub(super) async fn followed(asked: Asked<'_>) -> Result<Answer, Refusal> {
             }
             Some(Status::Failed) => return Ok(Answer::Error(error_of(&told))),
             Some(Status::Cancelled) => return Ok(invalid("The task was canceled.")),
-            Some(Status::InputRequired) => reply(asked, &told, &mut answered).await?,
+            Some(Status::InputRequired) => {
+                if let Some(error) = reply(asked, &told, &mut answered).await? {
+                    return Ok(Answer::Error(error));
+                }
+            }
             Some(Status::Working) | None => {}
         }
         if clock::instant() >= until {
@@ -100,15 +104,20 @@ pub(super) async fn followed(asked: Asked<'_>) -> Result<Answer, Refusal> {
     }
 }
 
-/// Puts what a task asks to the client, and hands its replies over.
-async fn reply(asked: Asked<'_>, told: &Members, answered: &mut HashSet<String>) -> Result<(), Refusal> {
+/// Puts what a task asks to the client, and hands its replies over; the error of a server that does not take them, which goes the
+/// way of every other word of a server.
+async fn reply(
+    asked: Asked<'_>,
+    told: &Members,
+    answered: &mut HashSet<String>,
+) -> Result<Option<ErrorObject>, Refusal> {
     let requests = told.object("inputRequests").unwrap_or_else(Members::empty);
     let empty = Members::empty();
     let fresh = requests.iter().filter(|(key, _)| !answered.contains(key.as_ref()));
     let fresh =
         fresh.fold(empty.edit(), |edit, (key, request)| edit.set(key.into_owned(), request)).members();
     if fresh.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let limit = asked.received.passage.identified.snapshot.limits.questions.rounds_max;
     if answered.len() >= limit as usize {
@@ -117,13 +126,8 @@ async fn reply(asked: Asked<'_>, told: &Members, answered: &mut HashSet<String>)
     let replies = rounds::replies(asked.gate, asked.received, (asked.shelf, &fresh)).await?;
     answered.extend(fresh.iter().map(|(key, _)| key.into_owned()));
     match asked.ask(Method::TasksUpdate, Some(("inputResponses", replies))).await? {
-        Answer::Result(_) => Ok(()),
-        Answer::Error(error) => {
-            let server = &asked.shelf.server().entry().name;
-            let message =
-                format!("The server {server} did not take the replies to its questions: {}.", error.message);
-            Err(Refusal::new(Code::BadAnswer, message))
-        }
+        Answer::Result(_) => Ok(None),
+        Answer::Error(error) => Ok(Some(error)),
     }
 }
 
