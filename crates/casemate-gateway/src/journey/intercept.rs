@@ -140,8 +140,10 @@ fn matter<'a>(received: &Received, target: &'a Target, phase: Phase) -> Option<M
         (Method::ResourcesRead, _) => (Event::ResourcesRead, None),
         // The result of a tool that is fetched later is a tool's result, of that tool where it is remembered.
         (Method::TasksResult | Method::TasksGet, target) if phase == Phase::Response => {
-            let Target::Task { item, .. } = target else { return None };
-            (Event::ToolsCall, item.as_ref().map(|item| &*item.name))
+            let Target::Task { tools, .. } = target else { return None };
+            // Where it could be of several, everybody is asked.
+            let sole = tools.first().filter(|_| tools.len() == 1);
+            (Event::ToolsCall, sole.map(|tool| &**tool))
         }
         _ => return None,
     };
