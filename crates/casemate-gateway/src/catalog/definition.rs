@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use casemate_inspect::names::{Look, words};
 use casemate_mcp::json::{Members, Raw};
@@ -280,8 +279,6 @@ pub struct Definitions {
     pub(super) names: Arc<OwnNames>,
     /// What the server says it is.
     pub(super) info: Option<Raw>,
-    /// For how long the server says that its lists hold.
-    pub(super) holds_for: Option<Duration>,
     /// The server gives tasks to clients that know the extension.
     pub(super) gives_tasks: bool,
 }
@@ -354,7 +351,6 @@ impl Definitions {
             doubled: self.doubled.clone(),
             names: Arc::clone(&self.names),
             info: self.info.clone(),
-            holds_for: self.holds_for,
             gives_tasks: self.gives_tasks,
         }
     }

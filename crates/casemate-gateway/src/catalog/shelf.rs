@@ -76,6 +76,8 @@ pub struct Common {
 struct Loaded {
     definitions: Arc<Definitions>,
     at: Instant,
+    /// For how long the server said so, when it listed them the last time.
+    holds_for: Option<Duration>,
     from: From,
 }
 
@@ -113,7 +115,8 @@ impl Shelf {
             shelf.gives_tasks.store(remembered.definitions.gives_tasks, Ordering::Relaxed);
             let definitions = Arc::new(shelf.judged(&remembered.definitions));
             let from = From::Memory { has_resources: remembered.has_resources };
-            shelf.current.store(Some(Arc::new(Loaded { definitions, at: clock::instant(), from })));
+            let (at, holds_for) = (clock::instant(), None);
+            shelf.current.store(Some(Arc::new(Loaded { definitions, at, holds_for, from })));
         }
         shelf
     }
@@ -185,7 +188,8 @@ impl Shelf {
         if definitions.same(&loaded.definitions) {
             return;
         }
-        let anew = Arc::new(Loaded { definitions, at: loaded.at, from: loaded.from });
+        let Loaded { at, holds_for, from, .. } = *loaded;
+        let anew = Arc::new(Loaded { definitions, at, holds_for, from });
         // A load that ended meanwhile has judged by the same pins.
         let before = self.current.compare_and_swap(&Some(Arc::clone(&loaded)), Some(anew));
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
@@ -273,7 +277,7 @@ impl Shelf {
             let is_enough = matches!(age, Age::Any(kind) if kind != Kind::Resources || !has_resources);
             return is_enough.then(|| Arc::clone(&loaded.definitions));
         }
-        let holds_for = loaded.definitions.holds_for.unwrap_or(HOLDS_MAX).clamp(HOLDS_MIN, HOLDS_MAX);
+        let holds_for = loaded.holds_for.unwrap_or(HOLDS_MAX).clamp(HOLDS_MIN, HOLDS_MAX);
         let old = clock::instant().duration_since(loaded.at);
         if old > holds_for * RENEWED_AFTER.0 / RENEWED_AFTER.1 {
             self.begin(caller);
@@ -312,7 +316,8 @@ impl Shelf {
         }
         // Cleared before asking: a change that is announced while we read counts as a change after it.
         self.stale.store(false, Ordering::Release);
-        let new = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release))?;
+        let fetched = self.fetch(caller).await.inspect_err(|_| self.stale.store(true, Ordering::Release));
+        let (new, holds_for) = fetched?;
         let new = self.judged(&new);
         let before = self.current.load_full();
         let old = before.as_ref().map(|before| Arc::clone(&before.definitions));
@@ -333,7 +338,7 @@ impl Shelf {
         };
         self.remember(&definitions);
         let (at, from) = (clock::instant(), From::Server);
-        self.current.store(Some(Arc::new(Loaded { definitions, at, from })));
+        self.current.store(Some(Arc::new(Loaded { definitions, at, holds_for, from })));
         if changed && (self.missed.swap(false, Ordering::AcqRel) || is_news) {
             self.tell_changed();
         } else if changed {
@@ -354,10 +359,11 @@ impl Shelf {
         }
     }
 
-    async fn fetch(&self, caller: &Caller) -> Result<Definitions, Fault> {
+    /// What the server lists now, and for how long it says that this holds.
+    async fn fetch(&self, caller: &Caller) -> Result<(Definitions, Option<Duration>), Fault> {
         let hello = self.server.hello(caller).await?;
         self.note(&hello);
-        let mut definitions = Definitions::default();
+        let (mut definitions, mut holds_for) = (Definitions::default(), None);
         let hello = &hello;
         let kinds = Kind::ALL.map(|kind| async move {
             let declared = hello.capabilities.has(kind.capability());
@@ -368,16 +374,16 @@ impl Shelf {
         for (kind, list) in Kind::ALL.into_iter().zip([tools, prompts, resources, templates]) {
             let list = list?;
             if kind.pinned().is_some() {
-                definitions.holds_for = [definitions.holds_for, list.holds_for].into_iter().flatten().min();
+                holds_for = [holds_for, list.holds_for].into_iter().flatten().min();
             }
             for item in list.items {
                 definitions.add(kind, item);
             }
         }
-        definitions.info = hello.server_info.clone();
+        definitions.info = hello.server_info.as_ref().map(Raw::detached);
         definitions.gives_tasks = self.gives_tasks();
         definitions.names = Arc::new(OwnNames::of(&definitions));
-        Ok(definitions)
+        Ok((definitions, holds_for))
     }
 
     /// Whether a definition can be used at all. Over HTTP, a tool whose annotations of headers cannot be kept to is none; the
@@ -407,9 +413,7 @@ impl Shelf {
             bytes += page.raw().as_bytes().len();
             let holds_for = page.get("ttlMs").and_then(|raw| raw.parse().ok()).map(Duration::from_millis);
             list.holds_for = [list.holds_for, holds_for].into_iter().flatten().min();
-            let listed = page.get(kind.member()).and_then(|list| list.elements()).unwrap_or_default();
-            let items = listed.iter().filter_map(|raw| Item::read(kind, name, raw));
-            list.items.extend(items.filter(|item| self.takes(item)));
+            list.items.extend(items(kind, name, &page).into_iter().filter(|item| self.takes(item)));
             match page.get("nextCursor").filter(|cursor| cursor.string().is_some()) {
                 Some(cursor) if list.items.len() < ITEMS_MAX && bytes < LIST_BYTES_MAX => {
                     params = Members::empty()
@@ -425,6 +429,12 @@ impl Shelf {
         list.items.truncate(ITEMS_MAX);
         Ok(list)
     }
+}
+
+/// The items of a page, in memory of their own: they stay, and nothing of the message around them does.
+fn items(kind: Kind, server: &ServerName, page: &Members) -> Vec<Item> {
+    let listed = page.get(kind.member()).and_then(|list| list.elements()).unwrap_or_default();
+    listed.iter().filter_map(|raw| Item::read(kind, server, &raw.detached())).collect()
 }
 
 /// One list of a server, from its first page to its last.
@@ -444,4 +454,23 @@ fn own_call(kind: Kind, params: Members, caller: &Caller) -> Call {
         log_level: None,
     };
     Call { method: kind.method(), params, meta }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use casemate_mcp::json::Limits;
+
+    use super::*;
+
+    #[test]
+    fn a_padded_page_stayed_for_as_long_as_its_tools() {
+        let (one, pad) = (ServerName::parse("one").unwrap(), "x".repeat(9999));
+        let message = Bytes::from(format!(r#"{{"pad":"{pad}","result":{{"tools":[{{"name":"t"}}]}}}}"#));
+        let page = Raw::check(message.clone(), &Limits::default()).unwrap().members().unwrap();
+        let tools = items(Kind::Tools, &one, &page.object("result").unwrap());
+        drop(page);
+        assert_eq!(tools.len(), 1);
+        assert!(message.is_unique(), "nothing of it is kept alive");
+    }
 }

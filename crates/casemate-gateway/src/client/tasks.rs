@@ -13,9 +13,6 @@ pub(crate) use attended::{Attended, Attending, Looked};
 use begun::Begun;
 pub(crate) use kept::{Kept, KeptTask};
 
-/// Longest id of a task that is remembered, in bytes.
-const ID_MAX: usize = 1024;
-
 /// What is known of tasks.
 #[derive(Debug, Default)]
 pub struct Tasks {
@@ -25,21 +22,23 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Remembers who began a task, with which tool. The first one keeps it.
+    /// Remembers who began a task, with which tool. An id that a server gives once more is the newest owner's, and of all the
+    /// tools that its owner began it with.
     pub fn begin(&self, (server, id): (&ServerName, &str), owner: &SubjectId, tool: Option<&str>) {
         self.begun.begin((server, id), owner, tool);
     }
 
-    /// Whether the subject began that task.
+    /// Whether the subject began that task, and nobody else one of the same id since.
     #[must_use]
     pub fn is_own(&self, server: &ServerName, id: &str, subject: &SubjectId) -> bool {
         self.begun.is_own((server, id), subject)
     }
 
-    /// The tool with which the subject began that task, as long as it is remembered.
+    /// The tools with which the subject began tasks of that id, the newest last; nearly always one, and none where that is
+    /// not remembered. `None` for an id that stands for too many of them to be judged.
     #[must_use]
-    pub fn tool(&self, server: &ServerName, id: &str, subject: &SubjectId) -> Option<Box<str>> {
-        self.begun.tool((server, id), subject)
+    pub fn tools(&self, server: &ServerName, id: &str, subject: &SubjectId) -> Option<Vec<Box<str>>> {
+        self.begun.tools((server, id), subject)
     }
 
     /// Those that we keep.

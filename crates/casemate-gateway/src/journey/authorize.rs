@@ -15,7 +15,7 @@ use super::identify::Identified;
 use super::receive::Received;
 use super::route::{About, Target, denied_by, no_item, no_resource};
 use super::stepup;
-use crate::catalog::{Item, Kind};
+use crate::catalog::{Item, Kind, Shelf};
 use crate::clock;
 use crate::gate::Gate;
 use crate::refusal::{Code, Refusal, Remediation};
@@ -94,7 +94,11 @@ pub(super) fn decide(gate: &Gate, checked: Checked) -> Result<Judged, Refusal> {
         Some(action) => flow::judged(gate, &checked, judged(&checked, action, resource))?,
     };
     match decision.effect {
-        Effect::Allow | Effect::Ask(_) if is_anothers_task(gate, &checked) => Err(no_task(&checked.received)),
+        Effect::Allow | Effect::Ask(_)
+            if is_anothers_task(gate, &checked) || is_of_unseen(identified, &checked.target) =>
+        {
+            Err(no_task(&checked.received))
+        }
         Effect::Allow => Ok(Judged::Permitted(Permitted { checked, decision, _seal: Seal })),
         Effect::Ask(answerer) => Ok(Judged::Asked(Asked { checked, decision, answerer })),
         Effect::Deny => {
@@ -169,7 +173,9 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
         }
         // Whoever may no longer know of the tool may not ask what became of it either. Its arguments were judged when the
         // task began.
-        Target::Task { item: Some(item), .. } => (Some(Action::List), Resource::Tool(server, &item.name)),
+        Target::Task { tools, .. } if let Some(tool) = tools.last() => {
+            (Some(Action::List), Resource::Tool(server, tool))
+        }
         Target::Relay { .. } if Kind::of(method).is_some() => (Some(Action::List), Resource::Server(server)),
         // A method that we do not know is judged like a tool of that name: `server/*` allows it, a list of
         // tools does not.
@@ -181,12 +187,23 @@ fn question(checked: &Checked) -> (Option<Action>, Resource<'_>) {
 
 /// Whether a task is asked for that this subject did not begin, at a server that could not tell.
 fn is_anothers_task(gate: &Gate, checked: &Checked) -> bool {
-    let received = &checked.received;
     let Target::Task { shelf, .. } = &checked.target else { return false };
+    let id = checked.received.call.params.string("taskId").unwrap_or_default();
+    is_anothers(gate, &checked.received, (shelf, &id))
+}
+
+/// Whether a server that could not tell has a task under this id that the subject did not begin.
+pub(super) fn is_anothers(gate: &Gate, received: &Received, (shelf, id): (&Shelf, &str)) -> bool {
     let entry = shelf.server().entry();
-    let id = received.call.params.string("taskId").unwrap_or_default();
     let subject = &received.passage.identified.subject.id;
-    entry.mixes_subjects() && !gate.tasks().is_own(&entry.name, &id, subject)
+    entry.mixes_subjects() && !gate.tasks().is_own(&entry.name, id, subject)
+}
+
+/// Whether a task could be of a tool that the subject may not know of any more.
+fn is_of_unseen(identified: &Identified, target: &Target) -> bool {
+    let Target::Task { shelf, tools, .. } = target else { return false };
+    let server = &shelf.server().entry().name;
+    tools.len() > 1 && tools.iter().any(|tool| !is_seen(identified, Resource::Tool(server, tool)))
 }
 
 /// A modern client that did not declare the extension is told so first, as the protocol prescribes; that says nothing of

@@ -70,24 +70,34 @@ pub(super) fn arguments(free: Free) -> Result<Checked, Refusal> {
     Ok(Checked { received, target, param_headers, _seal: Seal })
 }
 
-/// What was not approved is not used, whatever it says.
+/// What was not approved is not used, whatever it says; nor is what it comes to later.
 fn approved(target: &Target) -> Result<(), Refusal> {
-    let Target::Item { shelf, kind, item, standing, .. } = target else { return Ok(()) };
+    match target {
+        Target::Item { shelf, kind, item, standing, .. } => stands(shelf, (*kind, &item.name), *standing),
+        Target::Task { shelf, tools, .. } => {
+            let Some(known) = shelf.known() else { return Ok(()) };
+            let judge = |tool: &str| stands(shelf, (Kind::Tools, tool), known.standing(Kind::Tools, tool));
+            tools.iter().try_for_each(|tool| judge(tool))
+        }
+        Target::Own(_) | Target::Uri { .. } | Target::Completion { .. } | Target::Relay { .. } => Ok(()),
+    }
+}
+
+fn stands(shelf: &Shelf, (kind, name): (Kind, &str), standing: Standing) -> Result<(), Refusal> {
     let (server, noun) = (&shelf.server().entry().name, kind.noun());
     let what = match standing {
         Standing::Approved => return Ok(()),
         Standing::Unlocked => {
             let message = format!(
-                "The {noun} {:?} of the server {server} is not in the lock file that this gateway is held to.",
-                item.name
+                "The {noun} {name:?} of the server {server} is not in the lock file that this gateway is held to."
             );
             return Err(Refusal::new(Code::Unlocked, message));
         }
         Standing::New => {
-            format!("The {noun} {:?} of the server {server} waits for a person's approval", item.name)
+            format!("The {noun} {name:?} of the server {server} waits for a person's approval")
         }
         Standing::Changed => {
-            format!("The {noun} {:?} of the server {server} has changed since it was approved", item.name)
+            format!("The {noun} {name:?} of the server {server} has changed since it was approved")
         }
     };
     Err(Refusal::new(Code::Unapproved, format!("{what}: `casemate pin review {server}` shows it.")))

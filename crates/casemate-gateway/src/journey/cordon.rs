@@ -38,7 +38,15 @@ struct Seal;
 pub(super) struct Cordon<'g> {
     quarantine: &'g Quarantine,
     subject: SubjectId,
-    target: OnceLock<(Arc<Shelf>, Option<Arc<Item>>)>,
+    target: OnceLock<(Arc<Shelf>, Tools)>,
+}
+
+/// The tools of one server that a request is about.
+enum Tools {
+    None,
+    One(Arc<Item>),
+    /// Those that may have begun a task.
+    Began(Vec<Box<str>>),
 }
 
 impl<'g> Cordon<'g> {
@@ -63,7 +71,7 @@ impl<'g> Cordon<'g> {
     pub(super) fn pass(&self, routed: Routed) -> Result<Free, Refusal> {
         if let Some(shelf) = routed.target.shelf() {
             // Known before it is judged: what is put in after that strikes the call.
-            _ = self.target.set((Arc::clone(shelf), tool(&routed.target)));
+            _ = self.target.set((Arc::clone(shelf), tools(&routed.target)));
         }
         match self.kept() {
             Some(refusal) => Err(refusal),
@@ -86,15 +94,17 @@ impl<'g> Cordon<'g> {
     }
 
     fn kept(&self) -> Option<Refusal> {
-        let (shelf, item) = self.target.get()?;
+        let (shelf, tools) = self.target.get()?;
         let server = &shelf.server().entry().name;
-        match item {
-            Some(item) => {
-                let entry = self.quarantine.of_tool(server.as_str(), &item.name)?;
-                Some(of_target(&entry, (server, Some(&item.name))))
-            }
-            None => of_shelf(self.quarantine, shelf).err(),
+        match tools {
+            Tools::None => self.source((server, None)),
+            Tools::One(item) => self.source((server, Some(&item.name))),
+            Tools::Began(all) => all.iter().find_map(|tool| self.source((server, Some(tool)))),
         }
+    }
+
+    fn source(&self, source: (&ServerName, Option<&str>)) -> Option<Refusal> {
+        of_source(self.quarantine, source).err()
     }
 }
 
@@ -116,22 +126,22 @@ pub(super) fn admitted(quarantine: &Quarantine, subject: &SubjectId) -> Result<(
 /// # Errors
 /// [`Code::Quarantined`].
 pub(super) fn of_shelf(quarantine: &Quarantine, shelf: &Shelf) -> Result<(), Refusal> {
-    let server = &shelf.server().entry().name;
-    match quarantine.of_server(server.as_str()) {
-        Some(entry) => Err(of_target(&entry, (server, None))),
-        None => Ok(()),
-    }
+    of_source(quarantine, (&shelf.server().entry().name, None))
 }
 
-/// Whether what a tool answered before may be shown.
+/// Whether what a tool answers, or has answered before, may be shown; of a server where it is not known which.
 ///
 /// # Errors
 /// [`Code::Quarantined`].
-pub(super) fn of_tool(quarantine: &Quarantine, (server, tool): (&ServerName, &str)) -> Result<(), Refusal> {
-    match quarantine.of_tool(server.as_str(), tool) {
-        Some(entry) => Err(of_target(&entry, (server, Some(tool)))),
-        None => Ok(()),
-    }
+pub(super) fn of_source(
+    quarantine: &Quarantine,
+    (server, tool): (&ServerName, Option<&str>),
+) -> Result<(), Refusal> {
+    let entry = match tool {
+        Some(tool) => quarantine.of_tool(server.as_str(), tool),
+        None => quarantine.of_server(server.as_str()),
+    };
+    entry.map_or(Ok(()), |entry| Err(of_target(&entry, (server, tool))))
 }
 
 fn of_target(entry: &Entry, (server, tool): (&ServerName, Option<&str>)) -> Refusal {
@@ -150,11 +160,10 @@ fn told(refusal: Refusal, entry: &Entry) -> Refusal {
     refusal.with_retry(retry).with_detail(format_args!("{}: {} (by {})", entry.ward, entry.reason, entry.by))
 }
 
-fn tool(target: &Target) -> Option<Arc<Item>> {
+fn tools(target: &Target) -> Tools {
     match target {
-        Target::Item { kind: Kind::Tools, item, .. } | Target::Task { item: Some(item), .. } => {
-            Some(Arc::clone(item))
-        }
-        _ => None,
+        Target::Item { kind: Kind::Tools, item, .. } => Tools::One(Arc::clone(item)),
+        Target::Task { tools, .. } if !tools.is_empty() => Tools::Began(tools.clone()),
+        _ => Tools::None,
     }
 }

@@ -53,9 +53,9 @@ fn note(gate: &Gate, received: &Received, labels: Labels) {
 }
 
 /// Notes that a conversation is about to see what a tool answered before, perhaps in another one.
-pub(super) fn seen_again(gate: &Gate, received: &Received, (server, tool): (&ServerName, &str)) {
+pub(super) fn seen_again(gate: &Gate, received: &Received, (server, tool): (&ServerName, Option<&str>)) {
     let flows = &received.passage.identified.snapshot.flows;
-    note(gate, received, flows.labels(server, (!tool.is_empty()).then_some(tool)));
+    note(gate, received, flows.labels(server, tool));
 }
 
 /// The labels of what is asked for. A list has none: definitions are judged by themselves, and say nothing of anybody.
@@ -64,9 +64,11 @@ fn labels(received: &Received, target: &Target) -> Labels {
     let Some(shelf) = target.shelf() else { return Labels::NONE };
     let server = &shelf.server().entry().name;
     match target {
-        Target::Item { kind: Kind::Tools, item, .. } | Target::Task { item: Some(item), .. } => {
-            flows.labels(server, Some(&item.name))
-        }
+        Target::Item { kind: Kind::Tools, item, .. } => flows.labels(server, Some(&item.name)),
+        Target::Task { tools, .. } if !tools.is_empty() => tools
+            .iter()
+            .flat_map(|tool| flows.labels(server, Some(tool)).iter().collect::<Vec<_>>())
+            .collect(),
         Target::Relay { .. } if Kind::of(&received.call.method).is_some() => Labels::NONE,
         _ => flows.labels(server, None),
     }

@@ -138,11 +138,15 @@ fn matter<'a>(received: &Received, target: &'a Target, phase: Phase) -> Option<M
         }
         (Method::PromptsGet, _) => (Event::PromptsGet, None),
         (Method::ResourcesRead, _) => (Event::ResourcesRead, None),
-        // What is said of a tool's task is the tool's, of that tool where it is remembered.
+        // What is said of a tool's task is the tool's, of that tool where it is remembered; where it could be of several,
+        // everybody is asked.
         (
             Method::TasksResult | Method::TasksGet | Method::TasksUpdate | Method::TasksCancel,
-            Target::Task { item, .. },
-        ) if phase == Phase::Response => (Event::ToolsCall, item.as_ref().map(|item| &*item.name)),
+            Target::Task { tools, .. },
+        ) if phase == Phase::Response => {
+            let sole = tools.first().filter(|_| tools.len() == 1);
+            (Event::ToolsCall, sole.map(|tool| &**tool))
+        }
         // So is what a list of them says of them.
         (Method::TasksList, _) if phase == Phase::Response => (Event::ToolsCall, None),
         _ => return None,

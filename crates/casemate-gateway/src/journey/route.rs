@@ -61,8 +61,9 @@ pub(super) enum Target {
     Uri { shelf: Arc<Shelf>, uri: String },
     /// A server, about a value for an argument of a prompt or template: the `ref` as the server knows it.
     Completion { shelf: Arc<Shelf>, about: About },
-    /// A server, about a task: with the tool that began it, as long as that is known.
-    Task { shelf: Arc<Shelf>, item: Option<Arc<Item>> },
+    /// A server, about a task: with all tools that began one of its id, the newest last, and what the newest is declared to be.
+    /// Nearly always it is one tool, and none where that is not remembered.
+    Task { shelf: Arc<Shelf>, tools: Vec<Box<str>>, item: Option<Arc<Item>> },
     /// The one server of a transparent endpoint, with whatever it is.
     Relay { shelf: Arc<Shelf> },
 }

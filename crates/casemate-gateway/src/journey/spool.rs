@@ -71,22 +71,25 @@ impl Whole {
             return None;
         }
         let server = target.shelf()?.server().entry().name.clone();
-        let (tool, is_promised) = match (&received.call.method, target) {
+        let (tools, is_promised, name) = match (&received.call.method, target) {
             (Method::ToolsCall, Target::Item { kind: Kind::Tools, item, .. }) => {
-                (item.name.clone(), item.output().is_some())
+                (vec![item.name.clone()], item.output().is_some(), received.asked())
             }
-            // Of which tool a task is may be forgotten, so what is structured in its result counts as promised.
-            (Method::TasksResult | Method::TasksGet, _) => (Box::default(), true),
+            // Where it is not known for sure which tool a task is of, what is structured in its result counts as promised.
+            (Method::TasksResult | Method::TasksGet, Target::Task { tools, item, .. }) => {
+                let sole = item.as_ref().filter(|_| tools.len() == 1);
+                (tools.clone(), sole.is_none_or(|item| item.output().is_some()), "the task")
+            }
             _ => return None,
         };
         let about = About {
-            name: if tool.is_empty() { "the task".into() } else { received.asked().into() },
+            name: name.into(),
             is_promised,
             has_links: received.call.meta.revision >= Revision::V2025_06_18,
             is_nested: received.call.method == Method::TasksGet,
             limits,
         };
-        Some(Whole { subject: identified.subject.id.clone(), origin: Origin { server, tool }, about })
+        Some(Whole { subject: identified.subject.id.clone(), origin: Origin { server, tools }, about })
     }
 }
 
@@ -129,7 +132,7 @@ async fn kept(gate: &Gate, whole: Whole, cleared: Cleared) -> Cleared {
         subject_bytes_max: about.limits.subject_bytes_max,
         total_bytes_max: about.limits.total_bytes_max,
     });
-    let (server, tool) = (&origin.server, &origin.tool);
+    let (server, tool) = (&origin.server, origin.tools.join(", "));
     match kept.await {
         Ok(()) => {
             tracing::debug!(%server, %tool, %remark, "a result is too large to be shown at once");

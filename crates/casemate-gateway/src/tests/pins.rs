@@ -29,8 +29,13 @@ pub(super) struct Book {
 
 impl Book {
     /// A person approves of everything as it is now.
-    fn approve_all(&self) {
+    pub(super) fn approve_all(&self) {
         self.approved.lock().unwrap().extend(self.seen.lock().unwrap().clone());
+    }
+
+    /// A person takes all approvals of one name back.
+    pub(super) fn revoke(&self, name: &str) {
+        self.approved.lock().unwrap().retain(|(_, _, known), _| known != name);
     }
 }
 
@@ -136,10 +141,32 @@ async fn what_another_server_listed_under_a_name_is_not_believed_of_this_one() {
     assert_eq!(names(&listed), ["one__strike"], "asked anew; `echo` is another than was approved");
 }
 
+#[tokio::test]
+async fn after_a_restart_a_list_held_for_longer_than_its_server_says() {
+    // A server of the modern era says that its lists hold for no time at all, which counts as a second.
+    let (entry, _guard) = changing(Era::Modern, 2).await;
+    let harness = Harness::start(vec![entry.clone()]).await;
+    harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
+    let harness = again(harness, vec![entry]).await;
+    let client = harness.modern("/mcp");
+    let refused = async {
+        loop {
+            if let Err(refused) = client.call("one__strike", json!({})).await {
+                break refused.to_string();
+            }
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap();
+    assert!(refused.contains("another than was approved"), "{refused}");
+}
+
 /// A server whose `strike` is described otherwise after so many calls.
 async fn mutating(after: u64) -> (ServerEntry, impl Sized) {
-    let (address, guard) =
-        Hostile::new(Kind::Mutates, Era::Legacy).after(after).listen("127.0.0.1:0").await.unwrap();
+    changing(Era::Legacy, after).await
+}
+
+async fn changing(era: Era, after: u64) -> (ServerEntry, impl Sized) {
+    let (address, guard) = Hostile::new(Kind::Mutates, era).after(after).listen("127.0.0.1:0").await.unwrap();
     (http_entry("one", &format!("http://{address}/mcp")), guard)
 }
 

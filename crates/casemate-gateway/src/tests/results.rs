@@ -2,7 +2,7 @@
 
 use casemate_inspect::{Inspection, Secret};
 use casemate_mcp::names::{ProfileName, ServerName};
-use casemate_policy::SubjectId;
+use casemate_policy::{Label, Labels, SubjectId};
 use casemate_testkit::client::{ClientError, McpHttp};
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::harness::{Harness, Records, http_entry, http_server, stdio_entry};
 use crate::ports::{KeptResult, NotKept, NotThere, ResultId, ResultPart, Results};
 use crate::quarantine::{Entry, Ward};
-use crate::snapshot::{Inspecting, Limits, Oversized, Profile, ResultLimits, Snapshot};
+use crate::snapshot::{
+    Flows, Inspecting, Limits, Oversized, Profile, ResultLimits, ServerLabels, Snapshot, Verdict,
+};
 use crate::upstream::Soon;
 
 const SMALL: ResultLimits = ResultLimits {
@@ -382,6 +384,38 @@ async fn the_result_of_a_task_is_kept_like_any_other() {
     let shown = state["result"]["content"][0]["text"].as_str().unwrap();
     assert!(shown.starts_with("The result of the task has "), "{shown}");
     assert!(whole(&client, &link(&state["result"])).await.starts_with(&long()));
+}
+
+#[tokio::test]
+async fn the_kept_result_of_a_task_forgot_its_tool() {
+    let harness = harness("script").await;
+    let can = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let client = harness.client("/mcp", "owner").modern(can);
+    let created = client.call("one__chore", json!({"how": "large"})).await.unwrap();
+    let fetched = client.request("tasks/get", json!({"taskId": created["taskId"]})).await.unwrap();
+    let uri = link(&fetched["result"]);
+    assert!(read(&client, &uri).await.is_ok());
+    for (tool, is_read) in [("chore", false), ("job", true)] {
+        let ward = Ward::Tool(ServerName::parse("one").unwrap(), tool.into());
+        let entry = Entry { ward, reason: "test".into(), by: "test".into(), since: 0, until: None };
+        harness.gate.quarantine().replace(vec![entry]);
+        assert_eq!(read(&client, &uri).await.is_ok(), is_read, "{tool}");
+    }
+    harness.gate.quarantine().replace(Vec::new());
+
+    // What the tool answered counts as seen when it is read.
+    let seen = Labels::NONE.with(Label::Private).with(Label::Untrusted);
+    let tools = [("chore".into(), seen), ("ask".into(), Labels::NONE.with(Label::Outbound))];
+    let labels = ServerLabels { own: Labels::NONE, tools: tools.into() };
+    change(&harness, |snapshot| {
+        let servers = [(ServerName::parse("one").unwrap(), labels)].into();
+        snapshot.flows = Flows { verdict: Verdict::Deny, servers, ..Flows::default() };
+    });
+    let out = || client.call("one__ask", json!({"how": "count-cancelled"}));
+    out().await.unwrap();
+    read(&client, &uri).await.unwrap();
+    let refused = out().await.unwrap_err().to_string();
+    assert!(refused.contains("nothing goes out"), "{refused}");
 }
 
 #[tokio::test]

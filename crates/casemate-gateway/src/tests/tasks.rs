@@ -6,11 +6,12 @@ use casemate_mcp::names::{RoleName, ServerName};
 use casemate_policy::{Policy, PolicyDef, RoleDef, ServerDef};
 use casemate_testkit::client::{ClientError, McpHttp};
 use casemate_testkit::fixture::Guard;
+use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
 use serde_json::{Value, json};
 
 use super::bridge::person::code;
-use super::harness::{Harness, http_server, stdio_entry};
+use super::harness::{Harness, http_entry, http_server, stdio_entry};
 use crate::quarantine::{Entry, Ward};
 use crate::snapshot::{Limits, QuestionLimits, Snapshot};
 
@@ -264,31 +265,36 @@ async fn what_is_in_quarantine_tells_nothing_of_its_tasks() {
     }
 }
 
+/// From now on, the role `office` has the server `one` without a tool of it.
+fn deny(harness: &Harness, tool: &str) {
+    let own = |text: &str| vec![text.to_owned()];
+    let role = RoleDef { allow: own("one"), deny: own(tool), ..RoleDef::default() };
+    let server = |name: &str| (ServerName::parse(name).unwrap(), ServerDef::default());
+    let def = PolicyDef {
+        roles: [(RoleName::parse("office").unwrap(), role)].into(),
+        servers: [server("one"), server("two")].into(),
+        files: Vec::new(),
+    };
+    let policy = Policy::compile(&def).unwrap();
+    let before = Snapshot::clone(&harness.gate.snapshot());
+    harness.gate.swap(Snapshot { version: before.version + 1, policy, ..before });
+}
+
 #[tokio::test]
 async fn whoever_may_no_longer_use_a_tool_hears_no_more_of_its_tasks() {
     for is_modern in [true, false] {
         let (harness, _guard) = other_era(is_modern).await;
-        let before = Snapshot::clone(&harness.gate.snapshot());
         for place in PLACES {
+            let before = Snapshot::clone(&harness.gate.snapshot());
             let client = Client::open(&harness, place, ("office", is_modern)).await;
             let (kept, lost) = (
                 client.begin("confirm_delete", json!({"filename": "f"})).await,
                 client.begin("slow_compute", json!({"seconds": 30})).await,
             );
-            let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-            let role =
-                RoleDef { allow: own(&["one"]), deny: own(&["one/slow_compute"]), ..RoleDef::default() };
-            let server = |name: &str| (ServerName::parse(name).unwrap(), ServerDef::default());
-            let def = PolicyDef {
-                roles: [(RoleName::parse("office").unwrap(), role)].into(),
-                servers: [server("one"), server("two")].into(),
-                files: Vec::new(),
-            };
-            let policy = Policy::compile(&def).unwrap();
-            harness.gate.swap(Snapshot { version: before.version + 1, policy, ..before.clone() });
+            deny(&harness, "one/slow_compute");
             client.hears_nothing_of(&lost).await;
             client.until(&kept, "input_required").await;
-            harness.gate.swap(before.clone());
+            harness.gate.swap(Snapshot { version: before.version + 2, ..before });
             assert_eq!(client.get(&lost).await["taskId"], *lost);
         }
     }
@@ -325,5 +331,86 @@ async fn a_tool_that_is_a_task_alone_is_refused_to_those_who_take_none() {
         let required = &error.data.as_ref().unwrap()["requiredCapabilities"]["extensions"];
         assert!(required.get("io.modelcontextprotocol/tasks").is_some(), "{required}");
         client.call(&format!("{prefix}ask"), json!({"how": "count-cancelled"})).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_a_server_gave_twice_showed_one_subject_what_is_anothers() {
+    // The ids of its tasks say how they end, and are the same for everybody.
+    let (address, _guard) =
+        Hostile::new(Kind::WrongStructure, Era::Dual).listen("127.0.0.1:0").await.unwrap();
+    let harness = Harness::start(vec![http_entry("one", &format!("http://{address}/mcp"))]).await;
+    for place in PLACES {
+        let ann = Client::open(&harness, place, ("owner", true)).await;
+        let bob = Client::open(&harness, place, ("other", true)).await;
+        let hers = ann.begin("strike", json!({"as": "later-fits"})).await;
+        assert_eq!(ann.get(&hers).await["status"], "completed");
+        let his = bob.begin("strike", json!({"as": "later-fits"})).await;
+        ann.hears_nothing_of(&hers).await;
+        assert_eq!(bob.get(&his).await["status"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_two_tools_counted_as_the_first_ones_alone() {
+    for place in PLACES {
+        for tools in [["job", "chore"], ["chore", "job"]] {
+            let harness = Harness::start(vec![stdio_entry("one", "script")]).await;
+            let client = Client::open(&harness, place, ("office", true)).await;
+            let mut id = String::new();
+            for tool in tools {
+                id = client.begin(tool, json!({"how": "fits"})).await;
+            }
+            for tool in tools {
+                confine(&harness, &[&format!("tool:one/{tool}")]);
+                let refused = client.ask("tasks/get", &id).await.unwrap_err().to_string();
+                assert!(refused.contains("is in quarantine"), "{tools:?}: {refused}");
+                confine(&harness, &[]);
+                assert_eq!(client.get(&id).await["status"], "completed");
+                let before = Snapshot::clone(&harness.gate.snapshot());
+                deny(&harness, &format!("one/{tool}"));
+                client.hears_nothing_of(&id).await;
+                harness.gate.swap(Snapshot { version: before.version + 2, ..before });
+            }
+        }
+    }
+    let harness = Harness::start(vec![stdio_entry("one", "script")]).await;
+    let client = Client::open(&harness, PLACES[0], ("owner", true)).await;
+    client.begin("chore", json!({"how": "misfit"})).await;
+    let id = client.begin("job", json!({"how": "misfit"})).await;
+    let refused = client.ask("tasks/get", &id).await.unwrap_err().to_string();
+    assert!(refused.contains("does not fit the tool's output schema"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_task_with_a_very_long_id_was_of_no_tool() {
+    let harness = Harness::start(vec![stdio_entry("one", "script")]).await;
+    let client = Client::open(&harness, PLACES[1], ("owner", true)).await;
+    let id = client.begin("chore", json!({"how": "x".repeat(3000)})).await;
+    assert_eq!(client.get(&id).await["status"], "completed");
+    confine(&harness, &["tool:one/chore"]);
+    let refused = client.ask("tasks/get", &id).await.unwrap_err().to_string();
+    assert!(refused.contains("is in quarantine"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_result_of_a_tool_that_is_another_than_was_approved_was_still_fetched() {
+    let harness = Harness::start(vec![stdio_entry("one", "script")]).await;
+    for place in PLACES {
+        for is_modern in [true, false] {
+            let client = Client::open(&harness, place, ("owner", is_modern)).await;
+            let id = client.begin("chore", json!({"how": "odd"})).await;
+            let other = client.begin("job", json!({"how": "fits"})).await;
+            harness.pins.revoke("chore");
+            harness.gate.judge_anew();
+            for method in client.methods() {
+                let refused = client.ask(method, &id).await.unwrap_err().to_string();
+                assert!(refused.contains("waits for a person's approval"), "{method}: {refused}");
+            }
+            assert_eq!(client.get(&other).await["status"], "completed", "others go on");
+            harness.pins.approve_all();
+            harness.gate.judge_anew();
+            assert_eq!(client.get(&id).await["status"], "completed");
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_mcp::call::Answer;
+use casemate_mcp::frame::ErrorObject;
+use casemate_mcp::json::Raw;
 use casemate_mcp::names::ServerName;
 use casemate_policy::SubjectId;
 use tokio::time::Instant;
@@ -71,6 +73,10 @@ impl Kept {
         let id = format!("{PREFIX}{:032x}", u128::from_be_bytes(random));
         let time = time.unwrap_or(TIME_DEFAULT).min(TIME_MAX);
         let (bytes, now) = (size(&answer), clock::instant());
+        if bytes > OWN_BYTES_MAX {
+            return None;
+        }
+        let answer = detached(answer);
         let mut book = self.lock();
         let Book { tasks, count } = &mut *book;
         *count += 1;
@@ -123,6 +129,16 @@ impl Kept {
     }
 }
 
+/// In memory of its own: what its server wrote around it is neither counted nor kept.
+fn detached(answer: Answer) -> Answer {
+    match answer {
+        Answer::Result(result) => Answer::Result(result.detached()),
+        Answer::Error(error) => {
+            Answer::Error(ErrorObject { data: error.data.as_ref().map(Raw::detached), ..error })
+        }
+    }
+}
+
 fn size(answer: &Answer) -> usize {
     match answer {
         Answer::Result(result) => result.as_bytes().len(),
@@ -134,7 +150,8 @@ fn size(answer: &Answer) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use casemate_mcp::json::Raw;
+    use bytes::Bytes;
+    use casemate_mcp::json::Limits;
 
     use super::*;
 
@@ -168,5 +185,20 @@ mod tests {
         assert_eq!(kept.lock().tasks.values().filter(|task| task.owner == bob).count(), OWN_MAX);
         let too_large = Answer::Result(Raw::string_of(&"x".repeat(OWN_BYTES_MAX)));
         assert!(kept.keep((&bob, &one), too_large, None).is_none());
+        assert_eq!(kept.lock().tasks.values().filter(|task| task.owner == bob).count(), OWN_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_kept_result_held_the_whole_message_that_it_came_in() {
+        let kept = Kept::default();
+        let (one, ann) = (ServerName::parse("one").unwrap(), SubjectId::key("ann"));
+        let message = Bytes::from(format!("{{\"result\":{{\"a\":1}},\"pad\":\"{}\"}}", "x".repeat(9999)));
+        let members = || Raw::check(message.clone(), &Limits::default()).unwrap().members().unwrap();
+        let (id, _) =
+            kept.keep((&ann, &one), Answer::Result(members().get("result").unwrap()), None).unwrap();
+        let error = ErrorObject { data: members().get("pad"), ..ErrorObject::new(1, "no") };
+        let (failed, _) = kept.keep((&ann, &one), Answer::Error(error), None).unwrap();
+        assert!(message.is_unique(), "nothing of it is kept alive");
+        assert!(kept.find((&ann, &one), &id).is_some() && kept.find((&ann, &one), &failed).is_some());
     }
 }

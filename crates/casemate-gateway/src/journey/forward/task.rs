@@ -19,10 +19,10 @@ use casemate_mcp::task::{self, Support};
 use super::{Refusal, Reply, down, relay};
 use crate::catalog::{Kind, Shelf};
 use crate::gate::Gate;
-use crate::journey::authorize::undeclared;
+use crate::journey::authorize::{is_anothers, no_task, undeclared};
 use crate::journey::receive::Received;
 use crate::journey::route::{Target, caller};
-use crate::refusal::Code;
+use crate::refusal::{Code, Retry};
 use crate::upstream::Caller;
 
 /// What a call has to do with tasks.
@@ -118,6 +118,13 @@ pub(super) async fn worded(
         Wish::None => {
             let Some(told) = created_modern(answer) else { return Ok(reply) };
             let id = told.string("taskId").unwrap_or_default();
+            // Nobody is told of it, and it has an owner all the same.
+            let tool = match target {
+                Target::Item { kind: Kind::Tools, item, .. } => Some(&*item.name),
+                _ => None,
+            };
+            let owner = &received.passage.identified.subject.id;
+            gate.tasks().begin((&shelf.server().entry().name, &id), owner, tool);
             let caller = caller(received);
             let asked = Asked { gate, received, target, shelf, caller: &caller, id: &id };
             Box::pin(legacy::followed(asked)).await.map(Reply::Answer)
@@ -150,10 +157,29 @@ pub(super) async fn answer(
 }
 
 impl Asked<'_> {
-    /// Asks the server about the task.
+    /// Asks the server about the task. It may have given the id to somebody else since the last time, or just now.
     async fn ask(&self, method: Method, further: Option<(&'static str, Raw)>) -> Result<Answer, Refusal> {
+        self.is_own()?;
         let call = self.call(method, further);
-        relay::exchange(self.gate, self.received, (self.target, self.shelf), (self.caller, &call)).await
+        let exchange = (self.target, self.shelf);
+        let answer = relay::exchange(self.gate, self.received, exchange, (self.caller, &call)).await?;
+        self.is_own().map(|()| answer)
+    }
+
+    fn is_own(&self) -> Result<(), Refusal> {
+        if !is_anothers(self.gate, self.received, (self.shelf, self.id)) {
+            return Ok(());
+        }
+        Err(match self.target {
+            Target::Task { .. } => no_task(self.received),
+            _ => {
+                let server = &self.shelf.server().entry().name;
+                let message = format!(
+                    "The server {server} began another task under the id of the one that this call became, so its result is lost."
+                );
+                Refusal::new(Code::BadAnswer, message).with_retry(Retry::Check)
+            }
+        })
     }
 
     fn call(&self, method: Method, further: Option<(&'static str, Raw)>) -> Call {

@@ -24,7 +24,7 @@ pub(in crate::journey) fn judged(
     let fetched;
     let (shelf, item, result) = match target {
         Target::Item { shelf, kind: Kind::Tools, item, .. } => (shelf, item, result),
-        Target::Task { shelf, item: Some(item) } => {
+        Target::Task { shelf, item: Some(item), .. } => {
             let Some(found) = late(received, result) else { return Ok(findings) };
             fetched = found;
             (shelf, item, &fetched)

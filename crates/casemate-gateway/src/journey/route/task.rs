@@ -27,7 +27,7 @@ pub(in crate::journey) fn is_about_one(method: &Method) -> bool {
     matches!(method, Method::TasksGet | Method::TasksUpdate | Method::TasksCancel | Method::TasksResult)
 }
 
-/// The server that has the task, and the tool that began it. Where servers are joined, `params.taskId` names the server;
+/// The server that has the task, and the tools that began one of its id. Where servers are joined, `params.taskId` names the server;
 /// from here on the params say its own id.
 pub(super) fn target(
     gate: &Gate,
@@ -47,9 +47,11 @@ pub(super) fn target(
             (shelf, id)
         }
     };
-    let tool = gate.tasks().tool(&shelf.server().entry().name, &id, &subject);
-    let item = tool.and_then(|tool| shelf.known()?.find(Kind::Tools, &tool).cloned());
-    Ok(Target::Task { shelf, item })
+    // Of what could be any tool's, nobody could say whether it may be shown.
+    let tools = gate.tasks().tools(&shelf.server().entry().name, &id, &subject);
+    let tools = tools.ok_or_else(|| no_task(received))?;
+    let item = tools.last().and_then(|tool| shelf.known()?.find(Kind::Tools, tool).cloned());
+    Ok(Target::Task { shelf, tools, item })
 }
 
 /// The id that a client of a joined endpoint gets; `None` for one that no client can have.

@@ -6,6 +6,7 @@
 use casemate_auth::seal::{Bound, Purpose, SealFault};
 use casemate_mcp::names::ServerName;
 use casemate_policy::SubjectId;
+use serde_json::json;
 
 use crate::clock;
 use crate::gate::Gate;
@@ -76,20 +77,20 @@ fn bound(subject: &SubjectId) -> Bound<'_> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) server: ServerName,
-    /// The server's own name for the tool; empty when nobody knows which it was.
-    pub(super) tool: Box<str>,
+    /// The server's own name for the tool. Of a task, all those that it may be of, and none when nobody knows.
+    pub(super) tools: Vec<Box<str>>,
 }
 
 impl Origin {
     /// As a label.
     pub(super) fn written(&self) -> Box<str> {
-        format!("{}\n{}", self.server, self.tool).into()
+        format!("{}\n{}", self.server, json!(self.tools)).into()
     }
 
     /// From a label.
     pub(super) fn parse(label: &str) -> Option<Origin> {
-        let (server, tool) = label.split_once('\n')?;
-        Some(Origin { server: ServerName::parse(server).ok()?, tool: tool.into() })
+        let (server, tools) = label.split_once('\n')?;
+        Some(Origin { server: ServerName::parse(server).ok()?, tools: serde_json::from_str(tools).ok()? })
     }
 }
 
@@ -99,8 +100,9 @@ mod tests {
 
     #[test]
     fn an_origin_comes_back_as_it_was() {
-        for tool in ["read", "", "with\na break"] {
-            let origin = Origin { server: ServerName::parse("files").unwrap(), tool: tool.into() };
+        for tools in [&["read"][..], &[], &["with\na break", "[\"", ""]] {
+            let tools = tools.iter().map(|tool| Box::from(*tool)).collect();
+            let origin = Origin { server: ServerName::parse("files").unwrap(), tools };
             assert_eq!(Origin::parse(&origin.written()), Some(origin));
         }
         assert_eq!(Origin::parse("files"), None);

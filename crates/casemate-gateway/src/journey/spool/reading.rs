@@ -59,14 +59,20 @@ pub(in crate::journey) async fn read(gate: &Gate, received: &Received) -> Result
 fn allowed(gate: &Gate, received: &Received, (uri, part): (&str, &ResultPart)) -> Result<(), Refusal> {
     let identified = &received.passage.identified;
     let origin = Origin::parse(&part.label).ok_or_else(|| no_resource(uri))?;
-    let Origin { server, tool } = &origin;
-    cordon::of_tool(gate.quarantine(), (server, tool))?;
-    let resource = if tool.is_empty() { Resource::Server(server) } else { Resource::Tool(server, tool) };
-    let listed = Request::new(Action::List, resource);
-    if identified.snapshot.policy.decide(&identified.subject, &listed).effect == Effect::Deny {
-        return Err(no_resource(uri).with_detail("the tool is not to be seen any more"));
+    let Origin { server, tools } = &origin;
+    let sources: Vec<Option<&str>> = match &tools[..] {
+        [] => vec![None],
+        tools => tools.iter().map(|tool| Some(&**tool)).collect(),
+    };
+    for tool in &sources {
+        cordon::of_source(gate.quarantine(), (server, *tool))?;
+        let resource = tool.map_or(Resource::Server(server), |tool| Resource::Tool(server, tool));
+        let listed = Request::new(Action::List, resource);
+        if identified.snapshot.policy.decide(&identified.subject, &listed).effect == Effect::Deny {
+            return Err(no_resource(uri).with_detail("the tool is not to be seen any more"));
+        }
     }
-    flow::seen_again(gate, received, (server, tool));
+    sources.into_iter().for_each(|tool| flow::seen_again(gate, received, (server, tool)));
     Ok(())
 }
 
