@@ -227,11 +227,12 @@ fn bits_per_character(value: &str) -> f64 {
     counts.iter().filter(|count| **count > 0).map(|count| -share(count) * share(count).log2()).sum()
 }
 
-/// Values that settings about secrets have: switches, numbers, and where something is.
+/// Values that settings about secrets have: switches, numbers, placeholders of clients, and where something is.
 fn is_plain_setting(value: &str) -> bool {
     let switch = ["true", "false", "none", "null", "disabled", "enabled", "required", "optional", "prompt"];
     switch.contains(&value.to_ascii_lowercase().as_str())
         || value.starts_with(['/', '.', '~'])
+        || value.starts_with("${")
         || value.contains("://")
         || (value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_digit()))
 }

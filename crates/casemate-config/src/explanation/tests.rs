@@ -105,9 +105,11 @@ fn the_built_in_system_was_said_not_to_see_the_figures_of_the_host() {
         let explained = explain(&resolved, &format!("servers.{server}.host_stats"));
         explained.lines().take(4).map(str::trim).collect::<Vec<_>>().join("; ")
     };
-    expect!["servers.system.host_stats = true; from:    default; takes:   true or false; default: true"].assert_eq(&value("system"));
+    expect!["servers.system.host_stats = true; from:    default; takes:   true or false; default: true"]
+        .assert_eq(&value("system"));
     expect!["servers.off.host_stats = false; from:    file etc/casemate.toml:5:1; takes:   true or false; default: false"].assert_eq(&value("off"));
-    expect!["servers.git.host_stats = false; from:    default; takes:   true or false; default: false"].assert_eq(&value("git"));
+    expect!["servers.git.host_stats = false; from:    default; takes:   true or false; default: false"]
+        .assert_eq(&value("git"));
     let listed = resolved.all().into_iter().find(|one| one.key == "servers.system.host_stats").unwrap();
     assert_eq!(listed.value.as_deref(), Some("true"));
 }

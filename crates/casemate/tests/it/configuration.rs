@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 
+use crate::gateway::{Gateway, home_with_fixture};
 use crate::home::Home;
 
 const THREE_MISTAKES: &str = "\
@@ -147,11 +148,84 @@ fn a_reference_that_leads_nowhere_here_is_a_warning() {
         --- stdout
         gh: added ([HOME]/cm/casemate.toml)
         --- stderr
-        warning: a gateway would not start: [HOME]/cm/casemate.toml:11:1: the environment variable GITHUB_TOKEN is not set
-        hint: set GITHUB_TOKEN before starting casemate, or write "file:PATH"
+        warning: when a gateway runs: servers.gh.env.GITHUB_TOKEN: the server gh is not started without the secret env:GITHUB_TOKEN: this environment variable is not set
+        hint: set GITHUB_TOKEN where casemate is started, or keep the value in Casemate: `casemate secret set GITHUB_TOKEN`, and "secret:GITHUB_TOKEN" refers to it
         warning: it will not be started: gh has no version, so whatever is newest would run
         hint: write command = ["npx", "gh@<version>"]; `npm view gh version` tells the version
     "#]].assert_eq(&added.shown());
+}
+
+#[test]
+fn a_mistake_of_the_command_line_was_told_with_a_line_of_a_file_that_was_never_written() {
+    let home = Home::new();
+    expect![[r#"
+        exit 3
+        --- stderr
+        error: nothing was changed, since the configuration would be wrong
+          command line: --memory: "5" is not a size
+            hint: a whole number and a unit: 512B, 64KiB, 16MiB, 1GiB
+    "#]].assert_eq(&home.run(&["add", "x", "--memory", "5", "--", "true"]).shown());
+    assert!(!home.path().join("cm/casemate.toml").exists());
+}
+
+#[test]
+fn a_server_that_was_added_beside_mistakes_was_said_to_be_worth_a_look() {
+    let home = home_with_fixture("");
+    let _gateway = Gateway::start(&home);
+    let fixture = home.read("cm/casemate.toml");
+    home.write(
+        "cm/casemate.toml",
+        &format!("{fixture}instances = 0\nsharing = \"x\"\ntimeout.call = \"1\"\n"),
+    );
+    expect![[r#"
+        exit 0
+        --- stdout
+        z: added ([HOME]/cm/casemate.toml)
+        --- stderr
+        warning: the running gateway does not use it before 3 mistakes in the configuration are corrected
+        hint: `casemate config check` lists them
+    "#]].assert_eq(&home.run(&["add", "z", "--", "true"]).shown());
+    home.write("cm/casemate.toml", &format!("{fixture}instances = 0\n"));
+    expect![[r#"
+        exit 0
+        --- stdout
+        z: added ([HOME]/cm/casemate.toml)
+        --- stderr
+        warning: the running gateway does not use it before this is corrected: [HOME]/cm/casemate.toml:3:13: servers.fixture.instances is 0, outside of 1 to 10000
+        hint: nothing is unlimited or off: choose from 1 to 10000, like 4
+    "#]].assert_eq(&home.run(&["add", "z", "--", "true"]).shown());
+}
+
+#[test]
+fn a_docker_command_line_was_added_and_could_never_start() {
+    let home = Home::new();
+    expect![[r#"
+        exit 2
+        --- stderr
+        error: time could not be started: `docker` asks a container engine, and no cell reaches one
+        hint: `casemate add time --image mcp/time@sha256:…` lets the engine run the image as a server
+        hint: `docker image inspect --format '{{.RepoDigests}}' mcp/time` tells the digest
+    "#]]
+        .assert_eq(&home.run(&["add", "time", "--", "docker", "run", "-i", "--rm", "mcp/time"]).shown());
+    expect![[r#"
+        exit 3
+        --- stderr
+        error: nothing was changed, since the configuration would be wrong
+          command line: --image: "mcp/time" names no digest, so it could be another image tomorrow
+            hint: write it with its digest; `docker image inspect --format '{{index .RepoDigests 0}}' IMAGE` prints it
+    "#]].assert_eq(&home.run(&["add", "time", "--image", "mcp/time"]).shown());
+    let image = format!("mcp/time@sha256:{}", "0".repeat(64));
+    home.run(&["add", "time", "--image", &image, "--env", "TZ=UTC", "--memory", "64MiB", "--", "--utc"]).ok();
+    let text = home.read("cm/casemate.toml");
+    expect![[r#"
+
+        image = "mcp/time@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        args = ["--utc"]
+        limits.memory = "64MiB"
+
+        [servers.time.env]
+        TZ = "UTC"
+    "#]].assert_eq(text.split_once("[servers.time]").unwrap().1);
 }
 
 #[test]
@@ -176,8 +250,8 @@ fn edits_that_cannot_be_made_say_why() {
         exit 3
         --- stderr
         error: nothing was changed, since the configuration would be wrong
-          [HOME]/cm/casemate.toml:11:7: servers.c.url: "ftp://c.example" is not an http or https address
-            hint: like "https://mcp.example.com/mcp"
+          command line: --url: "ftp://c.example" is not where a server can be
+            hint: `https://…`, `wss://…`, `unix:/PATH` or `tcp://HOST:PORT`
     "#]]
     .assert_eq(&home.run(&["add", "c", "--url", "ftp://c.example"]).shown());
     home.write("cm/casemate.toml", "[servers\n");
@@ -264,10 +338,12 @@ fn any_clients_file_is_imported_without_its_secrets() {
         added: everything
         added: gh
         added: wiki
-        look: gh: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
+        note: gh: its GITHUB_TOKEN was not copied; `casemate secret set GH_GITHUB_TOKEN` gives it
+        note: everything: it will not be started: "1" is not one version of everything; write command = ["npx", "-y", "everything@<version>"]; `npm view everything version` tells the version
+        note: gh: it will not be started: gh has no version, so whatever is newest would run; write command = ["npx", "gh@<version>"]; `npm view gh version` tells the version
         --- stderr
-        warning: a gateway would not start: [HOME]/cm/casemate.toml:14:1: the environment variable GITHUB_TOKEN is not set
-        hint: set GITHUB_TOKEN before starting casemate, or write "file:PATH"
+        warning: when a gateway runs: servers.gh.env.GITHUB_TOKEN: the server gh is not started without the secret GH_GITHUB_TOKEN: it is not set
+        hint: `casemate secret set GH_GITHUB_TOKEN` sets it
     "#]].assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
     expect![[r##"
         # Casemate's configuration. Every setting: docs/config.md, or `casemate config explain`.
@@ -283,7 +359,7 @@ fn any_clients_file_is_imported_without_its_secrets() {
         command = ["npx", "gh"]
 
         [servers.gh.env]
-        GITHUB_TOKEN = "env:GITHUB_TOKEN"
+        GITHUB_TOKEN = "secret:GH_GITHUB_TOKEN"
 
         [servers.wiki]
         url = "https://wiki.example/mcp"
@@ -294,14 +370,69 @@ fn any_clients_file_is_imported_without_its_secrets() {
         --- stdout
         Nothing was imported.
         skipped: everything: a server called everything is configured already
-            hint: `casemate remove everything`, or choose another name
+            hint: `casemate import --replace` replaces it
         skipped: gh: a server called gh is configured already
-            hint: `casemate remove gh`, or choose another name
+            hint: `casemate import --replace` replaces it
         skipped: wiki: a server called wiki is configured already
-            hint: `casemate remove wiki`, or choose another name
-        look: gh: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
+            hint: `casemate import --replace` replaces it
+        note: gh: its GITHUB_TOKEN was not copied; `casemate secret set GH_GITHUB_TOKEN` gives it
     "#]]
     .assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
+}
+
+#[test]
+fn what_an_import_leaves_to_do_is_told() {
+    let home = Home::new();
+    let servers = r#"{"mcpServers": {
+        "broken": { "args": ["x"] }, "off": { "command": "x", "disabled": true },
+        "slow": { "command": "x", "timeout": 60 }, "newest": { "command": "npx", "args": ["-y", "newest"] },
+        "dk": { "command": "docker", "args": ["run", "-i", "--rm", "-e", "API_TOKEN", "mcp/time:latest"], "env": { "API_TOKEN": "opensesame" } },
+        "old": { "type": "sse", "url": "https://old.example/sse" }
+    }}"#;
+    expect![[r#"
+        exit 0
+        --- stdout
+        added: off (disabled, as it was there)
+        added: slow
+        added: newest
+        added: dk
+        added: old
+        note: broken: left out: it has no command
+        note: slow: not taken over: timeout
+        note: slow: clients count its timeout in seconds or in milliseconds; here it is `timeout.call = "60s"`
+        note: dk: its API_TOKEN was not copied; `casemate secret set DK_API_TOKEN` gives it
+        note: newest: it will not be started: newest has no version, so whatever is newest would run; write command = ["npx", "-y", "newest@<version>"]; `npm view newest version` tells the version
+        note: dk: it will not be started: `docker` asks a container engine, and no cell reaches one; write image = "mcp/time@sha256:…" instead of `command`
+        --- stderr
+        warning: when a gateway runs: servers.dk.env.API_TOKEN: the server dk is not started without the secret DK_API_TOKEN: it is not set
+        hint: `casemate secret set DK_API_TOKEN` sets it
+    "#]].assert_eq(&home.run_with(&["import", "-"], servers).shown());
+    expect![[r#"
+        exit 0
+        --- stdout
+        replaced: off
+        --- stderr
+        warning: when a gateway runs: servers.dk.env.API_TOKEN: the server dk is not started without the secret DK_API_TOKEN: it is not set
+        hint: `casemate secret set DK_API_TOKEN` sets it
+    "#]]
+        .assert_eq(&home.run_with(&["import", "--replace", "-"], "{\"off\": {\"command\": \"y\"}}").shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: standard input cannot be imported
+          because: line 1, column 2: expected a member name in double quotes, or `}`
+    "#]].assert_eq(&home.run_with(&["import", "-"], "{").shown());
+}
+
+#[test]
+fn a_client_pointed_at_another_installation_after_it_was_installed_again() {
+    let home = Home::new();
+    let config = home.write("x.toml", "");
+    home.run(&["--config", config.to_str().unwrap(), "install", "cursor"]).ok();
+    assert!(home.read(".cursor/mcp.json").contains("x.toml"));
+    assert!(!home.run(&["install", "cursor"]).ok().contains("nothing to change"));
+    assert!(!home.read(".cursor/mcp.json").contains("x.toml"));
+    assert!(home.run(&["install", "cursor"]).ok().contains("nothing to change"));
 }
 
 #[test]
