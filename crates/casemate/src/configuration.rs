@@ -166,6 +166,20 @@ pub fn inspect(context: &Context) -> anyhow::Result<Loaded> {
     compile_unresolved(&read(context, None)?)?.map_err(|problems| failure(context, &problems).into())
 }
 
+/// What is written, with a warning when mistakes are among it: what they stand for may be another value in a gateway that
+/// runs.
+pub fn legible(context: &Context) -> anyhow::Result<Resolved> {
+    let input = read(context, None)?;
+    Ok(match compile_unresolved(&input)? {
+        Ok(loaded) => loaded.resolved,
+        Err(_) => {
+            context.output.warn("the configuration has mistakes, and a running gateway keeps the one before");
+            context.output.hint("`casemate config check` lists them");
+            Resolved::legible(&input)
+        }
+    })
+}
+
 /// As [`compile`], without following references to secrets.
 pub fn compile_unresolved(input: &Input) -> anyhow::Result<Result<Loaded, Problems>> {
     Ok(casemate_config::load(input, &Anything, &builtins()?, 1))

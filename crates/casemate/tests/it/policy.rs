@@ -52,7 +52,8 @@ fn a_request_about_a_server_that_there_is_not_was_judged_without_a_word() {
         --- stderr
         warning: no server called files is configured, so nobody could do that
         hint: `casemate list` shows the servers that there are
-    "#]].assert_eq(&home.run(&["policy", "explain", "--role", "dev", "call", "files/x"]).shown());
+    "#]]
+    .assert_eq(&home.run(&["policy", "explain", "--role", "dev", "call", "files/x"]).shown());
 }
 
 #[test]
