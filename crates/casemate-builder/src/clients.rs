@@ -121,8 +121,9 @@ impl Homes {
 pub struct Launch {
     /// Absolute path of our executable: clients start servers with a PATH of their own.
     pub program: String,
-    /// Variables that the client sets for us, such as `CASEMATE_HOME`; never a secret.
-    pub env: BTreeMap<String, String>,
+    /// Variables of ours that the client sets, such as `CASEMATE_HOME`; never a secret. One without a value must not be
+    /// set: it would lead to another installation.
+    pub env: BTreeMap<String, Option<String>>,
 }
 
 /// No client has that id.
@@ -175,13 +176,24 @@ impl Client {
         if existing.is_none() {
             return document.set(&[self.container, ENTRY], &entry);
         }
-        let mut changed = None;
-        for (name, value) in entry.members() {
-            let now = changed.as_deref().unwrap_or(text);
-            let next = Document::parse(now)?.set(&[self.container, ENTRY, name], &value)?;
-            changed = next.or(changed);
+        let mut now = Edited { text: text.to_owned(), changed: false };
+        for (name, value) in entry.members().into_iter().filter(|(name, _)| *name != ENV) {
+            now.apply(|document| document.set(&[self.container, ENTRY, name], &value))?;
         }
-        Ok(changed)
+        for (name, value) in &launch.env {
+            let path = [self.container, ENTRY, ENV, name];
+            now.apply(|document| match value {
+                Some(value) => document.set(&path, value),
+                None => document.remove(&path),
+            })?;
+        }
+        let document = Document::parse(&now.text)?;
+        let env = document.root().get(self.container).and_then(|all| all.get(ENTRY)?.get(ENV));
+        let had_variables = existing.and_then(|entry| entry.get(ENV)?.members()?.next()).is_some();
+        if had_variables && env.is_some_and(|env| env.members().is_some_and(|mut all| all.next().is_none())) {
+            now.apply(|document| document.remove(&[self.container, ENTRY, ENV]))?;
+        }
+        Ok(now.changed.then_some(now.text))
     }
 
     /// The text without our entry; `None` when it has none.
@@ -190,6 +202,27 @@ impl Client {
     /// When the text is not JSON, or not of the shape that the client reads.
     pub fn uninstall(&self, text: &str) -> Result<Option<String>, Fault> {
         Document::parse(or_empty(text))?.remove(&[self.container, ENTRY])
+    }
+}
+
+/// The member of an entry that holds its variables.
+const ENV: &str = "env";
+
+/// A text that is edited in steps.
+struct Edited {
+    text: String,
+    changed: bool,
+}
+
+impl Edited {
+    fn apply(
+        &mut self,
+        edit: impl FnOnce(&Document<'_>) -> Result<Option<String>, Fault>,
+    ) -> Result<(), Fault> {
+        if let Some(text) = edit(&Document::parse(&self.text)?)? {
+            *self = Edited { text, changed: true };
+        }
+        Ok(())
     }
 }
 
@@ -216,8 +249,11 @@ impl Entry<'_> {
         }
         members.push(("command", self.launch.program.as_str().into()));
         members.push(("args", vec![CONNECT].into()));
-        if !self.launch.env.is_empty() {
-            members.push(("env", serde_json::json!(self.launch.env)));
+        let set = |(name, value): (&String, &Option<String>)| Some((name.clone(), value.clone()?.into()));
+        let env: serde_json::Map<String, serde_json::Value> =
+            self.launch.env.iter().filter_map(set).collect();
+        if !env.is_empty() {
+            members.push((ENV, env.into()));
         }
         members
     }

@@ -63,6 +63,8 @@ pub enum Given {
     Literal(String),
     /// The environment variable that holds it when Casemate starts.
     Env(String),
+    /// The secret of the installation that it has to be kept as.
+    Secret(String),
 }
 
 /// Something that a person should know or do about one server.
@@ -83,7 +85,7 @@ impl fmt::Display for Warning {
 /// Reads the servers of a client's JSON file: `mcpServers`, `servers`, `context_servers`, `mcp`, or a bare map.
 ///
 /// `secret` judges whether a value, given with its key, looks like a secret. Such a value is not taken over:
-/// a variable or header refers to an environment variable instead, and a server that has one in its arguments
+/// a variable or header refers to a secret of the installation instead, and a server that has one in its arguments
 /// or address is left out; both with a warning.
 ///
 /// # Errors
@@ -166,7 +168,10 @@ impl Reader<'_> {
             .filter(|name| !KNOWN.contains(name) && !SILENT.contains(name))
             .collect();
         let mut argv = words(entry.get("command").or_else(|| entry.get("cmd")));
-        argv.extend(words(entry.get("args")));
+        // Arguments without a command are no command.
+        if !argv.is_empty() {
+            argv.extend(words(entry.get("args")));
+        }
         if is_casemate(&self.server, &argv) {
             return self.warn("left out: it is Casemate itself");
         }
@@ -174,6 +179,9 @@ impl Reader<'_> {
         let source = match (argv.split_first(), url) {
             (Some((program, args)), _) => self.command(entry, program, args),
             (None, Some(url)) => self.remote(entry, url),
+            (None, None) if entry.get("args").is_some() => {
+                return self.warn("left out: it has no command");
+            }
             (None, None) => return self.warn("left out: it has neither a command nor a url"),
         };
         let Some(source) = source else { return };
@@ -182,6 +190,11 @@ impl Reader<'_> {
         };
         if !foreign.is_empty() {
             self.warn(&format!("not taken over: {}", foreign.join(", ")));
+        }
+        if foreign.contains(&"timeout") {
+            self.warn(
+                "clients count its timeout in seconds or in milliseconds; here it is `timeout.call = \"60s\"`",
+            );
         }
         let off = entry.get("disabled").is_some_and(|value| value.value() == Value::Bool(true))
             || entry.get("enabled").is_some_and(|value| value.value() == Value::Bool(false));
@@ -202,7 +215,7 @@ impl Reader<'_> {
             self.warn("an argument has a placeholder `${…}`, which Casemate passes on as it stands");
         }
         let env = ["env", "envs", "environment"].iter().find_map(|name| entry.get(name));
-        let env = self.values(env, |_, key| variable(&[key]));
+        let env = self.values(env);
         let cwd = entry.get("cwd").and_then(Node::string).map(str::to_owned);
         Some(Source::Command { program: program.to_owned(), args: args.to_vec(), env, cwd })
     }
@@ -221,16 +234,11 @@ impl Reader<'_> {
             );
             return None;
         }
-        if entry.get("type").and_then(Node::string) == Some("sse") {
-            self.warn(
-                "its type is the outdated `sse`; it works if the server also speaks Streamable HTTP there",
-            );
-        }
-        let headers = self.values(entry.get("headers"), |server, key| variable(&[server, key]));
+        let headers = self.values(entry.get("headers"));
         Some(Source::Remote { url: url.to_owned(), headers })
     }
 
-    fn values(&mut self, map: Option<&Node>, suggest: fn(&str, &str) -> String) -> BTreeMap<String, Given> {
+    fn values(&mut self, map: Option<&Node>) -> BTreeMap<String, Given> {
         let mut values = BTreeMap::new();
         for (key, node) in map.and_then(Node::members).into_iter().flatten() {
             let text = match node.value() {
@@ -242,25 +250,29 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let suggested = suggest(&self.server, key);
-            let given = self.value(key, text, suggested);
+            let given = self.value(key, text);
             values.insert(key.to_owned(), given);
         }
         values
     }
 
-    fn value(&mut self, key: &str, text: String, suggested: String) -> Given {
+    fn value(&mut self, key: &str, text: String) -> Given {
         if let Some(name) = whole_reference(&text) {
             return Given::Env(name.to_owned());
         }
+        let kept = secret_name(&self.server, key);
         if text.contains("${") {
-            self.warn(&format!("{key} has a placeholder: set the variable {suggested} to its whole value"));
-            return Given::Env(suggested);
+            self.warn(&format!(
+                "its {key} has a placeholder; `casemate secret set {kept}` gives it the whole value"
+            ));
+            return Given::Secret(kept);
         }
-        let (_, last) = text.rsplit_once(' ').unwrap_or(("", &text));
+        let (before, last) = text.rsplit_once(' ').unwrap_or(("", &text));
         if (self.secret)(key, &text) || (self.secret)(key, last) {
-            self.warn(&format!("the secret in {key} was not copied: set the variable {suggested} to it"));
-            return Given::Env(suggested);
+            let scheme = SCHEMES.iter().find(|scheme| **scheme == before);
+            let whole = scheme.map(|scheme| format!(", with `{scheme}` before it")).unwrap_or_default();
+            self.warn(&format!("its {key} was not copied; `casemate secret set {kept}` gives it{whole}"));
+            return Given::Secret(kept);
         }
         Given::Literal(text)
     }
@@ -320,9 +332,18 @@ fn whole_reference(text: &str) -> Option<&str> {
         .then_some(name)
 }
 
-/// A name for an environment variable, made of words.
-fn variable(words: &[&str]) -> String {
+/// What stands before a secret in a header, and is none.
+const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Token", "ApiKey"];
+
+/// A name for a secret of a server. Two servers may both have an `API_KEY`, and neither is to be given the other's.
+fn secret_name(server: &str, key: &str) -> String {
     let legal = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    let name: String = words.join("_").chars().map(legal).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+    let [server, key] = [server, key].map(|text| text.chars().map(legal).collect::<String>());
+    let name = if key.starts_with(&format!("{server}_")) { key } else { format!("{server}_{key}") };
+    let name = name.trim_start_matches('_');
+    // The name of a secret has 64 characters at most, and the end says what it is.
+    name.get(name.len().saturating_sub(NAME_MAX)..).unwrap_or(name).trim_start_matches('_').to_owned()
 }
+
+/// Longest name of a secret.
+const NAME_MAX: usize = 64;

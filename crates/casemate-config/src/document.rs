@@ -70,6 +70,15 @@ pub enum NewSource {
         /// Its working directory.
         cwd: Option<String>,
     },
+    /// A container image.
+    Image {
+        /// Its name and digest.
+        image: String,
+        /// The arguments of its program.
+        args: Vec<String>,
+        /// Its variables.
+        env: Vec<(String, Given)>,
+    },
     /// A remote endpoint.
     Url {
         /// Its address.
@@ -241,6 +250,13 @@ fn fill(table: &mut Table, server: &NewServer) {
             }
             ("env", env)
         }
+        NewSource::Image { image, args, env } => {
+            table.insert("image", toml_edit::value(image));
+            if !args.is_empty() {
+                table.insert("args", toml_edit::value(args.iter().map(String::as_str).collect::<Array>()));
+            }
+            ("env", env)
+        }
         NewSource::Url { url, headers } => {
             table.insert("url", toml_edit::value(url));
             ("headers", headers)
@@ -312,9 +328,9 @@ fn written(given: &Given) -> Value {
 
 fn check_secrets(source: &NewSource) -> Result<(), EditFault> {
     let (found, values) = match source {
-        NewSource::Command { command, env, .. } => {
-            let found = secret::in_arguments(command)
-                .map(|(_, reason)| ("argument", reason, "--env KEY=secret:NAME"));
+        NewSource::Command { command: words, env, .. } | NewSource::Image { args: words, env, .. } => {
+            let found =
+                secret::in_arguments(words).map(|(_, reason)| ("argument", reason, "--env KEY=secret:NAME"));
             (found, env)
         }
         NewSource::Url { url, headers } => {

@@ -36,7 +36,7 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "  from:    {}", self.origin)?;
         writeln!(f, "  takes:   {}", setting.kind.expects())?;
-        writeln!(f, "  default: {}", setting.default.unwrap_or("none"))?;
+        writeln!(f, "  default: {}", self.default().unwrap_or("none"))?;
         let effect = match setting.effect {
             Effect::Live => "as soon as the file is saved",
             Effect::Process => "at the next start",
@@ -50,15 +50,46 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// No setting has that key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no setting is called {key:?}{}", hint.as_ref().map(|near| format!("\nhint: did you mean `{near}`?")).unwrap_or_default())]
-pub struct UnknownKey {
-    /// What was asked for.
-    pub key: String,
-    /// The closest key that there is.
-    pub hint: Option<String>,
+impl Explanation {
+    /// What holds here where nothing is written. It can be another than for most: [`Setting::default`].
+    fn default(&self) -> Option<&str> {
+        match self.origin {
+            Origin::Default => self.value.as_deref(),
+            _ => self.setting.default,
+        }
+    }
 }
+
+/// There is nothing to explain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownKey {
+    /// No setting has that key.
+    #[error("no setting is called {key:?}{}", meant(hint.as_deref()))]
+    Setting {
+        /// What was asked for.
+        key: String,
+        /// The closest key that there is.
+        hint: Option<String>,
+    },
+    /// The setting is one of something that is not configured.
+    #[error("there is no {kind} called {name}{}", meant(hint.as_deref()))]
+    Entry {
+        /// What it would be: `server`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The closest key that there is.
+        hint: Option<String>,
+    },
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!("\nhint: did you mean `{near}`?")).unwrap_or_default()
+}
+
+/// The sections that have a table for each name, and what such a table is called.
+const TABLES: [(&str, &str); 3] =
+    [("servers", "server"), ("interceptors", "interceptor"), ("profiles", "profile")];
 
 impl Resolved {
     /// Explains a key, or every setting below it: `gateway.listen`, `servers.github`, `servers.NAME.sharing`.
@@ -68,9 +99,10 @@ impl Resolved {
     pub fn explain(&self, key: &str) -> Result<Vec<Explanation>, UnknownKey> {
         let unknown = || {
             let hint = nearest(key, settings().map(|setting| setting.key)).map(str::to_owned);
-            UnknownKey { key: key.to_owned(), hint }
+            UnknownKey::Setting { key: key.to_owned(), hint }
         };
         let parsed = Key::parse(key).ok_or_else(unknown)?;
+        self.is_entry(&parsed)?;
         if let Some(setting) = Setting::find(parsed.names()) {
             return Ok(vec![self.one(&parsed, setting)]);
         }
@@ -90,13 +122,37 @@ impl Resolved {
         let mut found = BTreeMap::new();
         for setting in settings().filter(|setting| setting.default.is_some()) {
             for key in self.keys_of(setting) {
-                found.insert(key.clone(), Explanation { key: key.to_string(), ..bare(setting) });
+                let explanation = self.unwritten(&key, setting);
+                found.insert(key, explanation);
             }
         }
         for (key, entry) in &self.written.entries {
             found.insert(key.clone(), self.one(key, entry.setting));
         }
         found.into_values().collect()
+    }
+
+    /// A setting of a server that there is not has no value, and none by default either.
+    fn is_entry(&self, key: &Key) -> Result<(), UnknownKey> {
+        let [section, name, ..] = key.names() else { return Ok(()) };
+        let Some((section, kind)) = TABLES.into_iter().find(|(table, _)| table == section) else {
+            return Ok(());
+        };
+        let known = self.written.scope(section).names();
+        if Blank::of(name).is_some() || known.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let hint = nearest(name, known).map(|near| format!("{section}.{near}"));
+        Err(UnknownKey::Entry { kind, name: name.clone(), hint })
+    }
+
+    /// What holds where nothing is written.
+    fn unwritten(&self, key: &Key, setting: &'static Setting) -> Explanation {
+        let explanation = Explanation { key: key.to_string(), ..bare(setting) };
+        let is_builtin = |name: &String| self.written.scope("servers").child(name).entry("builtin").is_some();
+        let shows_host =
+            setting.key == "servers.NAME.host_stats" && key.names().get(1).is_some_and(is_builtin);
+        if shows_host { Explanation { value: Some("true".to_owned()), ..explanation } } else { explanation }
     }
 
     /// The concrete keys of a setting with at most one blank: one for each name that was written.
@@ -119,7 +175,7 @@ impl Resolved {
                 origin: entry.origin.clone(),
                 setting,
             },
-            None => Explanation { key: key.to_string(), ..bare(setting) },
+            None => self.unwritten(key, setting),
         }
     }
 }

@@ -83,47 +83,40 @@ impl Given {
         !matches!(self, Given::Literal(_))
     }
 
-    /// Reads the value from where it is kept.
-    pub(crate) fn resolve(&self, folder: &Path, source: &dyn Source) -> Result<SecretString, Unresolved> {
+    /// What it is called where it is missed. Callers read that in a refusal, so a file goes by its name without its folder.
+    pub(crate) fn called(&self) -> String {
+        match self {
+            Given::Secret(name) => name.to_string(),
+            Given::File(path) => {
+                format!("file:{}", path.file_name().unwrap_or_default().display())
+            }
+            Given::Env(_) | Given::Literal(_) => self.shown(),
+        }
+    }
+
+    /// Reads the value from where it is kept, or says for a person why it cannot be had now. What is kept elsewhere
+    /// can come and go, and a client that starts us passes on few variables: that it is not there is no mistake in the file.
+    pub(crate) fn resolve(&self, folder: &Path, source: &dyn Source) -> Result<SecretString, String> {
         match self {
             Given::Literal(text) => Ok(text.clone()),
-            Given::Secret(name) => {
-                let missing = |why| Unresolved::Missing { secret: name.to_string(), why };
-                source.secret(name).map_err(missing)
-            }
-            Given::Env(name) => source.env(name).map(SecretString::from).ok_or_else(|| {
-                let fault = Fault::new(format!("the environment variable {name} is not set"));
-                Unresolved::Mistake(
-                    fault.hint(format!("set {name} before starting casemate, or write \"file:PATH\"")),
-                )
-            }),
+            Given::Secret(name) => source.secret(name),
+            Given::Env(name) => source
+                .env(name)
+                .map(SecretString::from)
+                .ok_or_else(|| "this environment variable is not set".to_owned()),
             Given::File(path) => {
-                let path = folder.join(path);
-                let text = source.read_file(&path).map_err(|error| {
-                    let what = format!("the secret file {} cannot be read: {error}", path.display());
-                    let hint = "a relative path starts at the folder of the configuration";
-                    Unresolved::Mistake(Fault::new(what).hint(hint))
-                })?;
+                let text = source
+                    .read_file(&folder.join(path))
+                    .map_err(|error| format!("this file cannot be read: {error}"))?;
                 let value = text.strip_suffix('\n').unwrap_or(&text);
                 let value = value.strip_suffix('\r').unwrap_or(value);
                 if value.is_empty() || value.contains('\0') || value.len() > BYTES_MAX {
-                    let what = format!("the secret file {} does not hold a secret", path.display());
-                    let fault = Fault::new(what).hint(format!("a text of 1 to {BYTES_MAX} bytes"));
-                    return Err(Unresolved::Mistake(fault));
+                    return Err(format!("this file does not hold a text of 1 to {BYTES_MAX} bytes"));
                 }
                 Ok(value.to_owned().into())
             }
         }
     }
-}
-
-/// Why a value is not there.
-#[derive(Debug)]
-pub(crate) enum Unresolved {
-    /// The configuration is wrong.
-    Mistake(Fault),
-    /// It names a secret of this installation that cannot be had now.
-    Missing { secret: String, why: String },
 }
 
 /// Longest value of a secret, in bytes. Tokens with many claims reach a few KiB.

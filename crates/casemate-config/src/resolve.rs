@@ -82,6 +82,12 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// What can be read of a configuration, whatever mistakes it has. It is for looking at, and nothing runs on it.
+    #[must_use]
+    pub fn legible(input: &Input) -> Resolved {
+        Resolved { written: read(input).0 }
+    }
+
     /// Where which secret of the installation is referred to, by the keys of the settings.
     #[must_use]
     pub fn secrets(&self) -> Vec<(String, SecretName)> {

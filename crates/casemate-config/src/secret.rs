@@ -13,8 +13,10 @@ use std::fmt;
 pub enum Reason {
     /// It has the shape of this vendor's or format's secrets.
     Shape(&'static str),
-    /// Its key names a secret, and it is no plain word.
+    /// Its key speaks of secrets, and it is no plain word.
     Key,
+    /// Its key is that of a secret, whatever the letters.
+    Name,
     /// It is an address with a password in it.
     Password,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Shape(what) => write!(f, "it looks like {what}"),
             Reason::Key => f.write_str("its name and its letters say that it is a secret"),
+            Reason::Name => f.write_str("its name says that it is a secret"),
             Reason::Password => f.write_str("it is an address with a password in it"),
         }
     }
@@ -47,7 +50,7 @@ pub fn looks_like_secret(key: &str, value: &str) -> Option<Reason> {
     match sensitivity(key) {
         Sensitivity::None => None,
         Sensitivity::Token => (value.len() >= 16 && is_random(value)).then_some(Reason::Key),
-        Sensitivity::Password => (value.len() >= 4 && !is_plain_setting(value)).then_some(Reason::Key),
+        Sensitivity::Credential => (value.len() >= 4 && !is_plain_setting(value)).then_some(Reason::Name),
     }
 }
 
@@ -135,9 +138,29 @@ fn shape(word: &str) -> Option<Reason> {
 
 enum Sensitivity {
     None,
+    /// What speaks of keys and tokens may be a secret or a setting about one.
     Token,
-    Password,
+    /// Nothing but a secret goes by such a name.
+    Credential,
 }
+
+/// What a name of a secret ends with.
+const CREDENTIALS: &[&[&str]] = &[
+    &["TOKEN"],
+    &["SECRET"],
+    &["PAT"],
+    &["AUTHORIZATION"],
+    &["BEARER"],
+    &["COOKIE"],
+    &["CREDENTIAL"],
+    &["CREDENTIALS"],
+    &["APIKEY"],
+    &["API", "KEY"],
+    &["ACCESS", "KEY"],
+    &["SECRET", "KEY"],
+    &["PRIVATE", "KEY"],
+    &["CLIENT", "KEY"],
+];
 
 fn sensitivity(key: &str) -> Sensitivity {
     let words = words(key);
@@ -148,7 +171,17 @@ fn sensitivity(key: &str) -> Sensitivity {
     }
     let any = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
     if any(&["PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD"]) {
-        return Sensitivity::Password;
+        return Sensitivity::Credential;
+    }
+    // `API_KEY_2` is one as much as `API_KEY` is.
+    let is_number = |word: &&String| word.bytes().all(|byte| byte.is_ascii_digit());
+    let unnumbered: Vec<&str> = words
+        .iter()
+        .take(words.len() - words.iter().rev().take_while(is_number).count())
+        .map(String::as_str)
+        .collect();
+    if CREDENTIALS.iter().any(|name| unnumbered.ends_with(name)) {
+        return Sensitivity::Credential;
     }
     let tokens =
         ["TOKEN", "SECRET", "KEY", "APIKEY", "CREDENTIAL", "CREDENTIALS", "AUTH", "AUTHORIZATION", "COOKIE"];
@@ -194,11 +227,13 @@ fn bits_per_character(value: &str) -> f64 {
     counts.iter().filter(|count| **count > 0).map(|count| -share(count) * share(count).log2()).sum()
 }
 
-/// Values that settings about passwords have: switches, numbers, paths.
+/// Values that settings about secrets have: switches, numbers, placeholders of clients, and where something is.
 fn is_plain_setting(value: &str) -> bool {
     let switch = ["true", "false", "none", "null", "disabled", "enabled", "required", "optional", "prompt"];
     switch.contains(&value.to_ascii_lowercase().as_str())
         || value.starts_with(['/', '.', '~'])
+        || value.starts_with("${")
+        || value.contains("://")
         || (value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

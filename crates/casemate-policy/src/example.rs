@@ -91,6 +91,18 @@ impl Example {
         &self.subject
     }
 
+    /// The server that it is about, if it is about one.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerName> {
+        match &self.target {
+            Target::Server(server)
+            | Target::Tool(server, _)
+            | Target::Prompt(server, _)
+            | Target::Resource(server, _) => Some(server),
+            Target::Gateway | Target::Keys | Target::Records => None,
+        }
+    }
+
     /// What is asked.
     #[must_use]
     pub fn request(&self) -> Request<'_> {

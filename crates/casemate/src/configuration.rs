@@ -16,10 +16,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use casemate_auth::SecretName;
 use casemate_config::{
-    BYTES_MAX, Builtins, Document, EditFault, File, Flag, Input, Loaded, Origin, Problems, Resolved, STARTER,
-    Source,
+    BYTES_MAX, Builtins, Document, EditFault, File, Flag, Given, Input, Loaded, Origin, Problems, Resolved,
+    STARTER, Source,
 };
-use casemate_gateway::snapshot::ServerEntry;
+use casemate_gateway::snapshot::{Interceptors, Missing, ServerEntry, Way};
 use casemate_inspect::SEED_BYTES;
 use casemate_mcp::names::ServerName;
 use casemate_store::Store;
@@ -83,22 +83,49 @@ pub fn named_secrets(context: &Context) -> anyhow::Result<Vec<(String, SecretNam
     Ok(compile_unresolved(&read(context, None)?)?.map(|loaded| loaded.resolved.secrets()).unwrap_or_default())
 }
 
-/// Tells of the servers that are not started because a secret is missing.
+/// Tells of the servers that are not started because a secret is missing, wherever it should be kept.
 pub fn missing_secrets(
     servers: &BTreeMap<ServerName, Arc<ServerEntry>>,
 ) -> impl Iterator<Item = Problem> + '_ {
-    let missing = |entry: &ServerEntry| {
-        let name = entry.name.clone();
-        entry.secrets.missing.clone().into_iter().map(move |missing| Problem {
-            place: missing.setting.clone(),
-            message: format!(
-                "the server {name} is not started without the secret {}: {}",
-                missing.secret, missing.why
-            ),
-            hint: Some(format!("`casemate secret set {}` sets it", missing.secret)),
-        })
+    let told = |entry: &ServerEntry, missing: &Missing| {
+        missed(missing, &format!("the server {} is not started", entry.name))
     };
-    servers.values().flat_map(move |entry| missing(entry))
+    let of = move |entry: &ServerEntry| -> Vec<Problem> {
+        entry.secrets.missing.iter().map(|missing| told(entry, missing)).collect()
+    };
+    servers.values().flat_map(move |entry| of(entry))
+}
+
+/// The same of interceptors that are not asked.
+pub fn unasked_interceptors(interceptors: &Interceptors) -> impl Iterator<Item = Problem> + '_ {
+    interceptors.iter().filter_map(|interceptor| {
+        let Way::Http(judge) = &interceptor.way else { return None };
+        let what = format!("the interceptor {} is not asked", interceptor.name);
+        judge.missing.as_ref().map(|missing| missed(missing, &what))
+    })
+}
+
+fn missed(missing: &Missing, what: &str) -> Problem {
+    let hint = match Given::parse("", &missing.secret) {
+        Ok(Given::Env(name)) => {
+            let kept = SecretName::parse(&name).map_or_else(|_| "NAME".to_owned(), |name| name.to_string());
+            format!(
+                "set {name} where casemate is started, or keep the value in Casemate: `casemate secret set {kept}`, \
+                 and \"secret:{kept}\" refers to it"
+            )
+        }
+        Ok(Given::File(_)) => {
+            "put the value into that file, whose relative path starts at the folder of the configuration; a running \
+             gateway reads it when it gets SIGHUP"
+                .to_owned()
+        }
+        _ => format!("`casemate secret set {}` sets it", missing.secret),
+    };
+    Problem {
+        place: missing.setting.clone(),
+        message: format!("{what} without the secret {}: {}", missing.secret, missing.why),
+        hint: Some(hint),
+    }
 }
 
 /// Tells of limits that are written for an API key which there is not: they would be looked for in vain.
@@ -137,6 +164,20 @@ pub fn load(context: &Context, listen: Option<SocketAddr>) -> anyhow::Result<Loa
 /// somewhere only where the gateway runs.
 pub fn inspect(context: &Context) -> anyhow::Result<Loaded> {
     compile_unresolved(&read(context, None)?)?.map_err(|problems| failure(context, &problems).into())
+}
+
+/// What is written, with a warning when mistakes are among it: what they stand for may be another value in a gateway that
+/// runs.
+pub fn legible(context: &Context) -> anyhow::Result<Resolved> {
+    let input = read(context, None)?;
+    Ok(match compile_unresolved(&input)? {
+        Ok(loaded) => loaded.resolved,
+        Err(_) => {
+            context.output.warn("the configuration has mistakes, and a running gateway keeps the one before");
+            context.output.hint("`casemate config check` lists them");
+            Resolved::legible(&input)
+        }
+    })
 }
 
 /// As [`compile`], without following references to secrets.
@@ -207,6 +248,15 @@ pub fn edit<T>(
     context: &Context,
     change: impl FnOnce(&mut Document) -> Result<T, EditFault>,
 ) -> anyhow::Result<T> {
+    edit_told(context, change, |problem| problem)
+}
+
+/// As [`edit`], with words of its own for what would be wrong.
+pub fn edit_told<T>(
+    context: &Context,
+    change: impl FnOnce(&mut Document) -> Result<T, EditFault>,
+    told: impl Fn(Problem) -> Problem,
+) -> anyhow::Result<T> {
     let path = context.paths.config();
     let before = read_file(path)?;
     let mut document = Document::parse(before.as_deref().unwrap_or(STARTER))
@@ -216,7 +266,12 @@ pub fn edit<T>(
     if before.as_deref() == Some(after.as_str()) {
         return Ok(changed);
     }
-    refuse_new_mistakes(path, before.as_deref().unwrap_or(STARTER), &after)?;
+    let new = new_mistakes(path, before.as_deref().unwrap_or(STARTER), &after)?;
+    if !new.is_empty() {
+        let message = "nothing was changed, since the configuration would be wrong";
+        let told = new.into_iter().map(told).collect();
+        return Err(Failure::new(Exit::Configuration, message).problems(told).into());
+    }
     casemate_config::save(path, before.as_deref(), &after)?;
     Ok(changed)
 }
@@ -225,8 +280,9 @@ fn cannot_edit(path: &Path) -> Failure {
     Failure::new(Exit::Configuration, format!("{} cannot be edited", path.display()))
 }
 
-/// Whether references to secrets lead anywhere is judged where the gateway runs, so here all of them do.
-fn refuse_new_mistakes(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
+/// What an edit would make wrong. Whether references to secrets lead anywhere is judged where the gateway runs, so here
+/// all of them do. No line is told: nobody has the text in which it would be one.
+fn new_mistakes(path: &Path, before: &str, after: &str) -> anyhow::Result<Vec<Problem>> {
     let builtins = builtins()?;
     let judged = |text: &str| {
         let file = Some(File { path: path.to_owned(), text: text.to_owned() });
@@ -235,38 +291,66 @@ fn refuse_new_mistakes(path: &Path, before: &str, after: &str) -> anyhow::Result
         loaded.err().map(|problems| listed(&problems)).unwrap_or_default()
     };
     let known: Vec<String> = judged(before).into_iter().map(|problem| problem.message).collect();
-    let mut new = judged(after);
-    new.retain(|problem| !known.contains(&problem.message));
-    if new.is_empty() {
-        return Ok(());
-    }
-    let failure =
-        Failure::new(Exit::Configuration, "nothing was changed, since the configuration would be wrong");
-    Err(failure.problems(new).into())
+    let new = judged(after).into_iter().filter(|problem| !known.contains(&problem.message));
+    Ok(new.map(|problem| Problem { place: path.display().to_string(), ..problem }).collect())
+}
+
+/// Whether what was written is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It is, or will be when a gateway starts.
+    Begun,
+    /// Mistakes elsewhere in the file keep it from being used.
+    Waits,
 }
 
 /// Tells the running gateway, if there is one, that something was written, and waits until it holds. The file is
 /// saved, so mistakes that keep a gateway from taking it over are warnings here.
-pub fn announce(context: &Context) -> anyhow::Result<()> {
+pub fn announce(context: &Context) -> anyhow::Result<Use> {
     let socket = context.paths.control_socket();
     let asked = client::ask_if_running::<Reloaded>(&socket, &Request::Reload);
-    let (who, problems) = match context.small_runtime()?.block_on(asked)? {
-        Some(reloaded) => ("the running gateway keeps the configuration it had", reloaded.problems),
-        None => {
-            let input = read(context, None)?;
-            match compile(context, &input, 1, &held(context, &input))? {
-                Err(problems) => ("a gateway would not start", listed(&problems)),
-                Ok(loaded) => ("when a gateway runs", missing_secrets(&loaded.snapshot.servers).collect()),
-            }
-        }
+    let running = context.small_runtime()?.block_on(asked)?;
+    let (who, mistakes) = match &running {
+        Some(reloaded) => ("the running gateway does not use it", reloaded.problems.clone()),
+        None => ("no gateway starts", mistakes_here(context)?),
     };
-    for problem in problems {
-        context.output.warn(&format!("{who}: {}: {}", problem.place, problem.message));
-        if let Some(hint) = &problem.hint {
-            context.output.hint(hint);
+    match mistakes.as_slice() {
+        [] => {}
+        [one] => {
+            context.output.warn(&format!("{who} before this is corrected: {}: {}", one.place, one.message));
+            one.hint.iter().for_each(|hint| context.output.hint(hint));
+            return Ok(Use::Waits);
+        }
+        all => {
+            let count = all.len();
+            context.output.warn(&format!("{who} before {count} mistakes in the configuration are corrected"));
+            context.output.hint("`casemate config check` lists them");
+            return Ok(Use::Waits);
         }
     }
-    Ok(())
+    // A gateway may have been started with other variables and with the passphrase of its secrets.
+    let seen = if running.is_some() { "as seen from here" } else { "when a gateway runs" };
+    for problem in missing_here(context)? {
+        context.output.warn(&format!("{seen}: {}: {}", problem.place, problem.message));
+        problem.hint.iter().for_each(|hint| context.output.hint(hint));
+    }
+    Ok(Use::Begun)
+}
+
+fn mistakes_here(context: &Context) -> anyhow::Result<Vec<Problem>> {
+    let input = read(context, None)?;
+    Ok(compile(context, &input, 1, &held(context, &input))?.err().map(|all| listed(&all)).unwrap_or_default())
+}
+
+/// What servers would miss that a gateway were to start here. Of locked secrets nothing is known.
+fn missing_here(context: &Context) -> anyhow::Result<Vec<Problem>> {
+    let input = read(context, None)?;
+    let held = held(context, &input);
+    if matches!(held, Held::Unavailable(_)) {
+        return Ok(Vec::new());
+    }
+    let loaded = compile(context, &input, 1, &held)?;
+    Ok(loaded.map(|loaded| missing_secrets(&loaded.snapshot.servers).collect()).unwrap_or_default())
 }
 
 /// Our own program, which is started anew for the servers that come with it.

@@ -45,6 +45,8 @@ const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 const DBUS_SESSION_BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// The XDG variables that move folders of Casemate away from their defaults.
+pub const RELOCATIONS: [&str; 3] = [XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME];
 
 /// One documented variable.
 #[derive(Debug, Clone, Copy)]
@@ -224,10 +226,9 @@ impl Environment {
         self.folder(CLAUDE_CONFIG_DIR)
     }
 
-    /// The XDG variables that move folders of Casemate away from their defaults.
+    /// Those of [`RELOCATIONS`] that are set.
     pub fn relocations(&self) -> BTreeMap<&'static str, PathBuf> {
-        let names = [XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME];
-        names.into_iter().filter_map(|name| Some((name, self.folder(name)?))).collect()
+        RELOCATIONS.into_iter().filter_map(|name| Some((name, self.folder(name)?))).collect()
     }
 
     /// The first executable file of this name in `PATH`.

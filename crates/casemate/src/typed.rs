@@ -105,12 +105,17 @@ fn compile(context: &Context, name: &ServerName, typed: &Typed) -> anyhow::Resul
 
 /// What the entry's code has found wrong, in the words of the command line.
 fn mistakes(name: &ServerName, problems: &Problems) -> Failure {
-    let listed = configuration::listed(problems).into_iter().map(|problem| Problem {
+    let listed = configuration::listed(problems).into_iter().map(|problem| as_typed(name, problem));
+    Failure::new(Exit::Usage, "the server cannot be run so").problems(listed.collect())
+}
+
+/// A mistake in an entry that was never written, in the words of the command line that it was made from.
+pub fn as_typed(name: &ServerName, problem: Problem) -> Problem {
+    Problem {
         place: "command line".to_owned(),
         message: as_flags(name, &problem.message),
         hint: problem.hint.map(|hint| as_flags(name, &hint)),
-    });
-    Failure::new(Exit::Usage, "the server cannot be run so").problems(listed.collect())
+    }
 }
 
 /// A sentence about the keys of an entry, as one about flags.
@@ -128,6 +133,9 @@ fn as_flags(name: &ServerName, text: &str) -> String {
         "host_stats",
         "cell",
         "allow_unsandboxed",
+        "image",
+        "url",
+        "cwd",
     ] {
         let flag = format!("--{}", key.replace('_', "-"));
         for spelled in

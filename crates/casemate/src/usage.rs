@@ -43,7 +43,7 @@ fn better(error: &clap::Error, text: &str) -> Option<Failure> {
     match error.kind() {
         ErrorKind::MissingRequiredArgument if has(about, "--url <URL>") => failure(
             "it is not said what the server is",
-            "a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, or `--url`",
+            "a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, `--image` or `--url`",
         ),
         ErrorKind::MissingRequiredArgument if has(about, "<ITEMS>...") => failure(
             "it is not said what is approved of",

@@ -93,10 +93,28 @@ fn installing_twice_changes_nothing() {
 #[test]
 fn an_older_entry_is_corrected_and_what_a_person_added_stays() {
     let before = r#"{"mcpServers": {"casemate": {"command": "/old/casemate", "args": ["connect"], "disabled": true}}}"#;
-    let env = BTreeMap::from([("CASEMATE_HOME".to_owned(), "/srv/a".to_owned())]);
+    let env = BTreeMap::from([("CASEMATE_HOME".to_owned(), Some("/srv/a".to_owned()))]);
     let after = client("cursor").install(before, &Launch { env, ..launch() }).unwrap().unwrap();
     expect![[r#"{"mcpServers": {"casemate": {"command": "/opt/casemate", "args": ["connect"], "disabled": true, "env": {"CASEMATE_HOME":"/srv/a"}}}}"#]]
         .assert_eq(&after);
+}
+
+#[test]
+fn an_entry_pointed_at_another_installation_after_it_was_installed_again() {
+    let own = |home: Option<&str>, config: Option<&str>| {
+        let env = [("CASEMATE_HOME", home), ("CASEMATE_CONFIG", config)];
+        let env = env.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        Launch { env: env.into(), ..launch() }
+    };
+    let client = client("cursor");
+    let there = client.install("", &own(Some("/tmp/a"), Some("/tmp/x.toml"))).unwrap().unwrap();
+    let here = client.install(&there, &own(None, None)).unwrap().unwrap();
+    assert_eq!(here, client.install("", &launch()).unwrap().unwrap());
+    assert_eq!(client.install(&here, &own(None, None)).unwrap(), None);
+
+    let before = r#"{"mcpServers": {"casemate": {"command": "/opt/casemate", "args": ["connect"], "env": {"MINE": "1", "CASEMATE_HOME": "/a"}}}}"#;
+    let after = client.install(before, &own(None, Some("/x.toml"))).unwrap().unwrap();
+    expect![[r#"{"mcpServers": {"casemate": {"command": "/opt/casemate", "args": ["connect"], "env": {"MINE": "1", "CASEMATE_CONFIG": "/x.toml"}}}}"#]].assert_eq(&after);
 }
 
 #[test]

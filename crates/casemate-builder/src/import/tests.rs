@@ -85,11 +85,11 @@ fn secrets_become_references() {
             "user": {"url": "https://me:pw@x/mcp"}
         }}"#,
         expect![[r#"
-            github: x [] {"GITHUB_TOKEN": Env("GITHUB_TOKEN"), "OTHER": Env("OTHER")} None
-            my-api: https://x/mcp {"Authorization": Env("MY_API_AUTHORIZATION")}
-            ! github: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
-            ! github: the secret in OTHER was not copied: set the variable OTHER to it
-            ! my api: the secret in Authorization was not copied: set the variable MY_API_AUTHORIZATION to it
+            github: x [] {"GITHUB_TOKEN": Secret("GITHUB_TOKEN"), "OTHER": Secret("GITHUB_OTHER")} None
+            my-api: https://x/mcp {"Authorization": Secret("MY_API_AUTHORIZATION")}
+            ! github: its GITHUB_TOKEN was not copied; `casemate secret set GITHUB_TOKEN` gives it
+            ! github: its OTHER was not copied; `casemate secret set GITHUB_OTHER` gives it
+            ! my api: its Authorization was not copied; `casemate secret set MY_API_AUTHORIZATION` gives it, with `Bearer` before it
             ! my api: renamed to my-api
             ! args: left out: an argument looks like a secret; pass it in a variable or file and add it by hand
             ! flag: left out: an argument looks like a secret; pass it in a variable or file and add it by hand
@@ -102,16 +102,37 @@ fn secrets_become_references() {
 }
 
 #[test]
+fn a_server_was_given_the_key_of_another() {
+    check(
+        r#"{"mcpServers": {
+            "one": {"command": "x", "env": {"API_TOKEN": "0123456789abcdef", "ONE_TOKEN": "0123456789abcdef"}},
+            "two": {"command": "x", "env": {"API_TOKEN": "fedcba9876543210"}},
+            "_9 a long name for a server, much longer than a secret's name can be": {"command": "x", "env": {"_TOKEN": "fedcba9876543210"}}
+        }}"#,
+        expect![[r#"
+            one: x [] {"API_TOKEN": Secret("ONE_API_TOKEN"), "ONE_TOKEN": Secret("ONE_TOKEN")} None
+            two: x [] {"API_TOKEN": Secret("TWO_API_TOKEN")} None
+            9-a-long-name-for-a-server-mu: x [] {"_TOKEN": Secret("AME_FOR_A_SERVER__MUCH_LONGER_THAN_A_SECRET_S_NAME_CAN_BE__TOKEN")} None
+            ! one: its API_TOKEN was not copied; `casemate secret set ONE_API_TOKEN` gives it
+            ! one: its ONE_TOKEN was not copied; `casemate secret set ONE_TOKEN` gives it
+            ! two: its API_TOKEN was not copied; `casemate secret set TWO_API_TOKEN` gives it
+            ! _9 a long name for a server, much longer than a secret's name can be: its _TOKEN was not copied; `casemate secret set AME_FOR_A_SERVER__MUCH_LONGER_THAN_A_SECRET_S_NAME_CAN_BE__TOKEN` gives it
+            ! _9 a long name for a server, much longer than a secret's name can be: renamed to 9-a-long-name-for-a-server-mu
+        "#]],
+    );
+}
+
+#[test]
 fn placeholders_of_other_programs_become_references() {
     check(
         r#"{"servers": {"a": {"command": "x", "args": ["${workspaceFolder}"], "env": {
             "A": "${TOKEN}", "B": "${env:TOKEN}", "C": "$TOKEN", "D": "${input:api-key}", "E": "${F:-x}", "G": "$5"
         }}}}"#,
         expect![[r#"
-            a: x ["${workspaceFolder}"] {"A": Env("TOKEN"), "B": Env("TOKEN"), "C": Env("TOKEN"), "D": Env("D"), "E": Env("E"), "G": Literal("$5")} None
+            a: x ["${workspaceFolder}"] {"A": Env("TOKEN"), "B": Env("TOKEN"), "C": Env("TOKEN"), "D": Secret("A_D"), "E": Secret("A_E"), "G": Literal("$5")} None
             ! a: an argument has a placeholder `${…}`, which Casemate passes on as it stands
-            ! a: D has a placeholder: set the variable D to its whole value
-            ! a: E has a placeholder: set the variable E to its whole value
+            ! a: its D has a placeholder; `casemate secret set A_D` gives it the whole value
+            ! a: its E has a placeholder; `casemate secret set A_E` gives it the whole value
         "#]],
     );
 }
@@ -123,7 +144,7 @@ fn names_are_made_legal_and_unique_and_oddities_are_named() {
             "@scope/my__server": {"command": "x"}, "scope my server": {"command": "x"}, "Scope-My-Server": {"command": "x"},
             "a-very-long-name-that-goes-on-and-on": {"command": "x"}, "日本": {"command": "x"},
             "casemate": {"command": "y"}, "gate": {"command": "/opt/casemate", "args": ["connect"]},
-            "odd": 1, "empty": {}, "list": {"command": "x", "env": {"A": []}, "timeout": 5, "envFile": ".env"},
+            "odd": 1, "empty": {}, "broken": {"args": ["x"]}, "list": {"command": "x", "env": {"A": []}, "timeout": 5, "envFile": ".env"},
             "sse": {"type": "sse", "url": "https://x/sse"}
         }}"#,
         expect![[r#"
@@ -142,9 +163,10 @@ fn names_are_made_legal_and_unique_and_oddities_are_named() {
             ! gate: left out: it is Casemate itself
             ! odd: left out: it is not an object
             ! empty: left out: it has neither a command nor a url
+            ! broken: left out: it has no command
             ! list: not taken over: A, which is not a text
             ! list: not taken over: timeout, envFile
-            ! sse: its type is the outdated `sse`; it works if the server also speaks Streamable HTTP there
+            ! list: clients count its timeout in seconds or in milliseconds; here it is `timeout.call = "60s"`
         "#]],
     );
 }

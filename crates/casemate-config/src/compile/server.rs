@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::room::HostStats;
 use super::{Compiler, digest};
-use crate::given::Unresolved;
+use crate::given::Given;
 use crate::problem::Fault;
 use crate::reader::Scope;
 use crate::remote::Remote;
@@ -175,16 +175,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn remote(&mut self, at: &Scope<'a>, vault: &mut Vault<'_>) -> Option<Source> {
-        let headers = self.values(at, "headers", vault);
-        for (name, value) in &headers {
-            if http::HeaderValue::from_str(value.expose_secret()).is_err() {
-                let what = format!("the value of the header {name} has characters that no header can have");
-                self.refuse(
-                    at.below("headers").origin(),
-                    Fault::new(what).hint("one line of visible characters"),
-                );
-            }
-        }
+        let headers = self.headers(at, vault);
         let oauth = self.oauth(at, vault);
         match Remote::read(at.text("url")?).ok()? {
             Remote::Http(url, carrier) => Some(Source::Http(HttpSource { url, carrier, headers, oauth })),
@@ -279,8 +270,34 @@ impl<'a> Compiler<'a> {
         variables
     }
 
-    /// Variables or headers with their values. A server that is off needs none of its secrets. A secret of ours that
-    /// there is not is no mistake in the file: it can come and go while the gateway runs, and costs its server alone.
+    /// Headers with values that can be sent. One that cannot is a mistake where it is written; from elsewhere, it costs
+    /// the entry alone, as one that is missing does.
+    pub(super) fn headers(
+        &mut self,
+        at: &Scope<'a>,
+        vault: &mut Vault<'_>,
+    ) -> BTreeMap<String, SecretString> {
+        let mut headers = self.values(at, "headers", vault);
+        for (name, given, origin) in at.given("headers") {
+            let is_sendable =
+                |value: &SecretString| http::HeaderValue::from_str(value.expose_secret()).is_ok();
+            if headers.get(name).is_none_or(is_sendable) {
+                continue;
+            }
+            headers.remove(name);
+            if given.is_reference() {
+                let why = "its value has characters that no header can have".to_owned();
+                vault.miss(format!("{}.headers.{name}", at.key), given, why);
+            } else {
+                let what = format!("the value of the header {name} has characters that no header can have");
+                self.refuse(origin.clone(), Fault::new(what).hint("one line of visible characters"));
+            }
+        }
+        headers
+    }
+
+    /// Variables or headers with their values. A server that is off needs none of its secrets. A value that is not where
+    /// it is kept is no mistake in the file: it can come and go while the gateway runs, and costs its server alone.
     pub(super) fn values(
         &mut self,
         at: &Scope<'a>,
@@ -288,20 +305,18 @@ impl<'a> Compiler<'a> {
         vault: &mut Vault<'_>,
     ) -> BTreeMap<String, SecretString> {
         let mut values = BTreeMap::new();
-        for (name, given, origin) in at.given(key).into_iter().filter(|_| vault.enabled) {
+        let written = if vault.enabled { at.given(key) } else { Vec::new() };
+        for (name, given, _) in written {
+            let setting = format!("{}.{key}.{name}", at.key);
             match given.resolve(self.folder, self.source) {
                 Ok(value) => {
                     if given.is_reference() {
-                        self.remember(&format!("{}.{key}.{name}", at.key), &value);
+                        self.remember(&setting, &value);
                         vault.secrets.exposed.add(&value);
                     }
                     values.insert(name.to_owned(), value);
                 }
-                Err(Unresolved::Mistake(fault)) => self.refuse(origin.clone(), fault),
-                Err(Unresolved::Missing { secret, why }) => {
-                    let setting = format!("{}.{key}.{name}", at.key);
-                    vault.secrets.missing.push(Missing { setting, secret, why });
-                }
+                Err(why) => vault.miss(setting, given, why),
             }
         }
         values
@@ -375,6 +390,12 @@ pub(super) struct Vault<'s> {
     /// A server that is off needs none.
     pub(super) enabled: bool,
     pub(super) secrets: &'s mut Secrets,
+}
+
+impl Vault<'_> {
+    fn miss(&mut self, setting: String, given: &Given, why: String) {
+        self.secrets.missing.push(Missing { setting, secret: given.called(), why });
+    }
 }
 
 /// Whether a program fetches the package that it runs.

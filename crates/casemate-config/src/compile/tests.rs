@@ -4,6 +4,7 @@ use std::time::Duration;
 use casemate_gateway::front::{ClientFiles, Demand, TlsFiles};
 use casemate_gateway::snapshot::{Sharing, Source as From};
 use casemate_mcp::names::{ServerName, ToolName};
+use expect_test::expect;
 use secrecy::ExposeSecret;
 
 use crate::resolve::tests::{World, written};
@@ -259,6 +260,43 @@ fn a_missing_secret_costs_its_own_server_alone_and_is_named() {
         ["servers.git.env.TOKEN names the secret git.token: it is not set"]
     );
     assert!(loaded.snapshot.servers.get("web").unwrap().secrets.missing.is_empty());
+}
+
+#[test]
+fn one_unset_variable_took_all_servers_down() {
+    let text = r#"
+[servers.unset]
+command = "x"
+env.TOKEN = "env:NOPE"
+
+[servers.unreadable]
+url = "https://example.com/mcp"
+headers.Authorization = "file:nowhere/token"
+
+[servers.unsendable]
+url = "https://example.com/mcp"
+headers.Authorization = "env:LINES"
+
+[servers.web]
+url = "https://example.com/mcp"
+"#;
+    let mut world = World::default();
+    world.env.insert("LINES".into(), "one\ntwo".into());
+    let loaded = world.load(&written(text)).unwrap_or_else(|problems| panic!("{problems}"));
+    let servers = loaded.snapshot.servers.values();
+    let missing = servers.flat_map(|entry| entry.secrets.missing.iter().map(|one| format!("{one}\n")));
+    expect![[r#"
+        servers.unreadable.headers.Authorization names the secret file:token: this file cannot be read: entity not found
+        servers.unsendable.headers.Authorization names the secret env:LINES: its value has characters that no header can have
+        servers.unset.env.TOKEN names the secret env:NOPE: this environment variable is not set
+    "#]].assert_eq(&missing.collect::<String>());
+}
+
+#[test]
+fn a_header_that_cannot_be_sent_is_a_mistake_where_it_is_written() {
+    let text = "[servers.a]\nurl = \"https://example.com/mcp\"\nheaders.X-Team = \"one\\ntwo\"\n";
+    let problems = World::default().load(&written(text)).unwrap_err().to_string();
+    assert!(problems.contains("casemate.toml:3:") && problems.contains("no header can have"), "{problems}");
 }
 
 #[test]

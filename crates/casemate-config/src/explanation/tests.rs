@@ -70,7 +70,7 @@ fn a_table_is_explained_by_all_that_is_below_it() {
         .assert_eq(&keys("servers.git"));
     expect!["gateway.limits.body_time gateway.limits.calls_in_flight gateway.limits.connections gateway.limits.connections_per_address gateway.limits.list_time gateway.limits.request_size gateway.limits.result_size gateway.limits.session_idle gateway.limits.sessions"].assert_eq(&keys("gateway.limits"));
     expect!["profiles.NAME.servers profiles.NAME.only profiles.NAME.hidden profiles.NAME.tools.SERVER/TOOL.rename profiles.NAME.tools.SERVER/TOOL.description profiles.NAME.tools.SERVER/TOOL.fixed.ARGUMENT"].assert_eq(&keys("profiles"));
-    expect!["servers.NAME.timeout.start servers.NAME.timeout.call servers.NAME.timeout.hard servers.NAME.timeout.idle"].assert_eq(&keys("servers.other.timeout"));
+    expect!["servers.NAME.timeout.start servers.NAME.timeout.call servers.NAME.timeout.hard servers.NAME.timeout.idle"].assert_eq(&keys("servers.NAME.timeout"));
     assert!(resolved.all().len() > keys("gateway").split(' ').count());
 }
 
@@ -83,4 +83,33 @@ fn an_unknown_key_gets_a_hint() {
         hint: did you mean `gateway.listen`?"#]]
     .assert_eq(&unknown("gateway.listne"));
     expect![[r#"no setting is called "a..b""#]].assert_eq(&unknown("a..b"));
+}
+
+#[test]
+fn what_is_not_configured_was_explained_as_if_it_were() {
+    let resolved = resolved(FILE);
+    let unknown = |key: &str| resolved.explain(key).unwrap_err().to_string();
+    expect![[r#"
+        there is no server called gti
+        hint: did you mean `servers.git`?"#]]
+    .assert_eq(&unknown("servers.gti.timeout.call"));
+    expect!["there is no interceptor called nope"].assert_eq(&unknown("interceptors.nope"));
+}
+
+#[test]
+fn the_built_in_system_was_said_not_to_see_the_figures_of_the_host() {
+    let text = "[servers.system]\nbuiltin = 'system'\n[servers.off]\nbuiltin = 'system'\nhost_stats = false\n\
+                [servers.git]\ncommand = 'x'\n";
+    let resolved = resolved(text);
+    let value = |server: &str| {
+        let explained = explain(&resolved, &format!("servers.{server}.host_stats"));
+        explained.lines().take(4).map(str::trim).collect::<Vec<_>>().join("; ")
+    };
+    expect!["servers.system.host_stats = true; from:    default; takes:   true or false; default: true"]
+        .assert_eq(&value("system"));
+    expect!["servers.off.host_stats = false; from:    file etc/casemate.toml:5:1; takes:   true or false; default: false"].assert_eq(&value("off"));
+    expect!["servers.git.host_stats = false; from:    default; takes:   true or false; default: false"]
+        .assert_eq(&value("git"));
+    let listed = resolved.all().into_iter().find(|one| one.key == "servers.system.host_stats").unwrap();
+    assert_eq!(listed.value.as_deref(), Some("true"));
 }

@@ -32,8 +32,11 @@ command = [\"npx\", \"-y\", \"@modelcontextprotocol/server-everything@2026.8.31\
 A secret does not stand in the file. `\"secret:NAME\"` refers to one that `casemate secret set NAME` keeps, sealed
 (docs/secrets.md); `\"env:NAME\"` to an environment variable of Casemate; and `\"file:PATH\"` to a file (a newline at its end is not part of the secret; a relative path starts at the folder of
 the configuration). A text that looks like a secret is refused: known prefixes, tokens and passwords under a key
-that names one, addresses with a password. When it is none, or when a text really begins with `secret:`, `env:` or
+that names one (`API_TOKEN`, `X-Api-Key`, `Authorization`, `DB_PASSWORD`), addresses with a password. When it is none, or when a text really begins with `secret:`, `env:` or
 `file:`, say so: `{ not_secret = \"…\" }`.
+
+A value that is not there (the secret or the variable is not set, the file cannot be read) is no mistake. It costs the server or
+the interceptor that names it, and nothing else; the log, `casemate config check` and `doctor` name the key and what to do.
 
 ";
 

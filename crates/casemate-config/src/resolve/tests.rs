@@ -73,8 +73,8 @@ args = "y"
               hint: a whole number and a unit: 250ms, 30s, 5m, 1h, 2d
             etc/casemate.toml:9:20: servers.a.circuit.failures is -1, outside of 1 to 1000
               hint: choose from 1 to 1000, like 3
-            etc/casemate.toml:11:7: servers.b.url: "ftp://x" is not an http or https address
-              hint: like "https://mcp.example.com/mcp"
+            etc/casemate.toml:11:7: servers.b.url: "ftp://x" is not where a server can be
+              hint: `https://…`, `wss://…`, `unix:/PATH` or `tcp://HOST:PORT`
             etc/casemate.toml:13:11: servers.c.command: names no program
               hint: like ["npx", "-y", "@modelcontextprotocol/server-everything@2026.8.31"]
             etc/casemate.toml:15:11: servers.d.command: a command is not a shell line
@@ -235,7 +235,7 @@ env = {{ A = "env:", B = "file:", C = "file:///x", D = {{ secret = "x" }}, "bad-
           hint: give it to the server in a variable: env.NAME = "secret:NAME"
         etc/casemate.toml:6:24: the value of GITHUB_TOKEN is not kept in a file: it looks like a GitHub token
           hint: `casemate secret set GITHUB_TOKEN` keeps it, and "secret:GITHUB_TOKEN" refers to it; "env:GITHUB_TOKEN" and "file:PATH" do where it is kept elsewhere
-        etc/casemate.toml:6:70: the value of DB_PASSWORD is not kept in a file: its name and its letters say that it is a secret
+        etc/casemate.toml:6:70: the value of DB_PASSWORD is not kept in a file: its name says that it is a secret
           hint: `casemate secret set DB_PASSWORD` keeps it, and "secret:DB_PASSWORD" refers to it; "env:DB_PASSWORD" and "file:PATH" do where it is kept elsewhere
         etc/casemate.toml:6:141: servers.b.env.N is an integer, and has to be a text, "secret:NAME", "env:NAME", "file:PATH", or { not_secret = "…" }
           hint: like "secret:GITHUB_TOKEN"
@@ -269,23 +269,26 @@ enabled = false
 env = { A = "env:NOWHERE" }
 "#;
     let mut world = World::default();
+    let missing = |world: &World| {
+        let loaded = world.load(&written(text)).unwrap_or_else(|problems| panic!("{problems}"));
+        let servers = loaded.snapshot.servers.values();
+        servers
+            .flat_map(|entry| entry.secrets.missing.iter().map(|one| format!("{one}\n")))
+            .collect::<String>()
+    };
     expect![[r#"
-        etc/casemate.toml:5:9: the environment variable TOKEN is not set
-          hint: set TOKEN before starting casemate, or write "file:PATH"
-        etc/casemate.toml:5:26: the secret file etc/secrets/b cannot be read: entity not found
-          hint: a relative path starts at the folder of the configuration
-        etc/casemate.toml:5:48: the secret file /abs/c cannot be read: entity not found
-          hint: a relative path starts at the folder of the configuration
+        servers.a.env.A names the secret env:TOKEN: this environment variable is not set
+        servers.a.env.B names the secret file:b: this file cannot be read: entity not found
+        servers.a.env.C names the secret file:c: this file cannot be read: entity not found
     "#]]
-    .assert_eq(&format!("{}\n", world.load(&written(text)).unwrap_err()));
+    .assert_eq(&missing(&world));
     world.env.insert("TOKEN".into(), "t\nwo".into());
     world.files.insert("etc/secrets/b".into(), "bee\r\n".into());
     world.files.insert("/abs/c".into(), "".into());
     expect![[r#"
-        etc/casemate.toml:5:48: the secret file /abs/c does not hold a secret
-          hint: a text of 1 to 65536 bytes
+        servers.a.env.C names the secret file:c: this file does not hold a text of 1 to 65536 bytes
     "#]]
-    .assert_eq(&format!("{}\n", world.load(&written(text)).unwrap_err()));
+    .assert_eq(&missing(&world));
     world.files.insert("/abs/c".into(), "see\n\n".into());
     let loaded = world.load(&written(text)).unwrap();
     let entry = loaded.snapshot.servers.get("a").unwrap();

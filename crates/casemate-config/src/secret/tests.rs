@@ -25,7 +25,7 @@ fn every_known_shape_is_seen_under_any_key() {
 
 #[test]
 fn a_key_that_names_a_secret_makes_a_random_value_one() {
-    for key in ["API_KEY", "apiKey", "x-api-key", "GITHUB_TOKEN", "clientSecret", "Authorization", "MY_PAT"] {
+    for key in ["KEY", "OPENAI_KEY", "signing-key", "SECRET_VALUE", "BASIC_AUTH"] {
         assert_eq!(looks_like_secret(key, "0f3a9c2e7b5d4816"), Some(Reason::Key), "{key}");
         assert_eq!(looks_like_secret(key, "Basic dXNlcjpwYXNzd29yZA"), Some(Reason::Key), "{key}");
     }
@@ -33,14 +33,43 @@ fn a_key_that_names_a_secret_makes_a_random_value_one() {
         assert_eq!(looks_like_secret(key, "0f3a9c2e7b5d4816"), None, "{key}");
     }
     for value in ["4096", "customer-name-ascending", "/run/secrets/token-1", "https://x.example/a1b2c3", ""] {
-        assert_eq!(looks_like_secret("TOKEN", value), None, "{value}");
+        assert_eq!(looks_like_secret("SORT_KEY", value), None, "{value}");
+    }
+}
+
+#[test]
+fn an_easy_token_was_written_into_the_file_because_its_letters_looked_plain() {
+    for key in [
+        "API_TOKEN",
+        "X-Api-Key",
+        "apiKey",
+        "OPENAI_API_KEY",
+        "API_KEY_2",
+        "AWS_SECRET_ACCESS_KEY",
+        "Authorization",
+        "clientSecret",
+        "MY_PAT",
+        "Cookie",
+        "--token",
+    ] {
+        for value in ["hunter2hunter2", "abcdefgh1234", "correct horse", "Bearer opensesame"] {
+            assert_eq!(looks_like_secret(key, value), Some(Reason::Name), "{key}={value}");
+        }
+        for value in ["", "true", "none", "4096", "/run/secrets/token-1", "https://x.example/a1b2c3"] {
+            assert_eq!(looks_like_secret(key, value), None, "{key}={value}");
+        }
+    }
+    for key in
+        ["MAX_TOKENS", "TOKENIZER", "KEYBOARD", "SORT_KEY", "AUTH_MODE", "API_KEY_FILE", "TOKEN_URL", "PATH"]
+    {
+        assert_eq!(looks_like_secret(key, "abcdefgh1234"), None, "{key}");
     }
 }
 
 #[test]
 fn passwords_need_not_be_random() {
     for value in ["hunter2", "postgres", "12345"] {
-        assert_eq!(looks_like_secret("DB_PASSWORD", value), Some(Reason::Key), "{value}");
+        assert_eq!(looks_like_secret("DB_PASSWORD", value), Some(Reason::Name), "{value}");
     }
     for value in ["", "true", "Required", "12", "/run/secrets/db"] {
         assert_eq!(looks_like_secret("DB_PASSWORD", value), None, "{value}");
@@ -56,14 +85,14 @@ fn arguments_and_addresses_are_searched() {
     let arguments = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         in_arguments(&arguments(&["-y", "x@1", "--api-key", "0f3a9c2e7b5d4816"])),
-        Some((3, Reason::Key))
+        Some((3, Reason::Name))
     );
-    assert_eq!(in_arguments(&arguments(&["--password=hunter2"])), Some((0, Reason::Key)));
+    assert_eq!(in_arguments(&arguments(&["--password=hunter2"])), Some((0, Reason::Name)));
     assert_eq!(
         in_arguments(&arguments(&["-y", "@scope/name@1.2.3", "/data", "--verbose", "a1b2c3d4e5f6g7h8"])),
         None
     );
-    assert_eq!(in_url("https://x.example/mcp?api_key=0f3a9c2e7b5d4816"), Some(Reason::Key));
+    assert_eq!(in_url("https://x.example/mcp?api_key=0f3a9c2e7b5d4816"), Some(Reason::Name));
     assert!(matches!(in_url(&format!("https://x.example/ghp_{TAIL}/mcp")), Some(Reason::Shape(_))));
     assert_eq!(in_url("https://u:p@x.example/mcp"), Some(Reason::Password));
     assert_eq!(in_url("https://x.example/mcp?page=2"), None);

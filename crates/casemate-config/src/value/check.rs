@@ -54,6 +54,10 @@ pub(super) fn remote(text: &str) -> Result<(), Fault> {
                 Some(rest) => format!("http{rest}"),
                 None => text.to_owned(),
             };
+            if !text.starts_with("http://") && !text.starts_with("https://") {
+                return Err(Fault::new(format!("{} is not where a server can be", quoted(&text)))
+                    .hint("`https://…`, `wss://…`, `unix:/PATH` or `tcp://HOST:PORT`"));
+            }
             url(&text)
         }
         Remote::Socket(_) => Ok(()),

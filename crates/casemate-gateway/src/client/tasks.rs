@@ -54,8 +54,12 @@ impl Tasks {
     /// Lets go of the questions of tasks that may ask no more.
     pub(crate) fn give_up(&self, may_go_on: impl Fn(&Whose) -> bool) {
         self.attended.retain(|(owner, server, id)| {
-            let tool = self.tool(server, id, owner);
-            may_go_on(&Whose { owner: owner.clone(), server: server.clone(), tool })
+            let whose = |tool| Whose { owner: owner.clone(), server: server.clone(), tool };
+            match self.tools(server, id, owner) {
+                Some(tools) if tools.is_empty() => may_go_on(&whose(None)),
+                Some(tools) => tools.into_iter().all(|tool| may_go_on(&whose(Some(tool)))),
+                None => false,
+            }
         });
     }
 

@@ -45,6 +45,7 @@ impl Show {
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...\n       \
+        casemate add [OPTIONS] <NAME> --image <IMAGE> [-- <ARGS>...]\n       \
         casemate add [OPTIONS] <NAME> --url <URL>",
     after_help = "Examples:\n  \
         casemate add everything -- npx -y @modelcontextprotocol/server-everything@2026.8.31\n  \
@@ -57,16 +58,19 @@ pub struct Add {
     /// Name of the server: letters, digits, `-` and `_`
     #[arg(value_parser = ServerName::parse)]
     pub name: ServerName,
-    /// Address of a remote server that speaks Streamable HTTP
-    #[arg(long, value_name = "URL", conflicts_with = "command", required_unless_present = "command")]
+    /// Address of a server that runs already: https://…, wss://…, unix:/PATH or tcp://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "command", required_unless_present_any = ["command", "image"])]
     pub url: Option<String>,
     /// Header for a remote server: KEY=VALUE, KEY=secret:NAME, KEY=env:NAME or KEY=file:PATH
     #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse, conflicts_with = "command")]
     pub header: Vec<Setting>,
+    /// Container image with its digest, which a container engine runs: NAME@sha256:…
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["url", "header", "runtime", "light", "host_stats", "install_scripts", "allow_unsandboxed"])]
+    pub image: Option<String>,
     /// Working directory of the server's process
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "image"])]
     pub cwd: Option<PathBuf>,
-    /// Program to run, and its arguments
+    /// Program to run, and its arguments; with --image, arguments alone
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
     /// What the server's process gets to see and may use.

@@ -45,7 +45,7 @@ fn check(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
-    let resolved = configuration::inspect(context)?.resolved;
+    let resolved = configuration::legible(context)?;
     let found = match &what.key {
         Some(key) => {
             resolved.explain(key).map_err(|unknown| Failure::new(Exit::Usage, unknown.to_string()))?

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::clients;
 use crate::clock;
 use crate::context::Context;
-use crate::environment::{CASEMATE_CONFIG, CASEMATE_HOME, Environment};
+use crate::environment::{CASEMATE_CONFIG, CASEMATE_HOME, Environment, RELOCATIONS};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Page, Report, Tone};
@@ -87,19 +87,21 @@ fn homes(environment: &Environment) -> Option<Homes> {
 /// since clients pass on few of their variables.
 fn launch(context: &Context) -> anyhow::Result<Launch> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
-    let mut env = BTreeMap::new();
+    // What does not apply here may stand in the entry from another time.
+    let ours = [CASEMATE_HOME, CASEMATE_CONFIG].into_iter().chain(RELOCATIONS);
+    let mut env: BTreeMap<String, Option<String>> = ours.map(|name| (name.to_owned(), None)).collect();
     match context.paths.home() {
         Some(home) => {
-            env.insert(CASEMATE_HOME.to_owned(), text(home)?);
+            env.insert(CASEMATE_HOME.to_owned(), Some(text(home)?));
         }
         None => {
             for (name, folder) in context.environment.relocations() {
-                env.insert(name.to_owned(), text(&folder)?);
+                env.insert(name.to_owned(), Some(text(&folder)?));
             }
         }
     }
     if context.paths.config_is_chosen() {
-        env.insert(CASEMATE_CONFIG.to_owned(), text(context.paths.config())?);
+        env.insert(CASEMATE_CONFIG.to_owned(), Some(text(context.paths.config())?));
     }
     Ok(Launch { program: text(&program)?, env })
 }

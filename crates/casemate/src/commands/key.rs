@@ -94,7 +94,7 @@ fn check_role(context: &Context, role: &RoleName) -> anyhow::Result<()> {
     }
     let known: Vec<&str> = policy.roles().collect();
     let failure = Failure::new(Exit::Usage, format!("there is no role `{role}`"));
-    Err(failure.hint(format!("there is {}", known.join(", "))).into())
+    Err(failure.hint(format!("the roles are {}", known.join(", "))).into())
 }
 
 #[derive(Debug, Serialize)]

@@ -70,7 +70,6 @@ fn test(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
-    let policy = policy_in_force(context)?;
     let text = what.request.join(" ");
     let example = Example::parse(&text).map_err(|why| {
         let failure = Failure::new(Exit::Usage, format!("the request cannot be read: {why}"));
@@ -80,6 +79,12 @@ fn explain(context: &Context, what: &Explain) -> anyhow::Result<Exit> {
     let authentication = example.subject().authentication;
     let subject = Subject::new(SubjectId::key("example"), what.roles.clone(), authentication);
     let example = example.by(subject);
+    let snapshot = configuration::inspect(context)?.snapshot;
+    if let Some(server) = example.server().filter(|server| !snapshot.servers.contains_key(*server)) {
+        context.output.warn(&format!("no server called {server} is configured, so nobody could do that"));
+        context.output.hint("`casemate list` shows the servers that there are");
+    }
+    let policy = snapshot.policy.approving(tools::confirmed(context)?);
     let decision = policy.decide(example.subject(), &example.request());
     context.output.print(&Explained::of(&policy, &decision, authentication))?;
     Ok(if decision.effect == Effect::Deny { Exit::Refused } else { Exit::Success })

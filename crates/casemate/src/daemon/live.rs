@@ -222,10 +222,12 @@ impl Live {
     }
 }
 
-/// Says which servers are not started because a secret is missing.
+/// Says which servers are not started, and which interceptors are not asked, because a secret is missing.
 pub fn warn_of_missing(snapshot: &Snapshot) {
-    for problem in configuration::missing_secrets(&snapshot.servers) {
-        tracing::warn!(setting = problem.place, "{}", problem.message);
+    let servers = configuration::missing_secrets(&snapshot.servers);
+    for problem in servers.chain(configuration::unasked_interceptors(&snapshot.interceptors)) {
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        tracing::warn!(setting = problem.place, hint, "{}", problem.message);
     }
 }
 

@@ -147,8 +147,8 @@ fn a_reference_that_leads_nowhere_here_is_a_warning() {
         --- stdout
         gh: added ([HOME]/cm/casemate.toml)
         --- stderr
-        warning: a gateway would not start: [HOME]/cm/casemate.toml:11:1: the environment variable GITHUB_TOKEN is not set
-        hint: set GITHUB_TOKEN before starting casemate, or write "file:PATH"
+        warning: when a gateway runs: servers.gh.env.GITHUB_TOKEN: the server gh is not started without the secret env:GITHUB_TOKEN: this environment variable is not set
+        hint: set GITHUB_TOKEN where casemate is started, or keep the value in Casemate: `casemate secret set GITHUB_TOKEN`, and "secret:GITHUB_TOKEN" refers to it
         warning: it will not be started: gh has no version, so whatever is newest would run
         hint: write command = ["npx", "gh@<version>"]; `npm view gh version` tells the version
     "#]].assert_eq(&added.shown());
@@ -176,8 +176,8 @@ fn edits_that_cannot_be_made_say_why() {
         exit 3
         --- stderr
         error: nothing was changed, since the configuration would be wrong
-          [HOME]/cm/casemate.toml:11:7: servers.c.url: "ftp://c.example" is not an http or https address
-            hint: like "https://mcp.example.com/mcp"
+          command line: --url: "ftp://c.example" is not where a server can be
+            hint: `https://…`, `wss://…`, `unix:/PATH` or `tcp://HOST:PORT`
     "#]]
     .assert_eq(&home.run(&["add", "c", "--url", "ftp://c.example"]).shown());
     home.write("cm/casemate.toml", "[servers\n");
@@ -239,6 +239,30 @@ fn values_are_explained_with_their_origin() {
 }
 
 #[test]
+fn a_mistake_anywhere_kept_every_setting_from_being_explained() {
+    let home = Home::new();
+    home.write(
+        "cm/casemate.toml",
+        &format!("{THREE_MISTAKES}\n[servers.fine]\ncommand = \"x\"\nenabled = false\n"),
+    );
+    expect![[r#"
+        exit 0
+        --- stdout
+        servers.fine.enabled = false
+          from:    file [HOME]/cm/casemate.toml:13:1
+          takes:   true or false
+          default: true
+          changes: as soon as the file is saved
+          example: false
+          A server that is switched off stays in the file and serves nobody.
+        --- stderr
+        warning: the configuration has mistakes, and a running gateway keeps the one before
+        hint: `casemate config check` lists them
+    "#]]
+    .assert_eq(&home.run(&["config", "explain", "servers.fine.enabled"]).shown());
+}
+
+#[test]
 fn the_schema_is_json() {
     let schema: serde_json::Value =
         serde_json::from_str(&Home::new().run(&["config", "schema"]).ok()).unwrap();
@@ -264,10 +288,12 @@ fn any_clients_file_is_imported_without_its_secrets() {
         added: everything
         added: gh
         added: wiki
-        look: gh: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
+        note: gh: its GITHUB_TOKEN was not copied; `casemate secret set GH_GITHUB_TOKEN` gives it
+        note: everything: it will not be started: "1" is not one version of everything; write command = ["npx", "-y", "everything@<version>"]; `npm view everything version` tells the version
+        note: gh: it will not be started: gh has no version, so whatever is newest would run; write command = ["npx", "gh@<version>"]; `npm view gh version` tells the version
         --- stderr
-        warning: a gateway would not start: [HOME]/cm/casemate.toml:14:1: the environment variable GITHUB_TOKEN is not set
-        hint: set GITHUB_TOKEN before starting casemate, or write "file:PATH"
+        warning: when a gateway runs: servers.gh.env.GITHUB_TOKEN: the server gh is not started without the secret GH_GITHUB_TOKEN: it is not set
+        hint: `casemate secret set GH_GITHUB_TOKEN` sets it
     "#]].assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
     expect![[r##"
         # Casemate's configuration. Every setting: docs/config.md, or `casemate config explain`.
@@ -283,7 +309,7 @@ fn any_clients_file_is_imported_without_its_secrets() {
         command = ["npx", "gh"]
 
         [servers.gh.env]
-        GITHUB_TOKEN = "env:GITHUB_TOKEN"
+        GITHUB_TOKEN = "secret:GH_GITHUB_TOKEN"
 
         [servers.wiki]
         url = "https://wiki.example/mcp"
@@ -294,14 +320,70 @@ fn any_clients_file_is_imported_without_its_secrets() {
         --- stdout
         Nothing was imported.
         skipped: everything: a server called everything is configured already
-            hint: `casemate remove everything`, or choose another name
+            hint: `casemate import --replace` replaces it
         skipped: gh: a server called gh is configured already
-            hint: `casemate remove gh`, or choose another name
+            hint: `casemate import --replace` replaces it
         skipped: wiki: a server called wiki is configured already
-            hint: `casemate remove wiki`, or choose another name
-        look: gh: the secret in GITHUB_TOKEN was not copied: set the variable GITHUB_TOKEN to it
+            hint: `casemate import --replace` replaces it
+        note: gh: its GITHUB_TOKEN was not copied; `casemate secret set GH_GITHUB_TOKEN` gives it
     "#]]
     .assert_eq(&home.run(&["import", file.to_str().unwrap()]).shown());
+}
+
+#[test]
+fn what_an_import_leaves_to_do_is_told() {
+    let home = Home::new();
+    let servers = r#"{"mcpServers": {
+        "broken": { "args": ["x"] }, "off": { "command": "x", "disabled": true },
+        "slow": { "command": "x", "timeout": 60 }, "newest": { "command": "npx", "args": ["-y", "newest"] },
+        "dk": { "command": "docker", "args": ["run", "-i", "--rm", "-e", "API_TOKEN", "mcp/time:latest"], "env": { "API_TOKEN": "opensesame" } },
+        "old": { "type": "sse", "url": "https://old.example/sse" }
+    }}"#;
+    expect![[r#"
+        exit 0
+        --- stdout
+        added: off (disabled, as it was there)
+        added: slow
+        added: newest
+        added: dk
+        added: old
+        note: broken: left out: it has no command
+        note: slow: not taken over: timeout
+        note: slow: clients count its timeout in seconds or in milliseconds; here it is `timeout.call = "60s"`
+        note: dk: its API_TOKEN was not copied; `casemate secret set DK_API_TOKEN` gives it
+        note: newest: it will not be started: newest has no version, so whatever is newest would run; write command = ["npx", "-y", "newest@<version>"]; `npm view newest version` tells the version
+        note: dk: it will not be started: `docker` asks a container engine, and no cell reaches one; write image = "mcp/time@sha256:…" instead of `command`
+        --- stderr
+        warning: when a gateway runs: servers.dk.env.API_TOKEN: the server dk is not started without the secret DK_API_TOKEN: it is not set
+        hint: `casemate secret set DK_API_TOKEN` sets it
+    "#]].assert_eq(&home.run_with(&["import", "-"], servers).shown());
+    expect![[r#"
+        exit 0
+        --- stdout
+        replaced: off
+        --- stderr
+        warning: when a gateway runs: servers.dk.env.API_TOKEN: the server dk is not started without the secret DK_API_TOKEN: it is not set
+        hint: `casemate secret set DK_API_TOKEN` sets it
+    "#]]
+        .assert_eq(&home.run_with(&["import", "--replace", "-"], "{\"off\": {\"command\": \"y\"}}").shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: standard input cannot be imported
+          because: line 1, column 2: expected a member name in double quotes, or `}`
+    "#]]
+    .assert_eq(&home.run_with(&["import", "-"], "{").shown());
+}
+
+#[test]
+fn a_client_pointed_at_another_installation_after_it_was_installed_again() {
+    let home = Home::new();
+    let config = home.write("x.toml", "");
+    home.run(&["--config", config.to_str().unwrap(), "install", "cursor"]).ok();
+    assert!(home.read(".cursor/mcp.json").contains("x.toml"));
+    assert!(!home.run(&["install", "cursor"]).ok().contains("nothing to change"));
+    assert!(!home.read(".cursor/mcp.json").contains("x.toml"));
+    assert!(home.run(&["install", "cursor"]).ok().contains("nothing to change"));
 }
 
 #[test]

@@ -188,16 +188,20 @@ fn help_of_add() {
             Add a server to the configuration
 
             Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+                   casemate add [OPTIONS] <NAME> --image <IMAGE> [-- <ARGS>...]
                    casemate add [OPTIONS] <NAME> --url <URL>
 
             Arguments:
               <NAME>        Name of the server: letters, digits, `-` and `_`
-              [COMMAND]...  Program to run, and its arguments
+              [COMMAND]...  Program to run, and its arguments; with --image, arguments alone
 
             Options:
-                  --url <URL>           Address of a remote server that speaks Streamable HTTP
+                  --url <URL>           Address of a server that runs already: https://…, wss://…, unix:/PATH or
+                                        tcp://HOST:PORT
                   --header <KEY=VALUE>  Header for a remote server: KEY=VALUE, KEY=secret:NAME, KEY=env:NAME or
                                         KEY=file:PATH
+                  --image <IMAGE>       Container image with its digest, which a container engine runs:
+                                        NAME@sha256:…
                   --cwd <DIR>           Working directory of the server's process
               -h, --help                Print help
               -V, --version             Print version
@@ -316,24 +320,26 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
             exit 2
             --- stderr
             error: it is not said what the server is
-            hint: a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, or `--url`
+            hint: a command after `--`, as in `casemate add NAME -- npx -y package@1.2.3`, `--image` or `--url`
 
             Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+                   casemate add [OPTIONS] <NAME> --image <IMAGE> [-- <ARGS>...]
                    casemate add [OPTIONS] <NAME> --url <URL>
         "#]],
     );
     check(
         &["add", "x", "--url", "https://x.example/mcp", "--", "npx"],
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: the argument '--url <URL>' cannot be used with '[COMMAND]...'
+            exit 2
+            --- stderr
+            error: the argument '--url <URL>' cannot be used with '[COMMAND]...'
 
-        Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
-               casemate add [OPTIONS] <NAME> --url <URL>
+            Usage: casemate add [OPTIONS] <NAME> -- <COMMAND> [ARGS]...
+                   casemate add [OPTIONS] <NAME> --image <IMAGE> [-- <ARGS>...]
+                   casemate add [OPTIONS] <NAME> --url <URL>
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     check(
         &["add", "x", "--env", "A", "--", "npx"],
@@ -342,8 +348,8 @@ fn mistakes_on_the_command_line_say_what_was_expected() {
             --- stdout
             x: added ([HOME]/cm/casemate.toml)
             --- stderr
-            warning: a gateway would not start: [HOME]/cm/casemate.toml:11:1: the environment variable A is not set
-            hint: set A before starting casemate, or write "file:PATH"
+            warning: when a gateway runs: servers.x.env.A: the server x is not started without the secret env:A: this environment variable is not set
+            hint: set A where casemate is started, or keep the value in Casemate: `casemate secret set A`, and "secret:A" refers to it
             warning: it will not be started: the command line names no package
             hint: name a package: npx x@1.2.3
         "#]],

@@ -123,7 +123,7 @@ fn a_role_that_does_not_exist_is_refused_and_a_configured_one_is_not() {
         exit 2
         --- stderr
         error: there is no role `reader`
-        hint: there is auditor, operator, owner, user
+        hint: the roles are auditor, operator, owner, user
     "#]]
     .assert_eq(&home.run(&["key", "create", "--role", "reader"]).shown());
     home.write("cm/casemate.toml", "[roles.reader]\nallow = [\"system\"]\n");

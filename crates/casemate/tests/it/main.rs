@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "the tests run the program as a user would")]
 
+mod adding;
 mod cells;
 mod configuration;
 mod connecting;

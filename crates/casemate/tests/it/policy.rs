@@ -43,6 +43,20 @@ fn a_policy_is_checked_tested_and_explained() {
 }
 
 #[test]
+fn a_request_about_a_server_that_there_is_not_was_judged_without_a_word() {
+    let home = home();
+    expect![[r#"
+        exit 6
+        --- stdout
+        deny: by default: deny
+        --- stderr
+        warning: no server called files is configured, so nobody could do that
+        hint: `casemate list` shows the servers that there are
+    "#]]
+    .assert_eq(&home.run(&["policy", "explain", "--role", "dev", "call", "files/x"]).shown());
+}
+
+#[test]
 fn a_wrong_policy_is_told_with_file_line_and_hint() {
     let home = home();
     let wrong = POLICY.replace("must allow", "must deny").replace("Tool::\"git/push\"", "Tool::\"gti/push\"");

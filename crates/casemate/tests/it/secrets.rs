@@ -109,6 +109,56 @@ fn a_running_gateway_has_a_secret_as_soon_as_it_is_set_and_not_longer_than_it_is
 }
 
 #[test]
+fn one_unset_variable_or_unreadable_file_took_all_servers_down() {
+    let home = home_with_fixture(
+        "[servers.github]\ncommand = \"x\"\nenv.GITHUB_TOKEN = \"env:NOPE_TOKEN\"\n\
+         [servers.wiki]\nurl = \"http://127.0.0.1:9/mcp\"\nheaders.Authorization = \"file:keys/wiki\"\n\
+         [interceptors.pii]\nkind = \"validator\"\nurl = \"http://127.0.0.1:9/ask\"\nfail = \"open\"\n\
+         servers = [\"github\"]\nheaders.X-Api-Key = \"env:NOPE_TOKEN\"\n",
+    );
+    expect![[r#"
+        exit 0
+        --- stdout
+        ok: [HOME]/cm/casemate.toml (3 servers)
+        --- stderr
+        warning: servers.github.env.GITHUB_TOKEN: the server github is not started without the secret env:NOPE_TOKEN: this environment variable is not set
+        hint: set NOPE_TOKEN where casemate is started, or keep the value in Casemate: `casemate secret set NOPE_TOKEN`, and "secret:NOPE_TOKEN" refers to it
+        warning: servers.wiki.headers.Authorization: the server wiki is not started without the secret file:wiki: this file cannot be read: No such file or directory (os error 2)
+        hint: put the value into that file, whose relative path starts at the folder of the configuration; a running gateway reads it when it gets SIGHUP
+        warning: interceptors.pii.headers.X-Api-Key names the secret env:NOPE_TOKEN: this environment variable is not set; until it is there nobody is asked, and `fail` says what that means
+    "#]].assert_eq(&home.run(&["config", "check"]).shown());
+    let _gateway = Gateway::start(&home);
+    assert!(seen(&home).contains("PATH"), "the others run");
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: The server github is not started, since its entry names the secret env:NOPE_TOKEN: this environment variable is not set. (CM1710)
+        hint: `casemate explain CM1710` says more
+    "#]].assert_eq(&home.run(&["call", "github", "x"]).shown());
+    expect![[r#"
+        exit 1
+        --- stderr
+        error: The server wiki is not started, since its entry names the secret file:wiki: this file cannot be read: No such file or directory (os error 2). (CM1710)
+        hint: `casemate explain CM1710` says more
+    "#]].assert_eq(&home.run(&["call", "wiki", "x"]).shown());
+    let log = home.read("up.log");
+    for told in [
+        "servers.github.env.GITHUB_TOKEN",
+        "servers.wiki.headers.Authorization",
+        "interceptors.pii.headers.X-Api-Key",
+        "casemate secret set NOPE_TOKEN",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    let added = home.run(&["add", "gitlab", "--env", "A=env:ALSO_NOPE", "--", "true"]).shown();
+    assert!(added.contains("servers.gitlab.env.A: the server gitlab is not started without"), "{added}");
+    home.run(&["remove", "gitlab"]).ok();
+    home.write("cm/keys/wiki", "Bearer x\n");
+    let check = home.run(&["config", "check"]).shown();
+    assert!(!check.contains("wiki") && check.contains("github"), "{check}");
+}
+
+#[test]
 fn a_value_is_no_argument_and_a_name_is_plain() {
     let home = Home::new();
     assert_eq!(home.run(&["secret", "set", "token", VALUE]).code, Some(2));
