@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use casemate_mcp::names::ServerName;
 use casemate_policy::Approved;
+use casemate_testkit::client::McpHttp;
 use casemate_testkit::fixture::Guard;
 use casemate_testkit::hostile::{Hostile, Kind};
 use casemate_testkit::{Era, Fixture};
@@ -144,11 +145,17 @@ async fn what_another_server_listed_under_a_name_is_not_believed_of_this_one() {
 #[tokio::test]
 async fn after_a_restart_a_list_held_for_longer_than_its_server_says() {
     // A server of the modern era says that its lists hold for no time at all, which counts as a second.
-    let (entry, _guard) = changing(Era::Modern, 2).await;
+    let (address, _guard) =
+        Hostile::new(Kind::Mutates, Era::Modern).after(2).listen("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{address}/mcp");
+    let entry = http_entry("one", &url);
     let harness = Harness::start(vec![entry.clone()]).await;
     harness.modern("/mcp").request("tools/list", json!({})).await.unwrap();
     let harness = again(harness, vec![entry]).await;
     let client = harness.modern("/mcp");
+    client.call("one__strike", json!({})).await.unwrap();
+    // The call with which it changes is another client's, who alone is told of that.
+    McpHttp::new(&url).modern(json!({})).call("strike", json!({})).await.unwrap();
     let refused = async {
         loop {
             if let Err(refused) = client.call("one__strike", json!({})).await {
@@ -162,11 +169,8 @@ async fn after_a_restart_a_list_held_for_longer_than_its_server_says() {
 
 /// A server whose `strike` is described otherwise after so many calls.
 async fn mutating(after: u64) -> (ServerEntry, impl Sized) {
-    changing(Era::Legacy, after).await
-}
-
-async fn changing(era: Era, after: u64) -> (ServerEntry, impl Sized) {
-    let (address, guard) = Hostile::new(Kind::Mutates, era).after(after).listen("127.0.0.1:0").await.unwrap();
+    let (address, guard) =
+        Hostile::new(Kind::Mutates, Era::Legacy).after(after).listen("127.0.0.1:0").await.unwrap();
     (http_entry("one", &format!("http://{address}/mcp")), guard)
 }
 
