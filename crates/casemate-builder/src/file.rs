@@ -5,6 +5,7 @@ mod tests;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::jsonc;
@@ -59,6 +60,12 @@ pub enum Error {
         /// What is wrong with it and where.
         source: jsonc::Fault,
     },
+    /// It is a folder, a pipe or a device.
+    #[error("{} is no file\nhint: name the file that the client reads", path.display())]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// Another program wrote the file at the same moment.
     #[error("{} was changed by another program in the meantime; nothing was written\nhint: try again", path.display())]
     Raced {
@@ -81,6 +88,10 @@ pub fn edit(
     change: impl FnOnce(&str) -> Result<Option<String>, jsonc::Fault>,
 ) -> Result<Applied, Error> {
     let target = destination(path)?;
+    // A pipe would be waited for, and a file be put in its place.
+    if fs::metadata(&target).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::NoFile { path: path.to_owned() });
+    }
     let before = read(&target)?;
     let content = |source| Error::Content { path: path.to_owned(), source };
     let Some(after) = change(before.as_deref().unwrap_or_default()).map_err(content)? else {
@@ -131,7 +142,8 @@ fn keep(target: &Path, text: &str, stamp: &str) -> Result<PathBuf, Error> {
     loop {
         let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
         let backup = target.with_file_name(format!("{name}.casemate-backup-{stamp}{suffix}"));
-        match OpenOptions::new().write(true).create_new(true).open(&backup) {
+        // Until it has the permissions of what it is a copy of, it is its owner's alone.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&backup) {
             Ok(mut file) => {
                 let permissions = fs::metadata(target).map(|metadata| metadata.permissions());
                 permissions

@@ -90,7 +90,7 @@ impl Limiter {
         let Some(address) = self.address(peer) else { return Ok(()) };
         let rules = self.rules.load();
         rules.address.take(address, NonZeroU32::MIN).map_err(|wait| {
-            too_often(&format!("Your address may send {} requests", rules.address.rate()), wait)
+            too_often(&format!("Your address may send {}", rules.address.rate().of("request")), wait)
         })
     }
 
@@ -124,7 +124,7 @@ impl Limiter {
         let who = self.hasher.hash_one(&subject.id);
         let own = rules.of_roles(subject);
         let refuse = |what: &str, pacer: &Pacer, wait| {
-            too_often(&format!("{what} may send {} messages", pacer.rate()), wait)
+            too_often(&format!("{what} may send {}", pacer.rate().of("message")), wait)
         };
         own.take(who, count).map_err(|wait| refuse("You", own, wait))?;
         if subject.authentication == Authentication::Key {
@@ -145,7 +145,7 @@ impl Limiter {
         let one = NonZeroU32::MIN;
         let at_server = rules.servers.get(server).unwrap_or(&rules.server);
         at_server.take(self.hasher.hash_one(server), one).map_err(|wait| {
-            too_often(&format!("The server {server} takes {} requests", at_server.rate()), wait)
+            too_often(&format!("The server {server} takes {}", at_server.rate().of("request")), wait)
         })?;
         let mut purses = vec![Purse {
             name: ["subject", subject.id.as_str(), ""],
@@ -155,9 +155,9 @@ impl Limiter {
         if let Some(tool) = tool {
             let key = self.hasher.hash_one((server, tool));
             let pacer = rules.tools.get(&key).unwrap_or(&rules.tool);
-            pacer
-                .take(key, one)
-                .map_err(|wait| too_often(&format!("The tool {tool} takes {} calls", pacer.rate()), wait))?;
+            pacer.take(key, one).map_err(|wait| {
+                too_often(&format!("The tool {tool} takes {}", pacer.rate().of("call")), wait)
+            })?;
             let budget = rules.tool_budgets.get(&key).copied().unwrap_or(rules.pace.tool.budget);
             purses.push(Purse { name: ["tool", server.as_str(), tool], key, budget });
         }

@@ -87,13 +87,13 @@ pub fn named_secrets(context: &Context) -> anyhow::Result<Vec<(String, SecretNam
 pub fn missing_secrets(
     servers: &BTreeMap<ServerName, Arc<ServerEntry>>,
 ) -> impl Iterator<Item = Problem> + '_ {
-    let told = |entry: &ServerEntry, missing: &Missing| {
-        missed(missing, &format!("the server {} is not started", entry.name))
-    };
-    let of = move |entry: &ServerEntry| -> Vec<Problem> {
-        entry.secrets.missing.iter().map(|missing| told(entry, missing)).collect()
-    };
-    servers.values().flat_map(move |entry| of(entry))
+    servers.values().flat_map(|entry| unstarted(entry))
+}
+
+/// The same of one server.
+pub fn unstarted(entry: &ServerEntry) -> Vec<Problem> {
+    let what = format!("the server {} is not started", entry.name);
+    entry.secrets.missing.iter().map(|missing| missed(missing, &what)).collect()
 }
 
 /// The same of interceptors that are not asked.

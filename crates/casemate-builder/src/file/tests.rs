@@ -77,3 +77,13 @@ fn nothing_is_written_when_nothing_changes_or_the_content_is_refused() {
     assert!(matches!(&error, Error::Content { source, .. } if (source.line, source.column) == (1, 3)));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn what_is_no_file_is_neither_waited_for_nor_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [home.path(), &socket, Path::new("/dev/null")] {
+        assert!(matches!(edit(path, "T", change("x")), Err(Error::NoFile { .. })), "{}", path.display());
+    }
+}

@@ -286,7 +286,7 @@ async fn a_key_with_limits_of_its_own_has_those_and_no_other_key_does() {
     assert_eq!(passed(|| one(&limiter, &slow)), 2);
     assert_eq!(passed(|| one(&limiter, &other)), 1000);
     let refusal = one(&limiter, &slow).unwrap_err();
-    assert!(refusal.message.contains("Your key may send 2 a minute messages"), "{}", refusal.message);
+    assert!(refusal.message.contains("Your key may send 2 messages a minute"), "{}", refusal.message);
     let server = ServerName::parse("s").unwrap();
     assert_eq!(passed(|| limiter.request(&slow, &server, None)), 3);
     assert_eq!(passed(|| limiter.request(&other, &server, None)), 1000);

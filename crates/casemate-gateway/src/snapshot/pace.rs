@@ -22,17 +22,27 @@ impl Rate {
     pub const fn a_second(count: NonZeroU32) -> Rate {
         Rate { count, per: Duration::from_secs(1) }
     }
-}
 
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.per.as_secs() {
+    /// The same in words, of something that makes its plural with an s: `1 message a minute`.
+    #[must_use]
+    pub fn of(self, thing: &str) -> String {
+        let plural = if self.count.get() == 1 { "" } else { "s" };
+        format!("{} {thing}{plural} a {}", self.count, self.unit())
+    }
+
+    fn unit(self) -> &'static str {
+        match self.per.as_secs() {
             60 => "minute",
             3600 => "hour",
             86_400 => "day",
             _ => "second",
-        };
-        write!(f, "{} a {unit}", self.count)
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} a {}", self.count, self.unit())
     }
 }
 

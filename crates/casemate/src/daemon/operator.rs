@@ -16,6 +16,7 @@ use super::ledgers::Ledgers;
 use super::live::{Cause, Live};
 use crate::absent::Absent;
 use crate::clock;
+use crate::configuration;
 use crate::control::server::Handler;
 use crate::control::wire::{
     Action, Answer, BlockedItem, Confined, Done, DoubtedName, Fault, Instance, Request, ServerState, Status,
@@ -228,7 +229,7 @@ fn state(shelf: &Shelf) -> ServerState {
     };
     let millis =
         |until: Instant| until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX);
-    let mut error = status.last_error.iter().flat_map(|error| error.split("\nhint: ")).map(str::to_owned);
+    let mut error = trouble(shelf.server(), status.last_error.as_deref()).into_iter();
     ServerState {
         name: shelf.server().entry().name.to_string(),
         state: state.to_owned(),
@@ -240,6 +241,14 @@ fn state(shelf: &Shelf) -> ServerState {
         names: Vec::new(),
         blocked: Vec::new(),
         quarantine: None,
+    }
+}
+
+/// Why a server last failed, or is not even tried, and behind it what to do.
+fn trouble(server: &Server, last_error: Option<&str>) -> Vec<String> {
+    match configuration::unstarted(server.entry()).into_iter().next() {
+        Some(problem) => std::iter::once(problem.message).chain(problem.hint).collect(),
+        None => last_error.iter().flat_map(|error| error.split("\nhint: ")).map(str::to_owned).collect(),
     }
 }
 

@@ -105,6 +105,23 @@ fn who_asked_for_a_server_that_did_not_start_was_sent_to_an_empty_log() {
 }
 
 #[test]
+fn a_server_that_waits_for_a_secret_was_idle_without_a_word() {
+    let home = Home::new();
+    let program = fixture().display().to_string();
+    home.write(
+        "cm/casemate.toml",
+        &format!("[servers.bank]\ncommand = [{program:?}, \"--stdio\"]\nenv.TOKEN = \"secret:BANK_TOKEN\"\n"),
+    );
+    let _gateway = Gateway::start(&home);
+    let hint = "hint: `casemate secret set BANK_TOKEN` sets it";
+    let list = home.run(&["list"]).ok();
+    assert!(list.contains("bank: the server bank is not started without the secret BANK_TOKEN"), "{list}");
+    assert!(list.contains(hint), "{list}");
+    let refused = call(&home, "bank", "echo");
+    assert!(refused.stderr.contains("(CM1710)") && refused.stderr.contains(hint), "{}", refused.shown());
+}
+
+#[test]
 fn a_wrong_letter_and_a_disabled_server_were_no_such_endpoint() {
     let home = home();
     let _gateway = Gateway::start(&home);

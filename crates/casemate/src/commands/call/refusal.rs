@@ -55,6 +55,9 @@ pub(super) fn of_code(
             Some(Told::hint(format!("`casemate show {server}` lists its tools")))
         }
         Code::ServerDown | Code::CircuitOpen => Some(down(state(context, server).as_ref(), server)),
+        Code::NeedsSecret => {
+            state(context, server).and_then(|state| state.hints.into_iter().next()).map(Told::hint)
+        }
         Code::NameRefused => Some(misnamed(state(context, server).as_ref(), (server, tool))),
         Code::DefinitionBlocked => Some(Told::hint(format!("`casemate show {server}` has more about it"))),
         Code::Quarantined => Some(Told::hint("`casemate quarantine list` says who put it in, and why")),
