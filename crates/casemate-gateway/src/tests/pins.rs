@@ -164,7 +164,7 @@ async fn after_a_restart_a_list_held_for_longer_than_its_server_says() {
         }
     };
     let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap();
-    assert!(refused.contains("another than was approved"), "{refused}");
+    assert!(refused.contains("has changed since it was approved"), "{refused}");
 }
 
 /// A server whose `strike` is described otherwise after so many calls.
