@@ -99,7 +99,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Size(KIB..=GIB),
         default: Some("\"64MiB\""),
         effect: Live,
-        reason: "Largest answer of a server that is passed on. Images and audio travel inside of answers.",
+        reason: "Largest answer of a server that is passed on. Images and audio travel inside of answers. A process that \
+                 runs already takes larger ones after its next start.",
         example: "\"16MiB\"",
     },
     Setting {
