@@ -78,6 +78,7 @@ fn a_running_gateway_has_a_secret_as_soon_as_it_is_set_and_not_longer_than_it_is
         exit 1
         --- stderr
         error: The server fixture is not started, since its entry names the secret token: it is not set. (CM1710)
+        hint: `casemate secret set token` sets it
         hint: `casemate explain CM1710` says more
     "#]]
     .assert_eq(&refused.shown());
@@ -133,12 +134,14 @@ fn one_unset_variable_or_unreadable_file_took_all_servers_down() {
         exit 1
         --- stderr
         error: The server github is not started, since its entry names the secret env:NOPE_TOKEN: this environment variable is not set. (CM1710)
+        hint: set NOPE_TOKEN where casemate is started, or keep the value in Casemate: `casemate secret set NOPE_TOKEN`, and "secret:NOPE_TOKEN" refers to it
         hint: `casemate explain CM1710` says more
     "#]].assert_eq(&home.run(&["call", "github", "x"]).shown());
     expect![[r#"
         exit 1
         --- stderr
         error: The server wiki is not started, since its entry names the secret file:wiki: this file cannot be read: No such file or directory (os error 2). (CM1710)
+        hint: put the value into that file, whose relative path starts at the folder of the configuration; a running gateway reads it when it gets SIGHUP
         hint: `casemate explain CM1710` says more
     "#]].assert_eq(&home.run(&["call", "wiki", "x"]).shown());
     let log = home.read("up.log");

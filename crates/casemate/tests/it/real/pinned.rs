@@ -109,11 +109,6 @@ fn furnish(site: &Site, parts: &Parts) -> String {
     site.add("time", &[parts.pypi("mcp-server-time")]);
     site.add("fetch", &[parts.pypi("mcp-server-fetch")]);
     site.add("context7", &parts.npm("context7-mcp"));
-    // One after another, so that each has the machine to itself: one that is asked for its dialect and says nothing for 5 s, as
-    // they do when all are started at once, is spoken to in the older one.
-    for (server, ..) in SERVERS {
-        site.home.run(&["start", server]).ok();
-    }
     folder
 }
 
