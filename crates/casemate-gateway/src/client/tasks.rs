@@ -66,6 +66,6 @@ impl Tasks {
     /// Lets go of what belongs to subjects that are there no more.
     pub(crate) fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
         self.kept.sweep(&is_there);
-        self.attended.sweep(is_there);
+        self.attended.retain(|(owner, ..)| is_there(owner));
     }
 }

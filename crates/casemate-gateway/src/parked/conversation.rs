@@ -62,8 +62,16 @@ impl Conversation {
     pub(crate) fn begin(shelf: &Arc<Shelf>, caller: Caller, call: Call) -> Conversation {
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let shelf = Arc::clone(shelf);
+        Conversation::over(async move { shelf.server().call(&caller, &call, events).await }, inbox)
+    }
+
+    /// Around a call and what is said in it, of which nothing was heard yet.
+    fn over(
+        call: impl Future<Output = Outcome> + Send + 'static,
+        inbox: mpsc::Receiver<Event>,
+    ) -> Conversation {
         Conversation {
-            call: Box::pin(async move { shelf.server().call(&caller, &call, events).await }),
+            call: Box::pin(call),
             inbox,
             outcome: None,
             open: VecDeque::new(),
@@ -146,16 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_asks_and_takes_back_without_end_fills_nothing() {
-        let mut conversation = Conversation {
-            call: Box::pin(pending()),
-            inbox: mpsc::channel(1).1,
-            outcome: None,
-            open: VecDeque::new(),
-            rounds: 0,
-            asked: 0,
-            name: "question".into(),
-            unoffered: BTreeSet::new(),
-        };
+        let mut conversation = Conversation::over(pending(), mpsc::channel(1).1);
         for _ in 0..1_000 {
             let (answer, taken_back) = oneshot::channel();
             conversation.put((Method::ElicitationCreate, None), answer);

@@ -30,6 +30,7 @@ use crate::front::PublicUrl;
 use crate::gate::{Gate, Parts};
 use crate::ports::{Desk, Identities, Ledger, Pins, Recorder, Results, Wards};
 use crate::quarantine::rules::Rules;
+use crate::quarantine::{Entry, Ward};
 use crate::snapshot::{
     Approval, Carrier, CommandSource, Enclosure, HttpSource, Inspecting, Limits, OutputRate, Resilience,
     ServerEntry, Sharing, Snapshot, SocketSource, Source, Timeouts,
@@ -115,6 +116,16 @@ impl Harness {
         let service = Arc::new(Http::new(Arc::clone(&gate)));
         tracker.spawn(HttpServer::new(shell, service, stop.clone(), tracker.clone()).run(listener));
         Harness { gate, records, keys, pins, bench, sent: Arc::clone(&links.sent), links, address, stop }
+    }
+
+    /// Puts these in quarantine, and lets all others out.
+    pub(super) fn confine(&self, wards: &[&str]) {
+        let entry = |ward: &&str| {
+            let ward = Ward::parse(ward).unwrap();
+            Entry { ward, reason: "the reason".into(), by: "local:0".into(), since: 1, until: None }
+        };
+        self.gate.quarantine().replace(wards.iter().map(entry).collect());
+        self.gate.enforce();
     }
 
     pub(super) fn url(&self, path: &str) -> String {

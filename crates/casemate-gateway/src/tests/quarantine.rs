@@ -26,11 +26,6 @@ fn entry(ward: &str) -> Entry {
     Entry { ward, reason: "the reason".into(), by: "local:0".into(), since: 1, until: None }
 }
 
-fn confine(harness: &Harness, wards: &[&str]) {
-    harness.gate.quarantine().replace(wards.iter().map(|ward| entry(ward)).collect());
-    harness.gate.enforce();
-}
-
 fn names(listed: &Value) -> Vec<&str> {
     listed["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()
 }
@@ -66,7 +61,7 @@ async fn a_server_in_quarantine_is_not_listed_and_not_called_and_the_others_are(
     client.call("one__echo", echo()).await.unwrap();
     assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__echo"));
 
-    confine(&harness, &["server:one"]);
+    harness.confine(&["server:one"]);
     let listed = client.request("tools/list", json!({})).await.unwrap();
     assert!(!listed.to_string().contains("one__"), "{listed}");
     assert!(names(&listed).contains(&"two__echo"));
@@ -89,7 +84,7 @@ async fn a_server_in_quarantine_is_not_listed_and_not_called_and_the_others_are(
     }
     harness.records.wait_for("refused CM1506").await;
 
-    confine(&harness, &[]);
+    harness.confine(&[]);
     client.call("one__echo", echo()).await.unwrap();
     assert!(names(&client.request("tools/list", json!({})).await.unwrap()).contains(&"one__echo"));
 }
@@ -97,7 +92,7 @@ async fn a_server_in_quarantine_is_not_listed_and_not_called_and_the_others_are(
 #[tokio::test]
 async fn a_server_in_quarantine_is_not_started_by_anybody() {
     let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
-    confine(&harness, &["server:one"]);
+    harness.confine(&["server:one"]);
     let client = harness.modern("/mcp");
     for _ in 0..2 {
         assert!(names(&client.request("tools/list", json!({})).await.unwrap()).is_empty());
@@ -109,14 +104,14 @@ async fn a_server_in_quarantine_is_not_started_by_anybody() {
     assert!(!acknowledged.to_string().contains("static-text"), "{acknowledged}");
     let shelf = harness.gate.catalog().shelf("one").unwrap();
     assert_eq!(shelf.server().status().state, State::Idle);
-    confine(&harness, &[]);
+    harness.confine(&[]);
     client.call("one__echo", echo()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_call_that_had_passed_every_check_starts_no_server_that_was_put_in_meanwhile() {
     let harness = Harness::start(vec![stdio_entry("one", "dual")]).await;
-    confine(&harness, &["server:one"]);
+    harness.confine(&["server:one"]);
     let shelf = harness.gate.catalog().shelf("one").unwrap();
     let caller = Caller {
         subject: SubjectId::key("owner"),
@@ -134,7 +129,7 @@ async fn a_call_that_had_passed_every_check_starts_no_server_that_was_put_in_mea
     harness.gate.swap(Snapshot { version: snapshot.version + 1, ..snapshot });
     let shelf = harness.gate.catalog().shelf("one").unwrap();
     assert_eq!(shelf.server().start(&caller).await.unwrap_err(), Fault::Stopping);
-    confine(&harness, &[]);
+    harness.confine(&[]);
     shelf.server().start(&caller).await.unwrap();
 }
 
@@ -157,7 +152,7 @@ async fn what_is_over_is_listed_and_called_and_started_again_without_anybody() {
 #[tokio::test]
 async fn one_tool_in_quarantine_leaves_its_server_the_others() {
     let (harness, _guards) = two().await;
-    confine(&harness, &["tool:one/echo"]);
+    harness.confine(&["tool:one/echo"]);
     let client = harness.modern("/mcp");
     let listed = client.request("tools/list", json!({})).await.unwrap();
     assert!(
@@ -180,7 +175,7 @@ async fn whoever_may_not_see_a_server_does_not_learn_that_it_is_in_quarantine() 
     let reader = harness.client("/mcp", "reader").modern(json!({}));
     let hidden = |text: String| text.replace("two__echo", "NAME").replace("two__nothing", "NAME");
     let before = reader.call("two__echo", echo()).await.unwrap_err().to_string();
-    confine(&harness, &["server:two", "tool:two/echo"]);
+    harness.confine(&["server:two", "tool:two/echo"]);
     let after = reader.call("two__echo", echo()).await.unwrap_err().to_string();
     let nothing = reader.call("two__nothing", echo()).await.unwrap_err().to_string();
     let code = |text: String| hidden(text).split(" (").next().unwrap_or_default().to_owned();
@@ -195,7 +190,7 @@ async fn a_call_in_flight_is_struck_by_its_server_its_tool_its_subject_and_the_g
         let client = harness.modern("/mcp");
         let call = background(async move { client.call("one__strike", json!({})).await });
         harness.records.wait_for("allow key:owner tools/call one/strike").await;
-        confine(&harness, &[ward]);
+        harness.confine(&[ward]);
         let struck = call.await.unwrap().unwrap_err().to_string();
         assert!(struck.contains("in quarantine") && struck.contains("in flight"), "{ward}: {struck}");
         let code = if ward.starts_with("server") || ward.starts_with("tool") { "CM1506" } else { "CM1606" };
@@ -211,7 +206,7 @@ async fn a_call_in_flight_outlives_the_quarantine_of_others() {
     let client = harness.modern("/mcp");
     let call = background(async move { client.call("one__sleep_ms", json!({"ms": 200})).await });
     guard.calls().wait_for(|calls| *calls == 1).await.unwrap();
-    confine(&harness, &["server:two", "tool:one/echo", "key:other"]);
+    harness.confine(&["server:two", "tool:one/echo", "key:other"]);
     call.await.unwrap().unwrap();
 }
 
@@ -221,7 +216,7 @@ async fn a_subject_in_quarantine_is_sent_away_with_its_sessions_and_streams() {
     let mut session = harness.client("/mcp", "other");
     session.initialize("2025-11-25", json!({})).await.unwrap();
     let mut general = session.listen(None).await.unwrap();
-    confine(&harness, &["key:other"]);
+    harness.confine(&["key:other"]);
     while general.next().await.unwrap().is_some() {}
     let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     for refused in [session.post(text, &[]).await.unwrap(), session.listen(None).await.unwrap()] {
@@ -230,7 +225,7 @@ async fn a_subject_in_quarantine_is_sent_away_with_its_sessions_and_streams() {
     let again = harness.client("/mcp", "other").initialize("2025-11-25", json!({})).await.unwrap_err();
     assert!(again.to_string().contains("You are in quarantine"), "{again}");
     harness.modern("/mcp").call("one__echo", echo()).await.unwrap();
-    confine(&harness, &[]);
+    harness.confine(&[]);
     harness.client("/mcp", "other").initialize("2025-11-25", json!({})).await.unwrap();
 }
 
@@ -241,7 +236,7 @@ async fn quarantine_needs_no_place_among_the_calls() {
     let client = harness.modern("/mcp");
     let call = background(async move { client.call("one__strike", json!({})).await });
     harness.records.wait_for("allow key:owner tools/call one/strike").await;
-    confine(&harness, &["server:one"]);
+    harness.confine(&["server:one"]);
     assert!(call.await.unwrap().unwrap_err().to_string().contains("in quarantine"));
 }
 
@@ -305,12 +300,12 @@ async fn a_local_client_in_quarantine_gets_an_answer_to_every_request() {
     let at = (Endpoint::Joined, Peer::Unix { uid: 0, pid: None });
     background(async move { lines::serve_endpoint(gate, halves, at).await });
     let mut client = McpStdio::over(ours).modern(json!({}));
-    confine(&harness, &["gateway"]);
+    harness.confine(&["gateway"]);
     for method in ["tools/list", "server/discover", "no/such"] {
         let refused = client.request(method, json!({})).await.unwrap_err().to_string();
         assert!(refused.contains("This gateway is in quarantine"), "{method}: {refused}");
     }
-    confine(&harness, &[]);
+    harness.confine(&[]);
     client.call("one__echo", echo()).await.unwrap();
 }
 

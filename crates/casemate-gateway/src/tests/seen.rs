@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::bridge::person::{self, code};
 use super::harness::{Harness, TOKEN, http_server, stdio_entry};
-use crate::quarantine::{Entry, Ward};
 use crate::snapshot::Snapshot;
 
 /// Both endpoints at which a server `one` is found, and what its tools' names begin with there.
@@ -291,15 +290,6 @@ async fn a_task_showed_questions_that_its_client_never_declared() {
     }
 }
 
-fn confine(harness: &Harness, wards: &[&str]) {
-    let entry = |ward: &&str| {
-        let ward = Ward::parse(ward).unwrap();
-        Entry { ward, reason: "r".into(), by: "local:0".into(), since: 1, until: None }
-    };
-    harness.gate.quarantine().replace(wards.iter().map(entry).collect());
-    harness.gate.enforce();
-}
-
 /// Takes a tool from the role `office`, which has the key of that name.
 fn deny(harness: &Harness, tool: &str) {
     let before = Snapshot::clone(&harness.gate.snapshot());
@@ -326,17 +316,17 @@ async fn a_call_that_waits_went_on_after_its_tool_was_put_in_quarantine() {
             let call = json!({"name": format!("{prefix}{tool}"), "arguments": {}});
             let asked = client.request("tools/call", call.clone()).await.unwrap();
             assert_eq!(harness.gate.parked().count(), 1, "{asked}");
-            confine(&harness, &["tool:one/echo", "key:other"]);
+            harness.confine(&["tool:one/echo", "key:other"]);
             deny(&harness, "echo");
             assert_eq!(harness.gate.parked().count(), 1, "others are nothing to it");
             match ward {
-                Some(ward) => confine(&harness, &[ward]),
+                Some(ward) => harness.confine(&[ward]),
                 None => deny(&harness, tool),
             }
             let told = guard.cancelled().wait_for(|cancelled| *cancelled == times).await.is_ok();
             assert!(told, "its server is told");
             assert_eq!(harness.gate.parked().count(), 0);
-            confine(&harness, &[]);
+            harness.confine(&[]);
             harness.gate.swap(Snapshot { version: before.version + 9, ..Snapshot::clone(&before) });
             let mut again = call;
             again.as_object_mut().unwrap().append(&mut person::retry(&asked));
@@ -362,10 +352,10 @@ async fn a_task_that_asks_was_attended_after_its_tool_was_put_in_quarantine() {
                 }
             };
             tokio::time::timeout(Duration::from_secs(20), asks).await.unwrap();
-            confine(&harness, &["tool:one/echo", "key:other"]);
+            harness.confine(&["tool:one/echo", "key:other"]);
             assert!(is_attended(), "others are nothing to it");
             match ward {
-                Some(ward) => confine(&harness, &[ward]),
+                Some(ward) => harness.confine(&[ward]),
                 None => deny(&harness, "confirm_delete"),
             }
             assert!(!is_attended(), "{ward:?} {path}");

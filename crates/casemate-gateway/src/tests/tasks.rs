@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::bridge::person::code;
 use super::harness::{Harness, http_entry, http_server, stdio_entry};
-use crate::quarantine::{Entry, Ward};
 use crate::snapshot::{Limits, QuestionLimits, Snapshot};
 
 /// Both endpoints at which a server `one` is found, and what its tools' names begin with there.
@@ -232,15 +231,6 @@ async fn a_server_that_dies_in_the_middle_takes_its_tasks_along_and_nothing_else
     }
 }
 
-fn confine(harness: &Harness, wards: &[&str]) {
-    let entry = |ward: &&str| {
-        let ward = Ward::parse(ward).unwrap();
-        Entry { ward, reason: "r".into(), by: "local:0".into(), since: 1, until: None }
-    };
-    harness.gate.quarantine().replace(wards.iter().map(entry).collect());
-    harness.gate.enforce();
-}
-
 #[tokio::test]
 async fn what_is_in_quarantine_tells_nothing_of_its_tasks() {
     for is_modern in [true, false] {
@@ -249,19 +239,19 @@ async fn what_is_in_quarantine_tells_nothing_of_its_tasks() {
             let client = Client::open(&harness, place, ("owner", is_modern)).await;
             let id = client.begin("slow_compute", json!({"seconds": 30})).await;
             let other = client.begin("confirm_delete", json!({"filename": "f"})).await;
-            confine(&harness, &["tool:one/slow_compute"]);
+            harness.confine(&["tool:one/slow_compute"]);
             for method in client.methods() {
                 let refused = client.ask(method, &id).await.unwrap_err().to_string();
                 assert!(refused.contains("is in quarantine"), "{method}: {refused}");
             }
             client.until(&other, "input_required").await;
-            confine(&harness, &["server:two"]);
+            harness.confine(&["server:two"]);
             assert_eq!(client.get(&id).await["status"], "working");
         }
-        confine(&harness, &["server:one"]);
+        harness.confine(&["server:one"]);
         let client = Client::open(&harness, PLACES[0], ("owner", is_modern)).await;
         client.hears_nothing_of("x").await;
-        confine(&harness, &[]);
+        harness.confine(&[]);
     }
 }
 
@@ -362,10 +352,10 @@ async fn an_id_of_two_tools_counted_as_the_first_ones_alone() {
                 id = client.begin(tool, json!({"how": "fits"})).await;
             }
             for tool in tools {
-                confine(&harness, &[&format!("tool:one/{tool}")]);
+                harness.confine(&[&format!("tool:one/{tool}")]);
                 let refused = client.ask("tasks/get", &id).await.unwrap_err().to_string();
                 assert!(refused.contains("is in quarantine"), "{tools:?}: {refused}");
-                confine(&harness, &[]);
+                harness.confine(&[]);
                 assert_eq!(client.get(&id).await["status"], "completed");
                 let before = Snapshot::clone(&harness.gate.snapshot());
                 deny(&harness, &format!("one/{tool}"));
@@ -388,7 +378,7 @@ async fn a_task_with_a_very_long_id_was_of_no_tool() {
     let client = Client::open(&harness, PLACES[1], ("owner", true)).await;
     let id = client.begin("chore", json!({"how": "x".repeat(3000)})).await;
     assert_eq!(client.get(&id).await["status"], "completed");
-    confine(&harness, &["tool:one/chore"]);
+    harness.confine(&["tool:one/chore"]);
     let refused = client.ask("tasks/get", &id).await.unwrap_err().to_string();
     assert!(refused.contains("is in quarantine"), "{refused}");
 }

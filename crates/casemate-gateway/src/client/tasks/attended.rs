@@ -146,14 +146,6 @@ impl Attended {
         let gone: Vec<TaskKey> = all.into_iter().filter(|key| !may_go_on(key)).collect();
         gone.iter().for_each(|key| self.end(key));
     }
-
-    /// Lets go of those whose subject is there no more.
-    pub(super) fn sweep(&self, is_there: impl Fn(&SubjectId) -> bool) {
-        let owners: Vec<SubjectId> =
-            lock(&self.open).keepers.keys().map(|(owner, _, _)| owner.clone()).collect();
-        let gone: Vec<SubjectId> = owners.into_iter().filter(|owner| !is_there(owner)).collect();
-        lock(&self.open).keepers.retain(|(owner, _, _), _| !gone.contains(owner));
-    }
 }
 
 impl fmt::Debug for Attended {

@@ -52,7 +52,9 @@ impl Begun {
     pub(super) fn begin(&self, (server, id): (&ServerName, &str), owner: &SubjectId, tool: Option<&str>) {
         let key = key(server, id);
         let mut book = self.lock();
-        if !book.entry(&key, owner).is_some_and(|entry| entry.began_again(tool)) {
+        if let Some(entry) = book.entry(&key, owner) {
+            entry.began_again(tool);
+        } else {
             book.make_room(owner);
             book.count += 1;
             book.order.entry(owner.clone()).or_default().push_back(key.clone());
@@ -89,8 +91,8 @@ fn key(server: &ServerName, id: &str) -> Key {
 }
 
 impl Entry {
-    /// The server gave the id to its owner once more; says that it is remembered.
-    fn began_again(&mut self, tool: Option<&str>) -> bool {
+    /// The server gave the id to its owner once more.
+    fn began_again(&mut self, tool: Option<&str>) {
         self.is_passed_on = false;
         if let Some(tool) = tool {
             if let Some(at) = self.tools.iter().position(|known| **known == *tool) {
@@ -100,7 +102,6 @@ impl Entry {
                 self.tools.push(tool.into());
             }
         }
-        true
     }
 }
 
