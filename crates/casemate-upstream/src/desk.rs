@@ -224,8 +224,8 @@ impl Book {
     }
 }
 
-/// Requests in which a server may ask.
-fn runs(method: &Method) -> bool {
+/// Requests that make use of what a server offers, and in which it may ask.
+pub(super) fn runs(method: &Method) -> bool {
     matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
 }
 

@@ -62,7 +62,7 @@ pub enum Fault {
         /// It was the hard maximum, which progress does not extend.
         hard: bool,
     },
-    /// The answer is larger than [`super::Host::take_answers_up_to`].
+    /// The answer is larger than [`super::Host::answer_size`].
     #[error("the answer is larger than {limit} bytes")]
     TooBig {
         /// The limit, in bytes.

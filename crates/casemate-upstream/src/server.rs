@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
-use super::desk::Outcome;
+use super::desk::{Outcome, runs};
 use super::instance::{Instance, Lease, Request};
 use super::listen::Watching;
 use super::outlet::Outlet;
@@ -248,7 +248,7 @@ impl Server {
         let place = self.shared.place(self.shared.key(request.caller)).await?;
         let instance = Arc::clone(place.lease.instance());
         // What we ask on our own account, lists above all, is nothing that a person or a model called.
-        if is_use(&request.call.method) {
+        if runs(&request.call.method) {
             instance.count_call();
         }
         let outcome = instance.call(request).await;
@@ -332,11 +332,6 @@ impl Drop for Promise<'_> {
             guard(&self.shared.room).end_watch(self.key, self.uri);
         }
     }
-}
-
-/// Requests that make use of what a server offers.
-fn is_use(method: &Method) -> bool {
-    matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
 }
 
 /// Requests that change nothing by their nature.
